@@ -1,0 +1,51 @@
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+JOBS ?= 2
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Small layers on busy cores are many times slower with torch's default thread count.
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint types benchmark figures clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) PIP_ARGS=$(PIP_ARGS)"
+
+install: $(INSTALLED) ## an editable install with the tested versions, into VENV
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: install ## train a small sweep on the digits, write its report and print where it is
+	$(BIN)/vanishgrad train -m depth=20 act=sigmoid remedy=none,relu,batchnorm,residual seed=0,1,2 epochs=10
+	$(BIN)/vanishgrad report
+
+test: lint types ## ruff, mypy and the fast tests
+	$(TEST)
+
+test-all: lint types ## the slow tests too
+	$(TEST) -m ""
+
+lint: install ## ruff: style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+benchmark: install ## the cost of measuring, against the bare training loop
+	$(BIN)/python scripts/benchmark_overhead.py
+
+figures: install ## train again for the figures in docs/, and draw them
+	$(BIN)/python scripts/make_figures.py
+
+clean: ## remove the environment, builds and caches; outputs/ stays
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,34 @@
+"""vanishgrad: see every layer's gradient, compare what cures it when it vanishes or explodes."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vanishgrad.choices.regularization import penalty
+    from vanishgrad.models import build
+    from vanishgrad.monitor import GradientMonitor
+    from vanishgrad.report import load_runs
+    from vanishgrad.run import Run
+    from vanishgrad.training import Result, train
+
+__version__ = "0.1.0"
+__all__ = ["GradientMonitor", "Result", "Run", "build", "load_runs", "penalty", "train"]
+
+_HOMES = {
+    "GradientMonitor": "vanishgrad.monitor",
+    "Result": "vanishgrad.training",
+    "Run": "vanishgrad.run",
+    "build": "vanishgrad.models",
+    "load_runs": "vanishgrad.report",
+    "penalty": "vanishgrad.choices.regularization",
+    "train": "vanishgrad.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `vanishgrad --help` need not import torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

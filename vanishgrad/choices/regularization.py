@@ -1,0 +1,156 @@
+"""Regularization of the weights (no biases, no normalization parameters), and dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from vanishgrad.errors import at_least, require
+from vanishgrad.layers import WeightMatrix, weight_matrices
+
+
+class Regularization(Protocol):
+    """What is added to the loss, and what is done to the weights beside it."""
+
+    name: ClassVar[str]
+
+    def penalty(self, weights: Iterable[Tensor]) -> Tensor | None:
+        """A differentiable scalar added to the loss; None for nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class NoReg:
+    """No regularization."""
+
+    name: ClassVar[str] = "none"
+
+    def penalty(self, weights: Iterable[Tensor]) -> Tensor | None:
+        return None
+
+
+@dataclass(frozen=True)
+class L1:
+    """+ strength * sum |w| in the loss (Tibshirani 1996).
+
+    Arguments:
+        strength: factor of the sum over all weights.
+    """
+
+    strength: float = 1e-4
+    name: ClassVar[str] = "l1"
+
+    def __post_init__(self) -> None:
+        at_least("reg.strength", self.strength, 0)
+
+    def penalty(self, weights: Iterable[Tensor]) -> Tensor | None:
+        return self.strength * _total(weight.abs().sum() for weight in weights)
+
+
+@dataclass(frozen=True)
+class L2:
+    """+ strength * sum w^2 in the loss (Hoerl and Kennard 1970).
+
+    Arguments:
+        strength: factor of the sum over all weights; no factor 1/2.
+    """
+
+    strength: float = 1e-4
+    name: ClassVar[str] = "l2"
+
+    def __post_init__(self) -> None:
+        at_least("reg.strength", self.strength, 0)
+
+    def penalty(self, weights: Iterable[Tensor]) -> Tensor | None:
+        return self.strength * _total(weight.square().sum() for weight in weights)
+
+
+@dataclass(frozen=True)
+class ElasticNet:
+    """+ l1 * sum |w| + l2 * sum w^2 in the loss (Zou and Hastie 2005).
+
+    Arguments:
+        l1: factor of the absolute values.
+        l2: factor of the squares.
+    """
+
+    l1: float = 1e-4
+    l2: float = 1e-4
+    name: ClassVar[str] = "elastic_net"
+
+    def __post_init__(self) -> None:
+        at_least("reg.l1", self.l1, 0)
+        at_least("reg.l2", self.l2, 0)
+
+    def penalty(self, weights: Iterable[Tensor]) -> Tensor | None:
+        return _total(self.l1 * w.abs().sum() + self.l2 * w.square().sum() for w in weights)
+
+
+@dataclass(frozen=True)
+class WeightDecay:
+    """Weights times (1 - lr * strength) before each step, apart from the gradient (Loshchilov and Hutter 2019).
+
+    Arguments:
+        strength: decay per step and unit of learning rate.
+    """
+
+    strength: float = 1e-2
+    name: ClassVar[str] = "weight_decay"
+
+    def __post_init__(self) -> None:
+        at_least("reg.strength", self.strength, 0)
+
+    def penalty(self, weights: Iterable[Tensor]) -> Tensor | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Each hidden unit's output is 0 with probability rate while training (Srivastava et al. 2014).
+
+    Arguments:
+        rate: probability of a zero; the others are divided by 1 - rate.
+    """
+
+    rate: float = 0.5
+    name: ClassVar[str] = "dropout"
+
+    def __post_init__(self) -> None:
+        require(0 <= self.rate < 1, f"reg.rate={self.rate}: must be at least 0 and below 1")
+
+    def penalty(self, weights: Iterable[Tensor]) -> Tensor | None:
+        return None
+
+
+def decaying(matrices: Iterable[WeightMatrix]) -> list[Tensor]:
+    """The parameters that weight decay multiplies: the weights; with weight normalization their lengths g."""
+    owners = ((matrix, matrix.parametrization) for matrix in matrices)
+    parameters = (m.weight if owner is None else owner.original0 for m, owner in owners)
+    return [parameter.detach() for parameter in parameters]  # type: ignore[operator]
+
+
+def penalty(model: nn.Module, scope: str = "", reg: Regularization | None = None) -> Tensor:
+    """The penalty of a model's weights, or of one part of it, as a differentiable scalar.
+
+    Arguments:
+        model: any module.
+        scope: a module path such as `block_3`; only weights of that module and below count. Empty: all.
+        reg: the regularization; the default is `L2(1.0)`, the sum of the squared weights.
+
+    Raises:
+        SettingError: when `model` has no module `scope`.
+    """
+    paths = {path for path, _ in model.named_modules()}
+    require(scope in paths, f"scope={scope}: no such module; choose one of {', '.join(sorted(paths - {''}))}")
+    part = model.get_submodule(scope)
+    weights = [matrix.weight for matrix in weight_matrices(part)]
+    found = (reg or L2(1.0)).penalty(weights)
+    return torch.zeros(()) if found is None else found
+
+
+def _total(terms: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(terms)).sum()

@@ -1,0 +1,63 @@
+"""The learning rate over the steps of a run, as a factor of `lr`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from vanishgrad.errors import positive, require
+
+
+class Schedule(Protocol):
+    """A factor between 0 and 1 for every step."""
+
+    name: ClassVar[str]
+
+    def factor(self, progress: float) -> float:
+        """The factor when the fraction `progress` (0 to 1) of the steps after the warm-up is done."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same rate throughout."""
+
+    name: ClassVar[str] = "constant"
+
+    def factor(self, progress: float) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from 1 to 0, without restarts (Loshchilov and Hutter 2017)."""
+
+    name: ClassVar[str] = "cosine"
+
+    def factor(self, progress: float) -> float:
+        return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Multiplied by `gamma` at each milestone (He et al. 2016: 0.1 at a half and three quarters).
+
+    Arguments:
+        gamma: the factor.
+        milestones: fractions of the run, increasing, between 0 and 1.
+    """
+
+    gamma: float = 0.1
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    name: ClassVar[str] = "step"
+
+    def __post_init__(self) -> None:
+        positive("schedule.gamma", self.gamma)
+        require(
+            all(0 < m < 1 for m in self.milestones) and list(self.milestones) == sorted(self.milestones),
+            f"schedule.milestones={list(self.milestones)}: must be increasing fractions between 0 and 1",
+        )
+
+    def factor(self, progress: float) -> float:
+        return float(self.gamma ** sum(progress >= milestone for milestone in self.milestones))

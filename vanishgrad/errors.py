@@ -1,0 +1,35 @@
+"""The one error a user can cause: a setting that cannot be run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SettingError(ValueError):
+    """A setting was refused. The message names the value, the rule and the valid choices."""
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `SettingError(message)` unless `condition` holds."""
+    if not condition:
+        raise SettingError(message)
+
+
+def one_of(key: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse a `value` of the setting `key` that is not among `choices`, and suggest the nearest."""
+    names = list(choices)
+    if value not in names:
+        near = get_close_matches(str(value), names, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise SettingError(f"{key}={value}: choose one of {', '.join(names)}{hint}")
+
+
+def at_least(key: str, value: float, least: float) -> None:
+    """Refuse a number below `least`; NaN is refused too."""
+    require(value >= least, f"{key}={value}: must be at least {least}")
+
+
+def positive(key: str, value: float) -> None:
+    """Refuse a number that is not above zero; NaN is refused too."""
+    require(value > 0, f"{key}={value}: must be above 0")

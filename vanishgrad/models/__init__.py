@@ -1,0 +1,5 @@
+"""Networks out of choices."""
+
+from vanishgrad.models.build import build
+
+__all__ = ["build"]

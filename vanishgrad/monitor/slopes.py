@@ -1,0 +1,90 @@
+"""Where an activation is flat: its saturated fraction and its dead units."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+FLAT = 0.05  # of the largest slope; below it an output counts as saturated
+
+ACTIVATIONS = (
+    nn.ReLU, nn.Sigmoid, nn.Tanh, nn.Softsign, nn.Softplus, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU,
+    nn.GELU, nn.SiLU, nn.Mish, nn.Identity, nn.ReLU6, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.LogSigmoid,
+    nn.Tanhshrink, nn.Softshrink, nn.Hardshrink,
+)  # fmt: skip
+
+
+def is_activation(module: nn.Module) -> bool:
+    """Whether `module` is an elementwise nonlinearity: torch's own, or one that says so.
+
+    A module of one's own counts when its class has the attribute `elementwise = True`.
+    """
+    return isinstance(module, ACTIVATIONS) or getattr(module, "elementwise", False) is True
+
+
+def slope(module: nn.Module, inputs: Tensor) -> Tensor:
+    """The derivative of an elementwise module at `inputs`, as autograd computes it; same shape."""
+    with torch.enable_grad():
+        inputs = inputs.detach().clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(module(inputs).sum(), inputs)
+    return gradient
+
+
+def max_slope(module: nn.Module) -> float:
+    """The largest |slope| of an elementwise module."""
+    if isinstance(module, nn.PReLU):
+        return max(1.0, float(module.weight.detach().abs().max()))
+    return _max_slope(module)
+
+
+def flatness(module: nn.Module, inputs: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """How flat an activation is on each of several layers.
+
+    Arguments:
+        module: the activation.
+        inputs, outputs: of every layer, `(layers, batch, units...)`.
+
+    Returns:
+        saturation `(layers,)`: the fraction of outputs whose |slope| is under 5 % of the largest, and
+        dead fraction `(layers,)`: the fraction of units whose slope is exactly 0 on the whole batch.
+    """
+    match module:
+        case nn.ReLU():
+            return 1 - fraction_above(outputs, 0.0), _where_all(outputs.amax(1) <= 0)
+        case nn.Tanh():
+            size = outputs.abs()
+            return fraction_above(size, math.sqrt(1 - FLAT)), _where_all(size.amin(1) >= 1)
+        case nn.Sigmoid():
+            # the slope y (1 - y) is under 0.05 / 4 where y is this far from 1/2
+            distance = (outputs - 0.5).abs_()
+            return fraction_above(distance, math.sqrt(1 - FLAT) / 2), _where_all(distance.amin(1) >= 0.5)
+        case nn.Identity():
+            return outputs.new_zeros(len(outputs)), outputs.new_zeros(len(outputs))
+    size = slope(module, inputs).abs_()
+    return 1 - fraction_from(size, FLAT * max_slope(module)), _where_all(size.amax(1) == 0)
+
+
+def fraction_above(values: Tensor, threshold: float) -> Tensor:
+    """Fraction of `values > threshold` in each row."""
+    above = torch.gt(values, threshold, out=torch.empty_like(values))  # sums of booleans are slow on a CPU
+    return above.flatten(1).mean(1)
+
+
+def fraction_from(values: Tensor, threshold: float) -> Tensor:
+    """Fraction of `values >= threshold` in each row."""
+    return torch.ge(values, threshold, out=torch.empty_like(values)).flatten(1).mean(1)
+
+
+def _where_all(units: Tensor) -> Tensor:
+    """Fraction of true units `(layers, units...)`, per layer."""
+    return units.flatten(1).double().mean(1)
+
+
+@lru_cache(maxsize=64)
+def _max_slope(module: nn.Module) -> float:
+    half = torch.linspace(1e-9, 20, 20_001, dtype=torch.float64)
+    return float(slope(deepcopy(module).double().cpu(), torch.cat([-half, half])).abs().max())

@@ -1,0 +1,178 @@
+"""The run folder: file names, columns, writing and reading. The only place that names a column."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+SCHEMA_VERSION = 1
+RUN_FILE = "run.json"
+GRADIENTS_FILE = "gradients.csv"
+METRICS_FILE = "metrics.csv"
+CHECKPOINT_FILE = "checkpoint.pt"
+STATUSES = ("running", "completed", "diverged", "interrupted", "failed")
+
+GRADIENT_COLUMNS = (
+    "step", "epoch", "layer", "name", "grad_norm", "bias_grad_norm", "delta_norm", "weight_norm",
+    "update_ratio", "weight_drift", "act_mean", "act_std", "saturation", "dead_fraction",
+)  # fmt: skip
+METRIC_COLUMNS = (
+    "step", "epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "penalty",
+    "grad_norm", "clipped_grad_norm", "seconds",
+)  # fmt: skip
+TEXT_COLUMNS = ("name",)
+COUNT_COLUMNS = ("step", "epoch", "layer")
+NOT_A_NUMBER = {
+    name: ["", "nan"] for name in (*GRADIENT_COLUMNS, *METRIC_COLUMNS) if name not in TEXT_COLUMNS
+}
+
+Cell = float | int | str | None
+
+
+class UnreadableRun(Exception):
+    """A folder that does not hold a readable run."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(f"{folder}: {reason}")
+        self.folder, self.reason = folder, reason
+
+
+def cell(value: Cell) -> str:
+    """One CSV field: nine significant digits, `inf` and `nan` as such, empty for what does not exist."""
+    if value is None:
+        return ""
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+class Table:
+    """A CSV file that grows by whole rows: each `append` is one write, so a kill leaves complete rows only."""
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path, self.columns = path, tuple(columns)
+        self._file = open(path, "wb", buffering=0)
+        self._file.write((",".join(columns) + "\n").encode())
+
+    def append(self, rows: Iterable[Sequence[Cell]]) -> None:
+        """Write rows whose cells are in the order of the columns."""
+        text = "".join(",".join(map(cell, row)) + "\n" for row in rows)
+        self._file.write(text.encode())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def frame(rows: Iterable[Sequence[Cell]], columns: Sequence[str]) -> pd.DataFrame:
+    """Rows in memory as the DataFrame that reading them back would give."""
+    table = pd.DataFrame(list(rows), columns=list(columns))
+    return _typed(table)
+
+
+def read_gradients(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """gradients.csv of a run folder; `columns` reads only those."""
+    return _read_table(folder, GRADIENTS_FILE, columns)
+
+
+def read_metrics(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """metrics.csv of a run folder; `columns` reads only those."""
+    return _read_table(folder, METRICS_FILE, columns)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """run.json of a run folder.
+
+    Raises:
+        UnreadableRun: when the file is absent or is not a run's.
+    """
+    try:
+        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UnreadableRun(folder, f"no {RUN_FILE}") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableRun(folder, f"{RUN_FILE} is not readable: {error}") from None
+    if not isinstance(record, dict) or record.get("status") not in STATUSES:
+        raise UnreadableRun(folder, f"{RUN_FILE} is not the record of a run")
+    return record
+
+
+def write_run(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write run.json atomically, as strict JSON: numbers that are not finite become strings."""
+    text = json.dumps(strict(record), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    replace_file(folder / RUN_FILE, text.encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` in place of `path` in one step, so that a reader sees the old file or the new one."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(partial, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def strict(value: Any) -> Any:
+    """`value` with every number that JSON cannot write as a string: inf, -inf, nan."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): strict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(item) for item in value]
+    return value
+
+
+def reserve_folder(parent: Path, name: str) -> Path:
+    """Create `parent/name`, or `parent/name_2`, `_3`, ...: the first that nobody else has taken."""
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}_{number}")
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+def _read_table(folder: Path, file: str, columns: Sequence[str] | None) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(
+            _complete_rows(folder / file),
+            usecols=None if columns is None else list(columns),
+            keep_default_na=False,
+            na_values=NOT_A_NUMBER,
+            dtype=dict.fromkeys(TEXT_COLUMNS, "str"),
+        )
+    except FileNotFoundError:
+        raise UnreadableRun(folder, f"no {file}") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableRun(folder, f"{file} is not readable: {error}") from None
+    return _typed(table)
+
+
+def _complete_rows(path: Path) -> Path | io.BytesIO:
+    """`path`, or its content without a last row that a crash cut short."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if size == 0 or file.read(1) == b"\n":
+            return path
+        file.seek(0)
+        content = file.read()
+    return io.BytesIO(content[: content.rfind(b"\n") + 1])
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Counts as integers, names as text, everything else as float64 (an empty field is NaN)."""
+    kinds = {
+        name: "int64" if name in COUNT_COLUMNS else "str" if name in TEXT_COLUMNS else "float64"
+        for name in table.columns
+    }
+    return table.astype(kinds)

@@ -1,0 +1,80 @@
+"""Empty figures with panels, titles, axes and notes in one style; no pyplot, so figures share no state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+GRID = "#e3e3e3"
+QUIET = "#5f6368"
+# Beyond this the margin of a log axis would overflow float64.
+SMALLEST, LARGEST = 1e-280, 1e280
+MOST_TICKS = 6
+
+
+def panels(
+    title: str, rows: int, columns: int, panel: tuple[float, float]
+) -> tuple[Figure, NDArray[np.object_]]:
+    """A titled figure and its `(rows, columns)` axes; `panel` is the size of one of them in inches."""
+    width = max(columns * panel[0], 5.0)
+    figure = Figure(figsize=(width, rows * panel[1] + 0.7), layout="constrained", facecolor="white")
+    figure.suptitle(title, fontsize=13, fontweight="bold")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for each in axes.flat:
+        quiet(each)
+    return figure, axes
+
+
+def quiet(axes: Axes) -> None:
+    """Take away what carries no information."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(True, color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=9, colors=QUIET)
+
+
+def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
+    """Say what a panel shows."""
+    axes.set_title(title, fontsize=10.5)
+    axes.set_xlabel(x, fontsize=10)
+    axes.set_ylabel(y, fontsize=10)
+
+
+def note(figure: Figure, text: str) -> None:
+    """A remark under the panels."""
+    if text:
+        figure.supxlabel(text, fontsize=8.5, color=QUIET)
+
+
+def say_empty(axes: Axes, text: str = "nothing to show") -> None:
+    """Mark a panel without data."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=QUIET)
+
+
+def layer_ticks(axis: Axis, layers: pd.Series[int]) -> None:
+    """Whole numbers, among them the first layer and the last."""
+    if len(layers):
+        first, last = int(layers.min()), int(layers.max())
+        count = min(MOST_TICKS, last - first + 1)
+        axis.set_ticks(np.unique(np.linspace(first, last, count).round()).astype(int).tolist())
+
+
+def share_limits(columns: Iterable[Iterable[Axes]]) -> None:
+    """One y range for all panels that have data, so that they can be compared."""
+    used = [each for axes in columns for each in axes if each.lines]
+    limits = [each.get_ylim() for each in used if each.get_yscale() == used[0].get_yscale()]
+    for each in used:
+        if each.get_yscale() == used[0].get_yscale():
+            each.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+
+
+def loggable(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers that a log axis can show; NaN for zeros and for what is not finite."""
+    shown = np.isfinite(values) & (values > 0)
+    return np.where(shown, np.clip(values, SMALLEST, LARGEST), np.nan)

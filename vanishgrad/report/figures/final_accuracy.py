@@ -1,0 +1,67 @@
+"""Final accuracy by setting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vanishgrad.report.figures.canvas import name_axes, note, panels, say_empty
+from vanishgrad.report.figures.palette import Palette, palette
+from vanishgrad.report.figures.view import divergence_mark, spans_decades
+
+
+def final_accuracy(summary: pd.DataFrame, colours: Palette | None = None) -> Figure:
+    """Final validation accuracy, a dot per seed and the mean, best setting on top.
+
+    Where no run has an accuracy it is the loss.
+    """
+    accuracy = bool(np.isfinite(summary["final_val_accuracy"]).any())
+    column, what = ("final_val_accuracy", "accuracy") if accuracy else ("final_val_loss", "loss")
+    order = _order(summary, column, best_last=accuracy)
+    height = 0.34 * len(order) + 0.9
+    figure, axes = panels(f"Final validation {what} by setting", 1, 1, (8.0, height))
+    _draw(axes[0, 0], summary, column, order, colours or palette(summary["setting"]))
+    name_axes(axes[0, 0], "", f"validation {what} at the end", "")
+    if accuracy:
+        axes[0, 0].set_xlim(-0.02, 1.02)
+    elif spans_decades(summary[column]):
+        axes[0, 0].set_xscale("log")
+    note(figure, _notes(summary, column))
+    return figure
+
+
+def _order(summary: pd.DataFrame, column: str, *, best_last: bool) -> list[str]:
+    """Settings from the bottom to the top; those without a finite value at the bottom."""
+    finite = summary[column].where(np.isfinite(summary[column]))
+    mean = finite.groupby(summary["setting"], sort=False).mean()
+    return list(mean.sort_values(ascending=best_last, na_position="first", kind="stable").index)
+
+
+def _draw(axes: Axes, summary: pd.DataFrame, column: str, order: list[str], colours: Palette) -> None:
+    marked = [label + divergence_mark(summary[summary["setting"] == label]) for label in order]
+    axes.set_yticks(range(len(order)), marked, fontsize=9)
+    axes.set_ylim(-0.6, len(order) - 0.4)
+    for place, label in enumerate(order):
+        values = summary.loc[summary["setting"] == label, column].to_numpy(dtype=float)
+        values = values[np.isfinite(values)]
+        colour = colours.colours[label]
+        if not values.size:
+            axes.text(
+                0.01, place, "no finite value", transform=axes.get_yaxis_transform(), fontsize=8, va="center"
+            )
+            continue
+        axes.plot([values.min(), values.max()], [place, place], color=colour, alpha=0.35, linewidth=5)
+        axes.plot(values, np.full(values.size, place), "o", color=colour, markersize=5, alpha=0.7)
+        axes.plot(values.mean(), place, "|", color=colour, markersize=16, markeredgewidth=2.5)
+    if not np.isfinite(summary[column]).any():
+        say_empty(axes)
+
+
+def _notes(summary: pd.DataFrame, column: str) -> str:
+    said = ["dot: one seed, bar: mean"] if summary["setting"].duplicated().any() else []
+    missing = int((~np.isfinite(summary[column])).sum())
+    if missing:
+        said.append(f"{missing} of {len(summary)} runs ended without a finite value")
+    return "; ".join(said)

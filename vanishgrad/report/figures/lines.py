@@ -1,0 +1,85 @@
+"""Lines over layers or steps: one per setting, with a band over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from vanishgrad.report.figures.canvas import layer_ticks, name_axes, panels, say_empty, share_limits
+from vanishgrad.report.figures.palette import Palette
+from vanishgrad.report.figures.view import View, divergence_mark, over_seeds
+
+MOST_MARKERS = 24
+FRACTION_LIMITS = (-0.03, 1.03)
+
+
+def draw_lines(title: str, views: Sequence[View], colours: Palette) -> Figure:
+    """A column of panels per view, a row per panel of the palette; the legend stands beside its row."""
+    width = 4.6 if len(views) > 1 else 7.0
+    figure, axes = panels(title, len(colours.panels), len(views), (width, 3.1))
+    for row, labels in enumerate(colours.panels):
+        for column, view in enumerate(views):
+            _draw_panel(axes[row, column], view, labels, colours)
+        _legend(axes[row, -1], views, labels, colours)
+    for y in dict.fromkeys(view.y for view in views):
+        share_limits(axes[:, column] for column, view in enumerate(views) if view.y == y)
+    return figure
+
+
+def _draw_panel(axes: Axes, view: View, labels: Sequence[str], colours: Palette) -> None:
+    name_axes(axes, view.title, view.x_label, view.y_label)
+    drawn = [_draw_setting(axes, view, label, colours) for label in labels]
+    if not any(drawn):
+        say_empty(axes, "no value above zero" if view.is_log else "nothing to show")
+    elif view.is_log:
+        axes.set_yscale("log")
+    elif view.is_fraction:
+        axes.set_ylim(*FRACTION_LIMITS)
+    if view.x == "layer":
+        layer_ticks(axes.xaxis, view.frame["layer"])
+
+
+def _draw_setting(axes: Axes, view: View, label: str, colours: Palette) -> bool:
+    """Whether there was anything to draw."""
+    rows = view.of(label)
+    band = over_seeds(rows, view.x, view.y, log=view.is_log)
+    if band.empty:
+        return False
+    colour = colours.colours[label]
+    marker = colours.markers[label] if len(band) <= MOST_MARKERS else None
+    axes.plot(band.index, band["middle"], color=colour, marker=marker, markersize=4, linewidth=1.6)
+    axes.fill_between(band.index, band["low"], band["high"], color=colour, alpha=0.18, linewidth=0)
+    if view.x == "step":
+        _mark_divergence(axes, rows, view, colour)
+    return True
+
+
+def _mark_divergence(axes: Axes, rows: pd.DataFrame, view: View, colour: str) -> None:
+    """A cross at the last finite value of each run that diverged."""
+    finite = rows[(rows["status"] == "diverged") & np.isfinite(rows[view.y])]
+    if view.is_log:
+        finite = finite[finite[view.y] > 0]
+    ends = finite.sort_values("step").groupby("run").tail(1)
+    if len(ends):
+        axes.plot(ends["step"], ends[view.y], "x", color=colour, markersize=9, markeredgewidth=2.2)
+
+
+def _legend(axes: Axes, views: Sequence[View], labels: Iterable[str], colours: Palette) -> None:
+    """Beside the last panel of a row, so that it hides no data."""
+    for label in labels:
+        rows = pd.concat([view.of(label) for view in views])
+        measured = any(np.isfinite(view.of(label)[view.y]).any() for view in views)
+        mark = divergence_mark(rows) if measured else " (not recorded)"
+        axes.plot(
+            [],
+            [],
+            color=colours.colours[label],
+            marker=colours.markers[label],
+            markersize=4,
+            label=label + mark,
+        )
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)

@@ -1,0 +1,224 @@
+"""Finding and reading run folders."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from vanishgrad.errors import SettingError, require
+from vanishgrad.records import (
+    GRADIENT_COLUMNS,
+    METRIC_COLUMNS,
+    METRICS_FILE,
+    RUN_FILE,
+    UnreadableRun,
+    read_gradients,
+    read_metrics,
+    read_run,
+)
+from vanishgrad.report.labels import run_labels, varied_keys
+from vanishgrad.report.layers import by_layer, thin
+
+NOT_RUNS = frozenset({"report", "lab"})
+LAB_FILE = "claims.csv"
+REPORT_PAGE = "index.html"
+DATED = re.compile(r"\d{4}-\d\d-\d\d_")
+
+
+class Skipped(NamedTuple):
+    """A folder that holds no readable run, and why."""
+
+    folder: Path
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class SavedRun:
+    """One run folder in memory.
+
+    `gradients`: one row per logged step and layer. `metrics`: one row per logged or evaluated step.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    gradients: pd.DataFrame
+    metrics: pd.DataFrame
+
+    @property
+    def status(self) -> str:
+        return str(self.record.get("status", "unknown"))
+
+    @property
+    def seed(self) -> int | None:
+        return self.record.get("seed")
+
+    @property
+    def choices(self) -> dict[str, Any]:
+        return self.record.get("choices") or {}
+
+    @property
+    def overrides(self) -> list[str]:
+        return self.record.get("overrides") or []
+
+    @property
+    def name(self) -> str:
+        """The user's name for the run; without a recorded setting, the folder's."""
+        given = self.choices.get("name") or self.record.get("name")
+        return str(given or ("" if self.choices else self.folder.name))
+
+
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Run folders read together, in the order of their numbers, and the folders that were skipped."""
+
+    runs: tuple[SavedRun, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def __iter__(self) -> Iterator[SavedRun]:
+        return iter(self.runs)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the configuration that varied, as `act` or `norm.position`."""
+        return varied_keys([run.choices for run in self.runs], [run.overrides for run in self.runs])
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The setting of each run, as `act=sigmoid norm=batch`."""
+        return tuple(
+            run_labels(
+                [run.choices for run in self.runs],
+                [run.overrides for run in self.runs],
+                [run.name for run in self.runs],
+            )
+        )
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The folder of each run below the folder that all of them share."""
+        if len(self.runs) < 2:
+            return tuple(run.folder.name for run in self.runs)
+        shared = os.path.commonpath([run.folder.resolve().parent for run in self.runs])
+        return tuple(run.folder.resolve().relative_to(shared).as_posix() for run in self.runs)
+
+    @cached_property
+    def gradients(self) -> pd.DataFrame:
+        """`run, setting, seed, status` and the columns of gradients.csv, one row per run, step and layer."""
+        return self._together([run.gradients for run in self.runs])
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """`run, setting, seed, status` and the columns of metrics.csv."""
+        return self._together([run.metrics for run in self.runs])
+
+    def _together(self, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+        tagged = [
+            frame.assign(run=name, setting=label, seed=run.seed, status=run.status)
+            for frame, name, label, run in zip(frames, self.names, self.labels, self.runs, strict=True)
+            if not frame.empty
+        ]
+        return pd.concat(tagged, ignore_index=True) if tagged else pd.DataFrame()
+
+
+def load_runs(*folders: str | Path, most_steps: int | None = None) -> Runs:
+    """Read every run folder at or below `folders`; report and lab folders below them are passed over.
+
+    Folders without a readable run are listed in `skipped` with the reason. `most_steps` thins long tables to
+    about so many logged steps, which bounds the memory that a large sweep takes.
+    """
+    runs, skipped = [], []
+    for folder in _unique(found for given in folders for found in run_folders(Path(given))):
+        try:
+            runs.append(_read(folder, most_steps))
+        except UnreadableRun as error:
+            skipped.append(Skipped(folder, error.reason))
+    return Runs(tuple(runs), tuple(skipped))
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """`folder` itself if it is a run, else the runs below it and the folders that should have been one."""
+    require(folder.is_dir(), f"runs={folder}: there is no such folder")
+    if (folder / RUN_FILE).exists():
+        return [folder]
+    below = sorted((path for path in folder.iterdir() if _may_hold_runs(path)), key=_natural)
+    if not below:
+        return [] if (folder / REPORT_PAGE).exists() else [folder]
+    return [found for path in below for found in run_folders(path)]
+
+
+def newest_runs(outputs: Path = Path("outputs")) -> Path:
+    """The run or sweep under `outputs` that was started last; report and lab folders are not counted."""
+    hint = "train something first, or name a folder with runs=DIR"
+    require(outputs.is_dir(), f"there is no folder {outputs} here: {hint}")
+    started = [path for path in outputs.iterdir() if _may_hold_runs(path) and any(_recorded(path))]
+    if not started:
+        raise SettingError(f"there is no run in {outputs}: {hint}")
+    return max(started, key=_start)
+
+
+def _read(folder: Path, most_steps: int | None) -> SavedRun:
+    record = read_run(folder)
+    gradients = _readable(folder, read_gradients(folder), GRADIENT_COLUMNS)
+    if gradients.empty:
+        raise UnreadableRun(folder, "gradients.csv has no complete row")
+    no_metrics = pd.DataFrame(columns=list(METRIC_COLUMNS))
+    metrics = read_metrics(folder) if (folder / METRICS_FILE).exists() else no_metrics
+    metrics = _readable(folder, metrics, METRIC_COLUMNS)
+    if most_steps is not None:
+        gradients, metrics = thin(gradients, most_steps), _thin_metrics(metrics, most_steps)
+    return SavedRun(folder, record, by_layer(gradients), metrics)
+
+
+def _readable(folder: Path, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """All `columns`; those that an older version did not write are empty, but a table needs its key."""
+    missing = [name for name in ("step", "layer") if name in columns and name not in table]
+    if missing:
+        raise UnreadableRun(folder, f"a table has no column {missing[0]}")
+    return table.reindex(columns=list(columns))
+
+
+def _thin_metrics(metrics: pd.DataFrame, most_steps: int) -> pd.DataFrame:
+    """Evaluated rows are thinned apart from logged ones: they seldom fall on the same steps."""
+    evaluated = metrics["val_loss"].notna()
+    return pd.concat(
+        [thin(metrics[evaluated], most_steps), thin(metrics[~evaluated], most_steps)]
+    ).sort_values("step")
+
+
+def _may_hold_runs(path: Path) -> bool:
+    """Whether to look below `path` for runs."""
+    other = path.name.startswith(".") or path.name in NOT_RUNS
+    is_figures = path.name == "figures" and (path.parent / REPORT_PAGE).exists()
+    return path.is_dir() and not other and not is_figures and not (path / LAB_FILE).exists()
+
+
+def _recorded(folder: Path) -> Iterator[Path]:
+    return (path for path in run_folders(folder) if (path / RUN_FILE).exists())
+
+
+def _start(folder: Path) -> str:
+    """When it was started, as the folder's name says, else when its newest record was written."""
+    if DATED.match(folder.name):
+        return folder.name
+    written = max((path / RUN_FILE).stat().st_mtime for path in _recorded(folder))
+    return time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(written))
+
+
+def _natural(path: Path) -> tuple[tuple[str, int], ...]:
+    """Sort key that puts job 2 before job 10."""
+    return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", path.name))
+
+
+def _unique(folders: Iterable[Path]) -> list[Path]:
+    return list({folder.resolve(): folder for folder in folders}.values())

@@ -1,0 +1,132 @@
+"""summary.csv, one row per run, and settings.csv, the same over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from vanishgrad.report.labels import flatten
+from vanishgrad.report.layers import at_end, at_start
+from vanishgrad.report.runs import Runs, SavedRun
+from vanishgrad.report.slope import decades_across, gradient_slope
+from vanishgrad.report.verdict import Evidence, Verdict, verdict
+
+METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+NOT_AVERAGED = frozenset({"seed", "diverged_at", "best_step"})
+
+
+def summary_table(runs: Runs) -> pd.DataFrame:
+    """One row per run: what it was, what it reached, its gradient slopes and its verdict.
+
+    `run, status`, the swept `keys`, `seed`, `final_*`, `best_*`, `gradient_slope` of the initial network,
+    `gradient_slope_final`, `verdict`, `diverged_at`, `setting`.
+    """
+    rows = [_row(run, runs.keys) for run in runs]
+    table = pd.DataFrame(rows)
+    table.insert(0, "run", list(runs.names))
+    return table.assign(setting=list(runs.labels))
+
+
+def settings_table(summary: pd.DataFrame, keys: tuple[str, ...] = ()) -> pd.DataFrame:
+    """One row per setting: how many runs, and mean, spread and count over its seeds.
+
+    The spread is the sample standard deviation, empty for a single value; numbers that are not finite are
+    left out and `count` says how many were left.
+    """
+    groups = summary.groupby("setting", sort=False)
+    table = groups[list(keys)].first() if keys else pd.DataFrame(index=groups.size().index)
+    table["runs"] = groups.size()
+    table["diverged"] = groups["status"].agg(lambda status: int((status == "diverged").sum()))
+    for column in _measured(summary, keys):
+        finite = summary[column].where(np.isfinite(summary[column].astype(float))).astype(float)
+        over_seeds = finite.groupby(summary["setting"], sort=False)
+        table[f"{column}_mean"] = over_seeds.mean()
+        table[f"{column}_spread"] = over_seeds.std()
+        table[f"{column}_count"] = over_seeds.count()
+    table["verdict"] = groups["verdict"].agg(_most_common)
+    return table.reset_index()
+
+
+def slope(run: SavedRun, when: Literal["start", "end"]) -> float:
+    """`gradient_slope` of delta_norm at the initial network or at the end, in decades per layer."""
+    rows = _moment(run, "delta_norm", when)
+    return gradient_slope(rows["layer"], rows["delta_norm"])
+
+
+def run_verdict(run: SavedRun) -> Verdict:
+    """The verdict on one run from its tables."""
+    accuracy = (_first(run, "train_accuracy"), _last(run, "val_accuracy", "train_accuracy"))
+    loss = (_first(run, "train_loss"), _last(run, "val_loss", "train_loss"))
+    decades = tuple(_decades(run, when) for when in ("start", "end"))
+    return verdict(Evidence(run.status, decades, accuracy, loss))
+
+
+def number(value: Any) -> float:
+    """A number of run.json, where those that are not finite are strings; NaN for what is missing."""
+    return float("nan") if value is None else float(value)
+
+
+def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:
+    flat = flatten(run.choices)
+    metrics = run.record.get("metrics") or {}
+    return {
+        "status": run.status,
+        **{key: flat.get(key) for key in keys},
+        "seed": run.seed,
+        **{f"final_{name}": _last(run, name) for name in METRICS},
+        **_numbers("final", metrics.get("final") or {}),
+        **_numbers("best", metrics.get("best") or {}),
+        "gradient_slope": slope(run, "start"),
+        "gradient_slope_final": slope(run, "end"),
+        "verdict": run_verdict(run),
+        "diverged_at": run.record.get("diverged_at"),
+    }
+
+
+def _numbers(prefix: str, metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {f"{prefix}_{name}": number(value) for name, value in metrics.items()}
+
+
+def _moment(run: SavedRun, column: str, when: Literal["start", "end"]) -> pd.DataFrame:
+    rows = run.gradients.assign(run=run.folder.name)
+    return at_start(rows, column) if when == "start" else at_end(rows, column)
+
+
+def _decades(run: SavedRun, when: Literal["start", "end"]) -> float:
+    """Of delta_norm; of the weights' gradient where only that was measured."""
+    column = "delta_norm" if np.isfinite(run.gradients["delta_norm"]).any() else "grad_norm"
+    rows = _moment(run, column, when)
+    return decades_across(rows["layer"], rows[column])
+
+
+def _first(run: SavedRun, column: str) -> float:
+    values = run.metrics[column].dropna()
+    return float(values.iloc[0]) if len(values) else float("nan")
+
+
+def _last(run: SavedRun, *columns: str) -> float:
+    """The final value of the first of `columns` that was measured."""
+    final = (run.record.get("metrics") or {}).get("final") or {}
+    for column in columns:
+        measured = run.metrics[column].dropna()
+        if final.get(column) is not None:
+            return number(final[column])
+        if len(measured):
+            return float(measured.iloc[-1])
+    return float("nan")
+
+
+def _measured(summary: pd.DataFrame, keys: tuple[str, ...]) -> list[str]:
+    numeric = summary.select_dtypes("number").columns
+    return [column for column in numeric if column not in NOT_AVERAGED and column not in keys]
+
+
+def _most_common(verdicts: pd.Series[str]) -> str:
+    """`learns`, or `learns 2, diverged 1` when seeds disagree."""
+    counts = verdicts.value_counts()
+    if len(counts) == 1:
+        return str(counts.index[0])
+    return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -1,0 +1,46 @@
+"""Writing a report folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vanishgrad.errors import SettingError
+from vanishgrad.report.gallery import draw_gallery
+from vanishgrad.report.page import page
+from vanishgrad.report.runs import Runs, Skipped, load_runs
+from vanishgrad.report.tables import settings_table, summary_table
+
+# Enough for a smooth curve on a screen; bounds the memory that a large sweep takes.
+MOST_STEPS = 120
+
+
+class ReportResult(NamedTuple):
+    """The page that was written and the folders that were skipped."""
+
+    page: Path
+    skipped: tuple[Skipped, ...]
+
+
+def write_report(runs: Sequence[str | Path], out: str | Path) -> ReportResult:
+    """Report on every run at or below the folders `runs`: tables, figures and `index.html` in `out`."""
+    loaded = load_runs(*runs, most_steps=MOST_STEPS)
+    if not len(loaded):
+        raise SettingError(_nothing(runs, loaded))
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = summary_table(loaded)
+    settings = settings_table(summary, loaded.keys)
+    summary.to_csv(folder / "summary.csv", index=False, float_format="%.9g")
+    settings.to_csv(folder / "settings.csv", index=False, float_format="%.9g")
+    pictures = list(draw_gallery(loaded, summary, folder / "figures"))
+    index = folder / "index.html"
+    index.write_text(page(loaded, summary, settings, pictures), encoding="utf-8")
+    return ReportResult(index, loaded.skipped)
+
+
+def _nothing(runs: Sequence[str | Path], loaded: Runs) -> str:
+    where = ", ".join(map(str, runs))
+    reasons = "; ".join(f"{one.folder}: {one.reason}" for one in loaded.skipped[:3])
+    return f"runs={where}: no readable run there" + (f" ({reasons})" if reasons else "")

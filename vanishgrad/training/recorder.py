@@ -1,0 +1,96 @@
+"""Where a run's rows go: the files of a run folder, or memory when none is wanted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pandas as pd
+import torch
+
+from vanishgrad.records import (
+    GRADIENT_COLUMNS,
+    GRADIENTS_FILE,
+    METRIC_COLUMNS,
+    METRICS_FILE,
+    Cell,
+    Table,
+    frame,
+    read_gradients,
+    read_metrics,
+    write_run,
+)
+from vanishgrad.run import Run
+from vanishgrad.training.provenance import Provenance, first_record
+
+
+class MemoryTable:
+    """Rows kept in memory."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns, self.rows = tuple(columns), list[Sequence[Cell]]()
+
+    def append(self, rows: Sequence[Sequence[Cell]]) -> None:
+        self.rows += rows
+
+    def close(self) -> None:
+        return None
+
+
+class Recorder:
+    """The record of one run; a context that marks it interrupted or failed when it is left by an exception.
+
+    Arguments:
+        run: the setting.
+        folder: the run folder, made if need be; None keeps everything in memory.
+        provenance: where the run came from.
+        device: where it computes.
+    """
+
+    def __init__(
+        self, run: Run, folder: Path | None, provenance: Provenance | None, device: torch.device
+    ) -> None:
+        self.folder = folder
+        self.record = first_record(run, provenance, device)
+        self.started = time.perf_counter()
+        if folder is None:
+            self.gradients: Table | MemoryTable = MemoryTable(GRADIENT_COLUMNS)
+            self.metrics: Table | MemoryTable = MemoryTable(METRIC_COLUMNS)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.update()
+            self.gradients = Table(folder / GRADIENTS_FILE, GRADIENT_COLUMNS)
+            self.metrics = Table(folder / METRICS_FILE, METRIC_COLUMNS)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the run began."""
+        return time.perf_counter() - self.started
+
+    def update(self, **changes: Any) -> None:
+        """Change entries of run.json."""
+        self.record.update(changes)
+        if self.folder is not None:
+            write_run(self.folder, self.record)
+
+    def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """gradients.csv and metrics.csv as DataFrames."""
+        if self.folder is not None:
+            return read_gradients(self.folder), read_metrics(self.folder)
+        assert isinstance(self.gradients, MemoryTable) and isinstance(self.metrics, MemoryTable)
+        return frame(self.gradients.rows, GRADIENT_COLUMNS), frame(self.metrics.rows, METRIC_COLUMNS)
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.gradients.close()
+        self.metrics.close()
+        if kind is not None:
+            status = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
+            self.update(status=status, error=f"{kind.__name__}: {error}", seconds=self.seconds)

@@ -1,0 +1,40 @@
+"""What a run leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from vanishgrad.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A finished run.
+
+    Arguments:
+        run: the setting that was trained.
+        status: completed, or diverged.
+        steps: updates done.
+        diverged_at: None, or `{"step": ..., "layer": ..., "what": ...}`: where a number first was not finite.
+        final: the last known metrics; best: those of the evaluation with the lowest held-out loss.
+        gradients: gradients.csv as a DataFrame; metrics: metrics.csv.
+        model: the network as it was when the run ended.
+        folder: the run folder, if one was written.
+    """
+
+    run: Run
+    status: str
+    steps: int
+    seconds: float
+    diverged_at: dict[str, Any] | None
+    final: dict[str, float | None]
+    best: dict[str, float | None]
+    gradients: pd.DataFrame
+    metrics: pd.DataFrame
+    model: nn.Module
+    folder: Path | None

@@ -1,0 +1,216 @@
+"""Train one run from its first step to its last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vanishgrad.choices.clipping import NoClip
+from vanishgrad.data import Dataset
+from vanishgrad.norms import norms
+from vanishgrad.run import Run
+from vanishgrad.training.batches import Order, batch_size_of
+from vanishgrad.training.checkpoint import save_checkpoint, save_snapshot
+from vanishgrad.training.evaluate import accuracy, evaluate
+from vanishgrad.training.machine import device_of, threads, threads_of
+from vanishgrad.training.plan import Plan
+from vanishgrad.training.prepare import check
+from vanishgrad.training.progress import Observer, Progress
+from vanishgrad.training.provenance import Provenance
+from vanishgrad.training.rate import rate_at
+from vanishgrad.training.recorder import Recorder
+from vanishgrad.training.result import Result
+from vanishgrad.training.trainer import Pass, Trainer
+
+Metrics = dict[str, float | None]
+
+
+def train(
+    run: Run,
+    out: Path | str | None = None,
+    *,
+    provenance: Provenance | None = None,
+    observe: Observer | None = None,
+) -> Result:
+    """Train `run` and measure every layer on the way.
+
+    Arguments:
+        run: the setting.
+        out: a folder to write as a run folder; None keeps the tables in memory.
+        provenance: what run.json says about where the setting came from; the default is the setting itself.
+        observe: called after every step.
+
+    Raises:
+        SettingError: before anything is written, when data, batch size, device or memory do not allow the run.
+    """
+    data = check(run)
+    device = device_of(run)
+    count = threads_of(run, batch_size_of(run, len(data.train_x)))
+    folder = None if out is None else Path(out)
+    with threads(count), Recorder(run, folder, provenance, device) as recorder:
+        return Session(run, data, device, recorder, observe).finish()
+
+
+class Session:
+    """A run in progress.
+
+    Arguments:
+        run: the setting.
+        data: its examples.
+        device: where it computes.
+        recorder: where its rows go.
+        observe: called after every step, if given.
+    """
+
+    def __init__(
+        self, run: Run, data: Dataset, device: torch.device, recorder: Recorder, observe: Observer | None
+    ) -> None:
+        dtype = getattr(torch, run.dtype)
+        self.run, self.recorder, self.observe = run, recorder, observe
+        self.train_x, self.train_y = data.train_x.to(device, dtype), data.train_y.to(device)
+        self.val_x, self.val_y = data.val_x.to(device, dtype), data.val_y.to(device)
+        self.trainer = Trainer(run, device)
+        self.order = Order(run, len(self.train_x))
+        self.plan = Plan.of(run, len(self.train_x))
+        self.last: Metrics = {}
+        self.best: Metrics = {}
+
+    def finish(self) -> Result:
+        """Do all steps, or as many as stay finite, and close the record."""
+        parameters = sum(parameter.numel() for parameter in self.trainer.parameters)
+        self.recorder.update(parameters=parameters)
+        step, diverged_at = self._steps()
+        status = "diverged" if diverged_at else "completed"
+        seconds = self.recorder.seconds
+        self._checkpoint(step)
+        self.recorder.update(
+            status=status, steps=step, seconds=seconds, diverged_at=diverged_at,
+            metrics={"final": self.last, "best": self.best},
+        )  # fmt: skip
+        gradients, metrics = self.recorder.frames()
+        return Result(
+            self.run, status, step, seconds, diverged_at, self.last, self.best, gradients, metrics,
+            self.trainer.model, self.recorder.folder,
+        )  # fmt: skip
+
+    def _steps(self) -> tuple[int, dict[str, Any] | None]:
+        """(updates done, where the run stopped being finite). The last step measures and updates nothing."""
+        for step, (inputs, targets) in enumerate(self._batches()):
+            diverged_at = self._step(step, inputs, targets)
+            if diverged_at or step == self.plan.total:
+                return step, diverged_at
+        raise AssertionError("batches are endless")
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        while self.run.batch_size == "full":
+            yield self.train_x, self.train_y
+        for rows in self.order:
+            there = rows.to(self.train_x.device)
+            yield self.train_x.index_select(0, there), self.train_y.index_select(0, there)
+
+    def _step(self, step: int, inputs: Tensor, targets: Tensor) -> dict[str, Any] | None:
+        """One step; where the run stopped being finite, if it did."""
+        trainer, logged = self.trainer, self.plan.logged(step)
+        validation = self._evaluate() if self.plan.evaluated(step) else None
+        self._save(step)
+        if logged:
+            trainer.measurement.open()
+        done = trainer.forward_backward(inputs, targets)
+        if logged:
+            trainer.measurement.gradients()
+        gradients = trainer.gradients()
+        if not trainer.finite(done, gradients):
+            return self._diverge(step, done, gradients, inputs, logged)
+        before = self._total_norm(gradients) if logged or validation else None
+        trainer.clip_(gradients)
+        after = before if isinstance(self.run.clip, NoClip) or before is None else self._total_norm(gradients)
+        lr = rate_at(self.run, step, self.plan.total)
+        if step < self.plan.total:
+            trainer.update(gradients, lr)
+        if before is not None and after is not None:
+            self._record(step, lr, logged, done, before, after, validation)
+        self._tell(step, done)
+        return None
+
+    def _total_norm(self, gradients: list[Tensor]) -> Tensor:
+        return torch.linalg.vector_norm(norms(gradients))
+
+    def _evaluate(self) -> tuple[float, float | None]:
+        return evaluate(self.trainer.model, self.run.criterion, self.val_x, self.val_y)
+
+    def _record(
+        self, step: int, lr: float, logged: bool, done: Pass, before: Tensor, after: Tensor,
+        validation: tuple[float, float | None] | None,
+    ) -> None:  # fmt: skip
+        """Write the rows of a step whose update is done."""
+        right = accuracy(done.outputs, done.targets)
+        numbers = [done.loss, right, done.penalty, before, after]
+        beside = torch.stack([number.double() for number in numbers if number is not None])
+        if logged:
+            updated = step < self.plan.total
+            rows, found = self.trainer.measurement.rows(step, self.plan.epoch(step), updated, beside)
+            self.recorder.gradients.append(rows)
+        else:
+            found = beside.tolist()
+        there = iter(found)
+        self._metrics_row(step, lr, [None if n is None else next(there) for n in numbers], validation)
+
+    def _metrics_row(
+        self, step: int, lr: float, numbers: list[float | None], validation: tuple[float, float | None] | None
+    ) -> None:
+        train_loss, train_accuracy, penalty, before, after = numbers
+        val_loss, val_accuracy = validation or (None, None)
+        self.last = self.last | {"step": step, "train_loss": train_loss, "train_accuracy": train_accuracy}
+        if validation:
+            self.last |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
+            if val_loss is not None and val_loss < (self.best.get("val_loss") or math.inf):
+                self.best = dict(self.last)
+        self.last |= {"grad_norm": before}
+        row = (
+            step, self.plan.epoch(step), lr, train_loss, train_accuracy, val_loss, val_accuracy, penalty,
+            before, after, self.recorder.seconds,
+        )  # fmt: skip
+        self.recorder.metrics.append([row])
+
+    def _diverge(
+        self, step: int, done: Pass, gradients: list[Tensor], inputs: Tensor, logged: bool
+    ) -> dict[str, Any]:
+        """Record the step at which a number stopped being finite; whatever is needed is computed again."""
+        measurement, trainer = self.trainer.measurement, self.trainer
+        before = self._total_norm(gradients)
+        epoch = self.plan.epoch(step)
+        if logged:
+            rows, _ = measurement.rows(step, epoch, updated=False)
+        else:
+            rows = trainer.measured_again(measurement, inputs, done.targets, step, epoch)
+        self.recorder.gradients.append(rows)
+        right = accuracy(done.outputs, done.targets)
+        numbers = [done.loss, right, done.penalty, before]
+        values = [None if number is None else float(number) for number in numbers]
+        lr = rate_at(self.run, step, self.plan.total)
+        self._metrics_row(step, lr, [*values, None], self._evaluate())
+        return trainer.divergence(inputs, done.targets, step)
+
+    def _save(self, step: int) -> None:
+        if self.plan.saved(step) and step < self.plan.total:
+            self._checkpoint(step)
+        if step in self.plan.snapshots and self.recorder.folder is not None:
+            save_snapshot(self.recorder.folder, step, self.trainer.model)
+
+    def _checkpoint(self, step: int) -> None:
+        if self.recorder.folder is not None:
+            save_checkpoint(self.recorder.folder, {
+                "step": step, "model": self.trainer.model.state_dict(),
+                "optimizer": self.trainer.optimizer_state,
+                "generators": {"order": self.order.generator.get_state()},
+            })  # fmt: skip
+
+    def _tell(self, step: int, done: Pass) -> None:
+        if self.observe is not None:
+            known = self.last.get("val_accuracy"), self.last.get("grad_norm")
+            self.observe(Progress(step, self.plan.total, float(done.loss), *known))
