@@ -21,6 +21,7 @@ HOUSE = (
     "choices",
     "run",
     "remedies",
+    "description",
     "data",
     "models",
     "monitor",

@@ -31,15 +31,16 @@ class WeightMatrix:
     @property
     def bias(self) -> Tensor | None:
         """The bias that goes with the weight, `(outputs,)`."""
-        bias = getattr(self.module, self.attribute.replace("weight", "bias"), None)
-        return bias if isinstance(bias, Tensor) else None
+        name = self.attribute.replace("weight", "bias")
+        bias = getattr(self.module, name, None)
+        return bias if isinstance(bias, Tensor) and name != self.attribute else None
 
     @property
     def parametrization(self) -> ParametrizationList | None:
         """The module that computes an effective weight at each forward pass, if there is one."""
         if not is_parametrized(self.module, self.attribute):
             return None
-        found = self.module.parametrizations[self.attribute]  # type: ignore[index, union-attr]
+        found = self.module.parametrizations[self.attribute]  # type: ignore[index]
         assert isinstance(found, ParametrizationList)
         return found
 
@@ -65,7 +66,7 @@ def _owned(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
         if ".parametrizations" in f".{path}":
             continue
         if is_parametrized(module):
-            for attribute in module.parametrizations:  # type: ignore[union-attr]
+            for attribute in module.parametrizations:
                 yield path, module, str(attribute)
         for attribute, parameter in module.named_parameters(recurse=False):
             if parameter.ndim >= 2:

@@ -8,8 +8,15 @@ from dataclasses import dataclass, field, fields
 from vanishgrad.choices.activation import Activation, ReLU
 from vanishgrad.choices.clipping import Clipping, NoClip
 from vanishgrad.choices.data import Data, Digits
-from vanishgrad.choices.initialization import Critical, Default, Gaussian, Initialization, Normal, Zeros
-from vanishgrad.choices.initialization import edge_of_chaos
+from vanishgrad.choices.initialization import (
+    Critical,
+    Default,
+    Gaussian,
+    Initialization,
+    Normal,
+    Zeros,
+    edge_of_chaos,
+)
 from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
 from vanishgrad.choices.model import MLP, Model
 from vanishgrad.choices.normalization import Batch, NoNorm, Normalization, Weight
@@ -153,7 +160,7 @@ def _check_combinations(run: Run) -> None:
         run.norm.module(run.width)  # refuses what cannot normalize this width
     require(
         not (isinstance(run.norm, Batch) and run.batch_size == 1),
-        "norm=batch with batch_size=1: a batch of one has no variance; use batch_size of 2 or more, or norm=layer",
+        "norm=batch with batch_size=1: one example has no variance; use at least 2, or norm=layer",
     )
     if isinstance(run.residual, Fixup):
         require(

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,23 @@ def choices(**given: Any) -> dict[str, Any]:
 @pytest.fixture
 def write_run(tmp_path: Path) -> WriteRun:
     """Write a run folder below `tmp_path`."""
+    return partial(write_run_below, tmp_path)
 
-    def write(place: str, **given: Any) -> Path:
-        return write_run_folder(tmp_path / place, **given)
 
-    return write
+@pytest.fixture(scope="module")
+def module_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that the tests of a module share."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def write_shared_run(module_path: Path) -> WriteRun:
+    """Write a run folder below `module_path`."""
+    return partial(write_run_below, module_path)
+
+
+def write_run_below(root: Path, place: str, **given: Any) -> Path:
+    return write_run_folder(root / place, **given)
 
 
 def write_run_folder(

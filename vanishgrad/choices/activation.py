@@ -21,6 +21,8 @@ class Activation(Protocol):
         """A new module that applies the function, `(...) -> (...)`."""
         ...
 
+    def __hash__(self) -> int: ...
+
 
 class Erf(nn.Module):
     """The error function, elementwise."""

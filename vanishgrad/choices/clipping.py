@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vanishgrad.errors import positive
-from vanishgrad.norms import norms
+from vanishgrad.norms import total_norm
 
 
 class Clipping(Protocol):
@@ -48,10 +48,11 @@ class ByNorm:
         positive("clip.max_norm", self.max_norm)
 
     def clip_(self, gradients: Sequence[Tensor], parameters: Sequence[Tensor], output: int) -> None:
-        total = torch.linalg.vector_norm(norms(gradients))
+        total = total_norm(gradients)
         factor = (self.max_norm / total).clamp(max=1.0)  # 0 / 0 cannot happen: max_norm > 0
-        # in float64: the factor for gradients of 1e40 would be a float32 zero
-        torch._foreach_mul_(list(gradients), factor.to(gradients[0].dtype))
+        root = factor.sqrt().to(gradients[0].dtype)
+        for _ in range(2):  # by the root, twice: a factor under 1e-38 has few digits left in float32
+            torch._foreach_mul_(list(gradients), root)
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class Data(Protocol):
         """standard or unit."""
         ...
 
+    def __hash__(self) -> int: ...
+
 
 def _check_common(data: Data, most: int) -> None:
     one_of("data.scale", data.scale, ("standard", "unit"))

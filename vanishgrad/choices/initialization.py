@@ -174,7 +174,7 @@ class Zeros:
 
 @dataclass(frozen=True)
 class LSUV:
-    """Orthonormal weights, then each layer divided by its output's deviation on a batch (Mishkin and Matas 2016).
+    """Orthonormal weights, each layer then divided by its output's deviation (Mishkin and Matas 2016).
 
     The orthonormal start is drawn here; `vanishgrad.models.lsuv` does the second half, which needs data.
 
@@ -200,7 +200,7 @@ class LSUV:
 
 @dataclass(frozen=True)
 class Critical:
-    """Gaussian weights and biases on the activation's edge of chaos (Schoenholz et al. 2017; Roberts et al. 2022).
+    """Gaussian on the activation's edge of chaos (Schoenholz et al. 2017; Roberts et al. 2022).
 
     Solved numerically from the activation; an activation without a critical point is refused.
     """

@@ -83,6 +83,7 @@ class Layer:
         one_of("norm.position", self.position, POSITIONS)
 
     def module(self, width: int, spatial: int = 0) -> nn.Module | None:
+        require(spatial > 0 or width > 1, f"norm=layer with width={width}: one unit alone is always 0")
         return nn.GroupNorm(1, width) if spatial else nn.LayerNorm(width)
 
 

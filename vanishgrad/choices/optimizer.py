@@ -1,7 +1,8 @@
 """Optimizers: the update rules of `torch.optim`, called as functions on lists of tensors.
 
-Building a `torch.optim.Optimizer` imports torch's compiler, which takes longer than a short run; the functions
-below are what those classes call. No optimizer has a weight decay of its own: that is `reg=weight_decay`.
+Building a `torch.optim.Optimizer` imports torch's compiler, which takes longer than a short run; the
+functions below are what those classes call. No optimizer has a weight decay of its own: that is
+`reg=weight_decay`.
 """
 
 from __future__ import annotations

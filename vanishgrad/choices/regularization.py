@@ -92,7 +92,7 @@ class ElasticNet:
 
 @dataclass(frozen=True)
 class WeightDecay:
-    """Weights times (1 - lr * strength) before each step, apart from the gradient (Loshchilov and Hutter 2019).
+    """Weights times 1 - lr * strength before each step (decoupled; Loshchilov and Hutter 2019).
 
     Arguments:
         strength: decay per step and unit of learning rate.
@@ -148,7 +148,7 @@ def penalty(model: nn.Module, scope: str = "", reg: Regularization | None = None
     require(scope in paths, f"scope={scope}: no such module; choose one of {', '.join(sorted(paths - {''}))}")
     part = model.get_submodule(scope)
     weights = [matrix.weight for matrix in weight_matrices(part)]
-    found = (reg or L2(1.0)).penalty(weights)
+    found = (reg or L2(1.0)).penalty(weights) if weights else None
     return torch.zeros(()) if found is None else found
 
 

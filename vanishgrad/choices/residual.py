@@ -124,7 +124,7 @@ class Highway:
 
 @dataclass(frozen=True)
 class Dense:
-    """Every block reads the concatenation of all earlier outputs (Huang et al. 2017); each adds `width` units.
+    """Every block reads all earlier outputs side by side and adds `width` units (Huang et al. 2017).
 
     Arguments:
         every: hidden layers per block.

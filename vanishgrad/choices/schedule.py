@@ -55,7 +55,7 @@ class Step:
     def __post_init__(self) -> None:
         positive("schedule.gamma", self.gamma)
         require(
-            all(0 < m < 1 for m in self.milestones) and list(self.milestones) == sorted(self.milestones),
+            all(0 < m < 1 for m in self.milestones) and list(self.milestones) == sorted(set(self.milestones)),
             f"schedule.milestones={list(self.milestones)}: must be increasing fractions between 0 and 1",
         )
 

@@ -21,7 +21,7 @@ def build(run: Run) -> Network:
 
     `(batch, *run.data.shape) -> (batch, run.data.outputs)`. Only `init=lsuv` reads the data.
     """
-    model = blank(run).to_empty(device="cpu")
+    model = blank(run)
     initialize_(model, run)
     if isinstance(run.init, LSUV):
         unit_variance_(model, _sample(run, run.init.batch_size).to(getattr(torch, run.dtype)), run.init)
@@ -29,14 +29,12 @@ def build(run: Run) -> Network:
 
 
 def blank(run: Run) -> Network:
-    """The network of `run` on the meta device: shapes without memory."""
-    with torch.device("meta"):
-        match run.model:
-            case MLP():
-                model = mlp(run)
-            case unknown:
-                raise TypeError(f"no builder for {unknown}")
-        return model.to(getattr(torch, run.dtype))
+    """The network of `run` with undefined values. Under `torch.device("meta")` it takes no memory."""
+    match run.model:
+        case MLP():
+            return mlp(run).to(getattr(torch, run.dtype))
+        case unknown:
+            raise TypeError(f"no builder for {unknown}")
 
 
 def _sample(run: Run, size: int) -> Tensor:

@@ -52,11 +52,12 @@ def _assign_(matrix: WeightMatrix, weight: torch.Tensor) -> None:
 
 def _fixup_(matrices: list[WeightMatrix], run: Run) -> None:
     """Rules 1 and 2 of Fixup: zero classifier and branch ends, the other branch layers scaled down."""
-    for block in run.blocks:
-        factor = len(run.blocks) ** (-1 / (2 * len(block) - 2))
-        for matrix in matrices:
-            if matrix.layer in block:
-                matrix.weight.mul_(0.0 if matrix.layer == block[-1] else factor)
+    blocks = run.blocks
+    block_of = {layer: block for block in blocks for layer in block}
+    for matrix in matrices:
+        if block := block_of.get(matrix.layer):
+            factor = len(blocks) ** (-1 / (2 * len(block) - 2))
+            matrix.weight.mul_(0.0 if matrix.layer == block[-1] else factor)
     classifier = matrices[-1].module
     assert isinstance(classifier, nn.Linear)
     nn.init.zeros_(classifier.weight)

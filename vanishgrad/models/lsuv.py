@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -14,42 +17,34 @@ from vanishgrad.models.dropout import SeededDropout
 def unit_variance_(model: nn.Module, batch: Tensor, init: LSUV) -> None:
     """Divide each layer's weights by its output's deviation on `batch`, from the input up, until it is 1.
 
+    One forward pass does it: a layer is rescaled when the pass reaches it, and passes its new output on.
     Batch statistics are used where the model normalizes over batches; its running statistics are reset.
     """
-    model.train()
     for module in model.modules():
         module.train(not isinstance(module, SeededDropout))
-    for matrix in weight_matrices(model):
-        for _ in range(init.max_iterations):
-            variance = _output_variance(model, matrix, batch)
-            if abs(variance - 1) < init.tolerance or not 0 < variance < float("inf"):
-                break
-            _divide_(matrix, variance**0.5)
+    handles = [m.module.register_forward_hook(_rescale_(m, init)) for m in weight_matrices(model)]
+    try:
+        model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.reset_running_stats()
     model.train()
 
 
-class _Reached(Exception):
-    """Ends a forward pass at the layer of interest: what comes after it is not needed."""
+def _rescale_(matrix: WeightMatrix, init: LSUV) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        for _ in range(init.max_iterations):
+            variance = output.double().var().item()
+            if abs(variance - 1) < init.tolerance or not 0 < variance < math.inf:
+                break
+            _divide_(matrix, math.sqrt(variance))
+            output = module.forward(*inputs)
+        return output
 
-
-def _output_variance(model: nn.Module, matrix: WeightMatrix, batch: Tensor) -> float:
-    found = []
-
-    def stop(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        found.append(output.double().var().item())
-        raise _Reached
-
-    handle = matrix.module.register_forward_hook(stop)
-    try:
-        model(batch)
-    except _Reached:
-        pass
-    finally:
-        handle.remove()
-    return float(found[0])
+    return hook
 
 
 def _divide_(matrix: WeightMatrix, factor: float) -> None:

@@ -27,7 +27,7 @@ def check_memory(model: nn.Module, run: Run, examples: int) -> None:
     available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     require(
         needed < available,
-        f"depth={run.depth} width={run.width} batch_size={run.batch_size}: needs about {needed / 2**30:.1f} GiB "
-        f"({parameters:,} parameters), this machine has {available / 2**30:.1f} GiB; lower depth, width or "
+        f"depth={run.depth} width={run.width} batch_size={run.batch_size}: needs about "
+        f"{needed / 2**30:.1f} GiB ({parameters:,} parameters), this machine has {available / 2**30:.1f} GiB; lower depth, width or "
         "batch_size",
     )

@@ -11,6 +11,7 @@ from vanishgrad.choices.normalization import Weight
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import Dense, Fixup, Highway, Rezero, Scaled
 from vanishgrad.models.dropout import SeededDropout
+from vanishgrad.models.linear import Linear
 from vanishgrad.models.network import Network, Parts
 from vanishgrad.models.residual import (
     Concatenation,
@@ -41,16 +42,16 @@ def mlp(run: Run) -> Network:
         parts |= {f"block_{n}": _highway(run, block) for n, block in enumerate(blocks, 1)}
     else:
         parts |= {"linear_1": _linear(run, inputs)}
-        parts |= {f"block_{n}": _block(run, block, n) for n, block in enumerate(blocks, 1)}
+        parts |= {f"block_{n}": _block(run, block, n, len(blocks)) for n, block in enumerate(blocks, 1)}
         parts |= _activated(run, run.depth + 1, _stream_width(run, len(blocks)))
         parts |= {"bias_output": ScalarBias()} if isinstance(run.residual, Fixup) else {}
     last = inputs if run.depth == 0 else _stream_width(run, len(blocks))
-    parts["output"] = nn.Linear(last, run.data.outputs)
+    parts["output"] = Linear(last, run.data.outputs)
     return Network(parts, _numbered(parts, run.depth), run.recompute_every)
 
 
-def _linear(run: Run, inputs: int, bias: bool = True) -> nn.Linear:
-    linear = nn.Linear(inputs, run.width, bias=bias)
+def _linear(run: Run, inputs: int, bias: bool = True) -> Linear:
+    linear = Linear(inputs, run.width, bias=bias)
     if isinstance(run.norm, Weight):
         weight_norm(linear)
     return linear
@@ -62,7 +63,7 @@ def _activated(run: Run, index: int, width: int) -> Parts:
     module = run.norm.module(width)
     norm: Parts = {f"norm_{index}": module} if module is not None else {}
     parts = norm | act if run.norm.position == "pre" else act | norm
-    if isinstance(run.residual, Fixup) and run.blocks:
+    if isinstance(run.residual, Fixup) and run.depth > 1:
         parts = {f"bias_act_{index}": ScalarBias()} | parts
     if isinstance(run.reg, Dropout):
         parts[f"dropout_{index}"] = SeededDropout(run.reg.rate, run.seed, index)
@@ -78,8 +79,8 @@ def _stream_width(run: Run, blocks: int) -> int:
     return run.width * (1 + blocks) if isinstance(run.residual, Dense) else run.width
 
 
-def _block(run: Run, layers: range, number: int) -> nn.Module:
-    """Residual block `number` in pre-activation form."""
+def _block(run: Run, layers: range, number: int, blocks: int) -> nn.Module:
+    """Residual block `number` of `blocks`, in pre-activation form."""
     parts: Parts = {}
     for index in layers:
         inputs = _stream_width(run, number - 1) if index == layers[0] else run.width
@@ -90,13 +91,13 @@ def _block(run: Run, layers: range, number: int) -> nn.Module:
     branch = nn.Sequential()
     for name, part in parts.items():
         branch.add_module(name, part)
-    return _joined(run, branch)
+    return _joined(run, branch, blocks)
 
 
-def _joined(run: Run, branch: nn.Sequential) -> nn.Module:
+def _joined(run: Run, branch: nn.Sequential, blocks: int) -> nn.Module:
     match run.residual:
         case Scaled(scale=scale):
-            return Shortcut(branch, 1 / math.sqrt(len(run.blocks)) if scale is None else scale)
+            return Shortcut(branch, 1 / math.sqrt(blocks) if scale is None else scale)
         case Rezero():
             return RezeroShortcut(branch)
         case Fixup():
@@ -114,7 +115,7 @@ def _highway(run: Run, layers: range) -> nn.Module:
         for name, part in _plain(run, index, run.width).items():
             branch.add_module(name, part)
     gate = nn.Sequential()
-    gate.add_module(f"gate_{layers[0]}", nn.Linear(run.width, run.width))
+    gate.add_module(f"gate_{layers[0]}", Linear(run.width, run.width))
     gate.add_module("sigmoid", nn.Sigmoid())
     return HighwayShortcut(branch, gate)
 

@@ -33,7 +33,7 @@ class Network(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         if not (self.recompute_every and self.training):
-            return super().forward(x)  # type: ignore[no-any-return]
+            return super().forward(x)  # type: ignore[no-untyped-call]
         for segment in self._segments():
             x = checkpoint(
                 segment, x, use_reentrant=False, preserve_rng_state=False, context_fn=_contexts(segment)

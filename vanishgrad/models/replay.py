@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from vanishgrad.models.dropout import SeededDropout
@@ -22,11 +22,17 @@ def replay(*modules: nn.Module) -> Iterator[None]:
         if isinstance(module, SeededDropout) and module.training:
             module.calls -= 1
     norms = [module for module in inner if isinstance(module, _BatchNorm)]
-    tracking = [norm.track_running_stats for norm in norms]
-    for norm in norms:
-        norm.track_running_stats = False  # in training mode: batch statistics all the same, nothing updated
+    statistics = [dict(norm.named_buffers(recurse=False)) for norm in norms]
+    for norm, buffers in zip(norms, statistics, strict=True):
+        # others in their place: without any, a recomputed segment saves fewer tensors than the first time
+        _put(norm, {name: buffer.clone() for name, buffer in buffers.items()})
     try:
         yield
     finally:
-        for norm, tracked in zip(norms, tracking, strict=True):
-            norm.track_running_stats = tracked
+        for norm, buffers in zip(norms, statistics, strict=True):
+            _put(norm, buffers)
+
+
+def _put(module: nn.Module, buffers: dict[str, Tensor]) -> None:
+    for name, buffer in buffers.items():
+        setattr(module, name, buffer)

@@ -1,6 +1,6 @@
 """Per-layer measurements of any `nn.Module`, taken without changing its training."""
 
-
+from vanishgrad.monitor.gradient_monitor import GradientMonitor
 from vanishgrad.monitor.measurement import Measurement
 
-__all__ = ["Measurement"]
+__all__ = ["GradientMonitor", "Measurement"]

@@ -13,8 +13,8 @@ FLAT = 0.05  # of the largest slope; below it an output counts as saturated
 
 ACTIVATIONS = (
     nn.ReLU, nn.Sigmoid, nn.Tanh, nn.Softsign, nn.Softplus, nn.LeakyReLU, nn.PReLU, nn.ELU, nn.SELU, nn.CELU,
-    nn.GELU, nn.SiLU, nn.Mish, nn.Identity, nn.ReLU6, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.LogSigmoid,
-    nn.Tanhshrink, nn.Softshrink, nn.Hardshrink,
+    nn.GELU, nn.SiLU, nn.Mish, nn.Identity, nn.ReLU6, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish,
+    nn.LogSigmoid, nn.Tanhshrink, nn.Softshrink, nn.Hardshrink,
 )  # fmt: skip
 
 
@@ -41,12 +41,13 @@ def max_slope(module: nn.Module) -> float:
     return _max_slope(module)
 
 
-def flatness(module: nn.Module, inputs: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
+def flatness(module: nn.Module, inputs: Tensor, outputs: Tensor, scratch: Tensor) -> tuple[Tensor, Tensor]:
     """How flat an activation is on each of several layers.
 
     Arguments:
         module: the activation.
         inputs, outputs: of every layer, `(layers, batch, units...)`.
+        scratch: memory of the same shape as the outputs, overwritten.
 
     Returns:
         saturation `(layers,)`: the fraction of outputs whose |slope| is under 5 % of the largest, and
@@ -54,32 +55,35 @@ def flatness(module: nn.Module, inputs: Tensor, outputs: Tensor) -> tuple[Tensor
     """
     match module:
         case nn.ReLU():
-            return 1 - fraction_above(outputs, 0.0), _where_all(outputs.amax(1) <= 0)
+            dead = outputs.amax(1) <= 0
+            return fraction(torch.le(outputs, 0.0, out=scratch)), _share(dead)
         case nn.Tanh():
-            size = outputs.abs()
-            return fraction_above(size, math.sqrt(1 - FLAT)), _where_all(size.amin(1) >= 1)
+            size = torch.abs(outputs, out=scratch)
+            dead = size.amin(1) >= 1
+            return fraction(torch.gt(size, math.sqrt(1 - FLAT), out=scratch)), _share(dead)
         case nn.Sigmoid():
             # the slope y (1 - y) is under 0.05 / 4 where y is this far from 1/2
-            distance = (outputs - 0.5).abs_()
-            return fraction_above(distance, math.sqrt(1 - FLAT) / 2), _where_all(distance.amin(1) >= 0.5)
+            distance = torch.sub(outputs, 0.5, out=scratch).abs_()
+            dead = distance.amin(1) >= 0.5
+            return fraction(torch.gt(distance, math.sqrt(1 - FLAT) / 2, out=scratch)), _share(dead)
         case nn.Identity():
             return outputs.new_zeros(len(outputs)), outputs.new_zeros(len(outputs))
     size = slope(module, inputs).abs_()
-    return 1 - fraction_from(size, FLAT * max_slope(module)), _where_all(size.amax(1) == 0)
+    dead = size.amax(1) == 0
+    return fraction(torch.lt(size, FLAT * max_slope(module), out=scratch)), _share(dead)
 
 
-def fraction_above(values: Tensor, threshold: float) -> Tensor:
-    """Fraction of `values > threshold` in each row."""
-    above = torch.gt(values, threshold, out=torch.empty_like(values))  # sums of booleans are slow on a CPU
-    return above.flatten(1).mean(1)
+def reads_outputs(module: nn.Module) -> bool:
+    """Whether `flatness` needs an activation's outputs alone, which saves gathering the inputs."""
+    return isinstance(module, (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Identity))
 
 
-def fraction_from(values: Tensor, threshold: float) -> Tensor:
-    """Fraction of `values >= threshold` in each row."""
-    return torch.ge(values, threshold, out=torch.empty_like(values)).flatten(1).mean(1)
+def fraction(ones: Tensor) -> Tensor:
+    """The mean of each row of zeros and ones; as numbers, since sums of booleans are slow on a CPU."""
+    return ones.flatten(1).mean(1)
 
 
-def _where_all(units: Tensor) -> Tensor:
+def _share(units: Tensor) -> Tensor:
     """Fraction of true units `(layers, units...)`, per layer."""
     return units.flatten(1).double().mean(1)
 

@@ -15,42 +15,67 @@ from vanishgrad.norms import CHUNK, row_norms
 COLUMNS = ("act_mean", "act_std", "saturation", "dead_fraction")
 
 
-def activation_statistics(activations: Sequence[Activated]) -> Tensor:
-    """Mean, standard deviation, saturation and dead fraction, `(layers, 4)` in float64.
+class ActivationStatistics:
+    """Mean, deviation, saturation and dead fraction of layers, with working memory kept from call to call."""
 
-    Mean and (population) deviation are over batch and units of the outputs; see `flatness` for the others.
-    """
-    device = activations[0].outputs.device if activations else None
-    table = torch.empty(len(activations), len(COLUMNS), dtype=torch.float64, device=device)
-    for indices in _alike(activations):
-        chosen = [activations[index] for index in indices]
-        outputs = torch.stack([one.outputs for one in chosen])
-        inputs = outputs if _reads_outputs(chosen[0].module) else torch.stack([one.inputs for one in chosen])
-        table[indices] = _statistics(chosen[0].module, inputs, outputs)
-    return table
+    def __init__(self) -> None:
+        self._memory: dict[tuple[object, ...], Tensor] = {}
+        self._kinds: dict[nn.Module, object] = {}
 
+    def __call__(self, activations: Sequence[Activated]) -> Tensor:
+        """The columns of `activations`, `(4, layers)` in float64.
 
-def _statistics(module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
-    flat = outputs.flatten(1)
-    mean = flat.mean(1, keepdim=True)
-    deviation = row_norms(flat - mean) / flat.shape[1] ** 0.5
-    saturation, dead = flatness(module, inputs, outputs)
-    return torch.stack([mean.squeeze(1).double(), deviation, saturation.double(), dead.double()], dim=1)
+        Mean and (population) deviation are over batch and units of the outputs; `flatness` has the others.
+        """
+        if not activations:
+            return torch.zeros(len(COLUMNS), 0, dtype=torch.float64)
+        found, order = [], []
+        for indices in self._alike(activations):
+            chosen = [activations[index] for index in indices]
+            outputs = self._stack("outputs", [one.outputs for one in chosen])
+            given = [one.inputs for one in chosen if one.inputs is not None]
+            inputs = self._stack("inputs", given) if given else outputs
+            found.append(self._statistics(chosen[0].module, inputs, outputs))
+            order += indices
+        table = torch.cat(found, dim=1)
+        return table if order == sorted(order) else table[:, torch.tensor(order).argsort().to(table.device)]
 
+    def _statistics(self, module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
+        scratch = self._kept("scratch", outputs.shape, outputs)
+        flat = outputs.flatten(1)
+        mean = flat.mean(1, keepdim=True)
+        away = torch.sub(flat, mean, out=scratch.flatten(1))
+        deviation = row_norms(lambda: [away]) / flat.shape[1] ** 0.5
+        saturation, dead = flatness(module, inputs, outputs, scratch)
+        return torch.stack([mean.squeeze(1).double(), deviation, saturation.double(), dead.double()])
 
-def _alike(activations: Sequence[Activated]) -> list[list[int]]:
-    """Positions of activations of the same function and shape, in groups of bounded size."""
-    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for index, one in enumerate(activations):
-        learned = id(one.module) if isinstance(one.module, nn.PReLU) else None
-        groups[type(one.module), one.module.extra_repr(), learned, one.outputs.shape].append(index)
-    bounded = []
-    for members in groups.values():
-        rows = max(1, CHUNK // max(1, activations[members[0]].outputs.numel()))
-        bounded += [members[start : start + rows] for start in range(0, len(members), rows)]
-    return bounded
+    def _stack(self, use: str, tensors: Sequence[Tensor]) -> Tensor:
+        shape = torch.Size((len(tensors), *tensors[0].shape))
+        return torch.stack(list(tensors), out=self._kept(use, shape, tensors[0]))
 
+    def _kept(self, use: str, shape: torch.Size, like: Tensor) -> Tensor:
+        """Memory of that shape, from an earlier call if it can be."""
+        key = use, shape, like.dtype, like.device
+        if key not in self._memory:
+            if len(self._memory) > 64:  # shapes change from call to call: keeping would only grow
+                self._memory.clear()
+            self._memory[key] = torch.empty(shape, dtype=like.dtype, device=like.device)
+        return self._memory[key]
 
-def _reads_outputs(module: nn.Module) -> bool:
-    """Whether `flatness` needs the outputs alone, which saves stacking the inputs."""
-    return isinstance(module, (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Identity))
+    def _alike(self, activations: Sequence[Activated]) -> list[list[int]]:
+        """Positions of activations of the same function and shape, in groups of bounded size."""
+        groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+        for index, one in enumerate(activations):
+            groups[self._kind(one.module), one.outputs.shape].append(index)
+        bounded = []
+        for members in groups.values():
+            rows = max(1, CHUNK // max(1, activations[members[0]].outputs.numel()))
+            bounded += [members[start : start + rows] for start in range(0, len(members), rows)]
+        return bounded
+
+    def _kind(self, module: nn.Module) -> object:
+        """Equal for modules that are the same function; a function with parameters is like no other."""
+        if module not in self._kinds:
+            learned = any(True for _ in module.parameters())
+            self._kinds[module] = module if learned else (type(module), module.extra_repr())
+        return self._kinds[module]

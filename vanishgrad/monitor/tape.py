@@ -2,111 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.hooks import RemovableHandle
 
 from vanishgrad.layers import WeightMatrix
-from vanishgrad.monitor.slopes import is_activation
+from vanishgrad.monitor.slopes import is_activation, reads_outputs
 
 
 @dataclass
 class Activated:
-    """One application of an activation: its module, input and output, both `(batch, ...)`."""
+    """One use of an activation: its module, output and, where the slope needs it, input, `(batch, ...)`."""
 
     module: nn.Module
-    inputs: Tensor
     outputs: Tensor
+    inputs: Tensor | None = None
 
 
 @dataclass
-class LinearOutput:
-    """One linear output z of a weight matrix: dLoss/dz once it is known, and the activation z enters next."""
+class Recorded:
+    """A tensor of the pass that belongs to a weight matrix: its linear output z, or its effective weight.
+
+    Only its place in the graph is kept, `edge`, so that the values can be freed. `gradient` is dLoss/dz once
+    it is known; `activated` is the activation that z enters next.
+    """
 
     matrix: int
-    delta: Tensor | None = None
+    edge: GradientEdge
+    gradient: Tensor | None = None
     activated: Activated | None = None
 
-    def receive(self, gradient: Tensor) -> None:
-        self.delta = gradient
+    def receive(self, gradient: Tensor | None) -> None:
+        """Take dLoss/dz."""
+        self.gradient = gradient
 
 
-@dataclass
 class Tape:
-    """Hooks on a model that record its forward passes while it is `armed`; they read and never change a value.
+    """Records a model's forward pass; it reads and never changes a value.
 
-    Nothing is recorded outside the model's own forward pass: neither an evaluation without gradients, nor
-    what activation checkpointing computes again in the backward pass.
+    While the model's own forward runs, one hook sees every module; before and after there is none, so that a
+    step that is not recorded costs nothing. Evaluations without gradients are not recorded, nor is what
+    activation checkpointing computes again in the backward pass.
 
     Arguments:
         model: the module to watch.
-        matrices: its weight matrices; entries of `outputs` refer to them by position.
+        matrices: its weight matrices; `Recorded.matrix` is a position among them.
         keep_activations: False records no activations and no linear outputs, only effective weights.
+        listen: receive gradients by hooks, from a backward pass that somebody else runs. Without it,
+            whoever runs the pass asks autograd for the gradients of all `recorded` and hands them over.
     """
 
-    model: nn.Module
-    matrices: Sequence[WeightMatrix]
-    keep_activations: bool = True
-    armed: bool = False
-    recording: bool = False
-    outputs: list[LinearOutput] = field(default_factory=list)
-    weight_gradients: dict[int, Tensor] = field(default_factory=dict)
-    _handles: list[RemovableHandle] = field(default_factory=list)
-
-    def attach(self) -> None:
-        """Install the hooks."""
-        self._handles.append(self.model.register_forward_pre_hook(self._begin))
-        for index, matrix in enumerate(self.matrices):
+    def __init__(
+        self, model: nn.Module, matrices: Sequence[WeightMatrix], keep_activations: bool, listen: bool
+    ) -> None:
+        self.outputs: list[Recorded] = []
+        self.weights: list[Recorded] = []
+        self._listen = listen
+        self._record: dict[nn.Module, Callable[[Any, Any], None]] = {}
+        self._handles: list[RemovableHandle] = []
+        for index, matrix in enumerate(matrices):
             if matrix.parametrization is not None:
-                self._hook(matrix.parametrization, self._effective_weight(index))
-            if self.keep_activations and matrix.attribute == "weight":
-                self._hook(matrix.module, self._linear_output(index))
-        for module in self.model.modules() if self.keep_activations else ():
+                self._record[matrix.parametrization] = partial(self._keep, index, self.weights)
+            if keep_activations and matrix.attribute == "weight":
+                self._record[matrix.module] = partial(self._keep, index, self.outputs)
+        for module in model.modules() if keep_activations else ():
             if is_activation(module):
-                self._hook(module, self._activation)
-        self._hook(self.model, self._end)
+                self._record[module] = partial(self._activation, module)
 
-    def detach(self) -> None:
-        """Remove the hooks and forget what they recorded."""
+    @property
+    def recorded(self) -> list[Recorded]:
+        """Everything that has a gradient to wait for."""
+        return [*self.outputs, *self.weights]
+
+    def start(self) -> None:
+        """Begin to record what modules do."""
+        if self._record and not self._handles:
+            self._handles.append(register_module_forward_hook(self._seen))
+
+    def stop(self) -> None:
+        """Record no more."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self.clear()
 
     def clear(self) -> None:
         """Forget the last pass."""
         self.outputs.clear()
-        self.weight_gradients.clear()
+        self.weights.clear()
 
-    def _begin(self, module: nn.Module, inputs: Any) -> None:
-        self.recording = self.armed
+    def _seen(self, module: nn.Module, inputs: Any, output: Any) -> None:
+        record = self._record.get(module)
+        if record is not None and isinstance(output, Tensor) and output.requires_grad:
+            record(inputs, output)
 
-    def _end(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        self.recording = False
+    def _keep(self, index: int, kept: list[Recorded], inputs: Any, output: Tensor) -> None:
+        record = Recorded(index, get_gradient_edge(output))
+        kept.append(record)
+        if self._listen:
+            output.register_hook(record.receive)
 
-    def _hook(self, module: nn.Module, hook: Any) -> None:
-        self._handles.append(module.register_forward_hook(hook))
-
-    def _linear_output(self, index: int) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if self.recording and isinstance(output, Tensor) and output.requires_grad:
-                record = LinearOutput(index)
-                output.register_hook(record.receive)
-                self.outputs.append(record)
-
-        return hook
-
-    def _activation(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        waiting = self.recording and output.requires_grad and self.outputs
-        if waiting and self.outputs[-1].activated is None:
-            self.outputs[-1].activated = Activated(module, inputs[0].detach(), output.detach())
-
-    def _effective_weight(self, index: int) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-            if self.recording and output.requires_grad:
-                output.register_hook(lambda gradient: self.weight_gradients.__setitem__(index, gradient))
-
-        return hook
+    def _activation(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        if self.outputs and self.outputs[-1].activated is None:
+            kept = None if reads_outputs(module) else inputs[0]
+            self.outputs[-1].activated = Activated(module, output, kept)

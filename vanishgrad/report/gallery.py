@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from vanishgrad.report import figures
 from vanishgrad.report.figures import Palette
 from vanishgrad.report.runs import Runs
-
-DPI = 130
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,14 @@ EXHIBITS = (
         "next to nothing; a flat line lets the gradient through.",
     ),
     Exhibit(
+        "signal_by_layer",
+        figures.signal_by_layer,
+        "gradients",
+        ("delta_norm",),
+        "The signal on its way back, without the activations that multiply it in the weights' gradient; the "
+        "slope of these lines is the slope in the table.",
+    ),
+    Exhibit(
         "final_accuracy",
         figures.final_accuracy,
         "summary",
@@ -77,7 +86,7 @@ EXHIBITS = (
         "learning_speed",
         figures.learning_speed,
         "gradients",
-        ("bias_grad_norm", "grad_norm"),
+        ("grad_norm",),
         "Lines far apart mean that layers learn at very different speeds; dark lines are the layers near the "
         "input.",
     ),
@@ -121,12 +130,13 @@ def draw_gallery(runs: Runs, summary: pd.DataFrame, folder: Path) -> Iterator[Pi
 
 def save_figure(figure: Figure, path: Path) -> bytes:
     """Write `path`.png and `path`.svg, the same bytes for the same figure; gives the PNG."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the layout is solved once, not once per format
-    with rc_context({"svg.hashsalt": "vanishgrad"}):
-        figure.savefig(path.with_suffix(".svg"), metadata={"Date": None}, dpi=DPI)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "vanishgrad"}):
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name may be in any script
+        canvas.print_png(buffer)  # type: ignore[no-untyped-call]
+        figure.set_layout_engine("none")  # drawing the PNG solved the layout
+        svg = FigureCanvasSVG(figure)
+        svg.print_svg(path.with_suffix(".svg"), metadata={"Date": None})  # type: ignore[no-untyped-call]
     path.with_suffix(".png").write_bytes(buffer.getvalue())
     return buffer.getvalue()
 

@@ -68,11 +68,11 @@ def _cell(row: pd.Series, column: str, form: str) -> str:
 
 def _figure(picture: Picture) -> str:
     exhibit = picture.exhibit
-    data = b64encode(picture.png or b"").decode("ascii")
-    caption = escape(exhibit.caption)
+    image = b64encode(picture.png or b"").decode("ascii")
     return (
-        f"<figure id='{exhibit.name}'><div class=scroll><img alt='{escape(exhibit.title)}' src='data:image/png;base64,{data}'></div>"
-        f"<figcaption>{caption}</figcaption></figure>"
+        f"<figure id='{exhibit.name}'><div class=scroll>"
+        f"<img alt='{escape(exhibit.title)}' src='data:image/png;base64,{image}'></div>"
+        f"<figcaption>{escape(exhibit.caption)}</figcaption></figure>"
     )
 
 

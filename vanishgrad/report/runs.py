@@ -115,20 +115,22 @@ class Runs:
     @cached_property
     def gradients(self) -> pd.DataFrame:
         """`run, setting, seed, status` and the columns of gradients.csv, one row per run, step and layer."""
-        return self._together([run.gradients for run in self.runs])
+        columns = [name for name in GRADIENT_COLUMNS if name != "name"]
+        return self._together([run.gradients for run in self.runs], columns)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """`run, setting, seed, status` and the columns of metrics.csv."""
-        return self._together([run.metrics for run in self.runs])
+        return self._together([run.metrics for run in self.runs], METRIC_COLUMNS)
 
-    def _together(self, frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    def _together(self, frames: Iterable[pd.DataFrame], columns: Iterable[str]) -> pd.DataFrame:
         tagged = [
             frame.assign(run=name, setting=label, seed=run.seed, status=run.status)
             for frame, name, label, run in zip(frames, self.names, self.labels, self.runs, strict=True)
             if not frame.empty
         ]
-        return pd.concat(tagged, ignore_index=True) if tagged else pd.DataFrame()
+        order = ["run", "setting", "seed", "status", *columns]
+        return pd.concat(tagged, ignore_index=True)[order] if tagged else pd.DataFrame(columns=order)
 
 
 def load_runs(*folders: str | Path, most_steps: int | None = None) -> Runs:
@@ -143,6 +145,8 @@ def load_runs(*folders: str | Path, most_steps: int | None = None) -> Runs:
             runs.append(_read(folder, most_steps))
         except UnreadableRun as error:
             skipped.append(Skipped(folder, error.reason))
+        except ValueError as error:
+            skipped.append(Skipped(folder, f"a table is not readable: {error}"))
     return Runs(tuple(runs), tuple(skipped))
 
 
@@ -169,10 +173,12 @@ def newest_runs(outputs: Path = Path("outputs")) -> Path:
 
 def _read(folder: Path, most_steps: int | None) -> SavedRun:
     record = read_run(folder)
+    if not isinstance(record.get("choices") or {}, dict):
+        raise UnreadableRun(folder, "run.json has no readable choices")
     gradients = _readable(folder, read_gradients(folder), GRADIENT_COLUMNS)
     if gradients.empty:
         raise UnreadableRun(folder, "gradients.csv has no complete row")
-    no_metrics = pd.DataFrame(columns=list(METRIC_COLUMNS))
+    no_metrics = pd.DataFrame(columns=list(METRIC_COLUMNS), dtype=float)
     metrics = read_metrics(folder) if (folder / METRICS_FILE).exists() else no_metrics
     metrics = _readable(folder, metrics, METRIC_COLUMNS)
     if most_steps is not None:

@@ -11,14 +11,16 @@ CHUNK = 4096  # examples per forward pass
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor | None:
-    """Fraction of examples whose largest output is the target class; None for targets that are not classes.
-
-    An example with an output that is not a number counts as wrong.
-    """
+    """Fraction of examples whose largest output is the target class; None where targets are not classes."""
     if targets.is_floating_point():
         return None
-    right = (outputs.argmax(1) == targets) & ~outputs.isnan().any(1)
-    return right.double().mean()
+    return (outputs.argmax(1) == targets).double().mean()
+
+
+def checked_accuracy(outputs: Tensor, targets: Tensor) -> Tensor | None:
+    """As `accuracy`; NaN when an output is not finite, because the largest of such numbers is no answer."""
+    correct = accuracy(outputs, targets)
+    return correct if correct is None or outputs.isfinite().all() else torch.full_like(correct, float("nan"))
 
 
 @torch.no_grad()
@@ -30,5 +32,5 @@ def evaluate(model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -> t
         outputs = torch.cat([model(chunk) for chunk in inputs.split(CHUNK)])
     finally:
         model.train(training)
-    correct = accuracy(outputs, targets)
+    correct = checked_accuracy(outputs, targets)
     return float(loss(outputs, targets)), None if correct is None else float(correct)

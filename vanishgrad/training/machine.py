@@ -24,7 +24,11 @@ def device_of(run: Run) -> torch.device:
     if run.device != "auto":
         present = ", ".join(name for name, there in available.items() if there)
         require(available[run.device], f"device={run.device}: not on this machine; choose auto, {present}")
-    name = next(kind for kind in ("cuda", "mps", "cpu") if available[kind]) if run.device == "auto" else run.device
+    name = (
+        next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
+        if run.device == "auto"
+        else run.device
+    )
     if name == "mps" and run.dtype == "float64":
         require(run.device == "auto", "device=mps with dtype=float64: this device has no float64; use cpu")
         name = "cpu"
@@ -36,7 +40,13 @@ def threads_of(run: Run, batch: int) -> int:
     if isinstance(run.threads, int):
         return run.threads
     small = batch * run.width**2 < SMALL
-    return 1 if small else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (
+        1
+        if small
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
 
 
 @contextmanager

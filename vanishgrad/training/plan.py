@@ -35,4 +35,6 @@ class Plan:
         return step == self.total or step % (self.run.eval_every or self.per_epoch) == 0
 
     def saved(self, step: int) -> bool:
-        return step == self.total or (self.run.save_every > 0 and step > 0 and step % self.run.save_every == 0)
+        return step == self.total or (
+            self.run.save_every > 0 and step > 0 and step % self.run.save_every == 0
+        )

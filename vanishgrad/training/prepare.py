@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import torch
+
+from vanishgrad.choices.normalization import Batch
 from vanishgrad.data import Dataset, load
 from vanishgrad.errors import require
 from vanishgrad.models.build import blank
@@ -24,5 +27,10 @@ def check(run: Run) -> Dataset:
         batch_size_of(run, examples) <= examples,
         f"batch_size={run.batch_size}: there are {examples} training examples; use fewer, or full",
     )
-    check_memory(blank(run), run, batch_size_of(run, examples))
+    require(
+        examples > 1 or not run.depth or not isinstance(run.norm, Batch),
+        "norm=batch with one training example: a batch of one has no variance; use more, or norm=layer",
+    )
+    with torch.device("meta"):
+        check_memory(blank(run), run, batch_size_of(run, examples))
     return data

@@ -6,9 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 
 from vanishgrad.records import (
@@ -25,6 +24,9 @@ from vanishgrad.records import (
 )
 from vanishgrad.run import Run
 from vanishgrad.training.provenance import Provenance, first_record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class MemoryTable:
@@ -70,9 +72,13 @@ class Recorder:
         """Seconds since the run began."""
         return time.perf_counter() - self.started
 
+    def note(self, **changes: Any) -> None:
+        """Change entries of run.json when it is written next."""
+        self.record.update(changes)
+
     def update(self, **changes: Any) -> None:
         """Change entries of run.json."""
-        self.record.update(changes)
+        self.note(**changes)
         if self.folder is not None:
             write_run(self.folder, self.record)
 
@@ -80,7 +86,8 @@ class Recorder:
         """gradients.csv and metrics.csv as DataFrames."""
         if self.folder is not None:
             return read_gradients(self.folder), read_metrics(self.folder)
-        assert isinstance(self.gradients, MemoryTable) and isinstance(self.metrics, MemoryTable)
+        assert isinstance(self.gradients, MemoryTable)
+        assert isinstance(self.metrics, MemoryTable)
         return frame(self.gradients.rows, GRADIENT_COLUMNS), frame(self.metrics.rows, METRIC_COLUMNS)
 
     def __enter__(self) -> Recorder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from torch import Tensor
 
 from vanishgrad.choices.clipping import NoClip
 from vanishgrad.data import Dataset
-from vanishgrad.norms import norms
+from vanishgrad.norms import total_norm
 from vanishgrad.run import Run
 from vanishgrad.training.batches import Order, batch_size_of
 from vanishgrad.training.checkpoint import save_checkpoint, save_snapshot
-from vanishgrad.training.evaluate import accuracy, evaluate
+from vanishgrad.training.evaluate import accuracy, checked_accuracy, evaluate
 from vanishgrad.training.machine import device_of, threads, threads_of
 from vanishgrad.training.plan import Plan
 from vanishgrad.training.prepare import check
@@ -26,6 +27,7 @@ from vanishgrad.training.rate import rate_at
 from vanishgrad.training.recorder import Recorder
 from vanishgrad.training.result import Result
 from vanishgrad.training.trainer import Pass, Trainer
+from vanishgrad.training.unchanged import unchanged
 
 Metrics = dict[str, float | None]
 
@@ -46,7 +48,7 @@ def train(
         observe: called after every step.
 
     Raises:
-        SettingError: before anything is written, when data, batch size, device or memory do not allow the run.
+        SettingError: before anything is written, when data, batch size, device or memory forbid the run.
     """
     data = check(run)
     device = device_of(run)
@@ -79,6 +81,7 @@ class Session:
         self.plan = Plan.of(run, len(self.train_x))
         self.last: Metrics = {}
         self.best: Metrics = {}
+        self.lowest = math.inf  # held-out loss so far
 
     def finish(self) -> Result:
         """Do all steps, or as many as stay finite, and close the record."""
@@ -101,8 +104,10 @@ class Session:
     def _steps(self) -> tuple[int, dict[str, Any] | None]:
         """(updates done, where the run stopped being finite). The last step measures and updates nothing."""
         for step, (inputs, targets) in enumerate(self._batches()):
-            diverged_at = self._step(step, inputs, targets)
-            if diverged_at or step == self.plan.total:
+            last = step == self.plan.total
+            with unchanged(self.trainer.model) if last else nullcontext():
+                diverged_at = self._step(step, inputs, targets)
+            if diverged_at or last:
                 return step, diverged_at
         raise AssertionError("batches are endless")
 
@@ -118,27 +123,21 @@ class Session:
         trainer, logged = self.trainer, self.plan.logged(step)
         validation = self._evaluate() if self.plan.evaluated(step) else None
         self._save(step)
-        if logged:
-            trainer.measurement.open()
-        done = trainer.forward_backward(inputs, targets)
-        if logged:
-            trainer.measurement.gradients()
-        gradients = trainer.gradients()
-        if not trainer.finite(done, gradients):
-            return self._diverge(step, done, gradients, inputs, logged)
-        before = self._total_norm(gradients) if logged or validation else None
+        done = trainer.forward_backward(inputs, targets, trainer.measurement if logged else None)
+        if not trainer.finite(done, trainer.measurement.grad_norm if logged else None):
+            return self._diverge(step, done, inputs, logged)
+        gradients = done.gradients
+        before = trainer.measurement.grad_norm if logged else total_norm(gradients) if validation else None
         trainer.clip_(gradients)
-        after = before if isinstance(self.run.clip, NoClip) or before is None else self._total_norm(gradients)
+        after = before if isinstance(self.run.clip, NoClip) or before is None else total_norm(gradients)
         lr = rate_at(self.run, step, self.plan.total)
         if step < self.plan.total:
             trainer.update(gradients, lr)
+            self.recorder.note(steps=step + 1)
         if before is not None and after is not None:
             self._record(step, lr, logged, done, before, after, validation)
         self._tell(step, done)
         return None
-
-    def _total_norm(self, gradients: list[Tensor]) -> Tensor:
-        return torch.linalg.vector_norm(norms(gradients))
 
     def _evaluate(self) -> tuple[float, float | None]:
         return evaluate(self.trainer.model, self.run.criterion, self.val_x, self.val_y)
@@ -165,31 +164,31 @@ class Session:
     ) -> None:
         train_loss, train_accuracy, penalty, before, after = numbers
         val_loss, val_accuracy = validation or (None, None)
-        self.last = self.last | {"step": step, "train_loss": train_loss, "train_accuracy": train_accuracy}
+        self.last = self.last | {
+            "step": step, "train_loss": train_loss, "train_accuracy": train_accuracy, "grad_norm": before,
+        }  # fmt: skip
         if validation:
             self.last |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
-            if val_loss is not None and val_loss < (self.best.get("val_loss") or math.inf):
-                self.best = dict(self.last)
-        self.last |= {"grad_norm": before}
+            if validation[0] < self.lowest:
+                self.lowest, self.best = validation[0], dict(self.last)
+        self.recorder.note(metrics={"final": self.last, "best": self.best})
         row = (
             step, self.plan.epoch(step), lr, train_loss, train_accuracy, val_loss, val_accuracy, penalty,
             before, after, self.recorder.seconds,
         )  # fmt: skip
         self.recorder.metrics.append([row])
 
-    def _diverge(
-        self, step: int, done: Pass, gradients: list[Tensor], inputs: Tensor, logged: bool
-    ) -> dict[str, Any]:
+    def _diverge(self, step: int, done: Pass, inputs: Tensor, logged: bool) -> dict[str, Any]:
         """Record the step at which a number stopped being finite; whatever is needed is computed again."""
         measurement, trainer = self.trainer.measurement, self.trainer
-        before = self._total_norm(gradients)
+        before = total_norm(done.gradients)
         epoch = self.plan.epoch(step)
         if logged:
             rows, _ = measurement.rows(step, epoch, updated=False)
         else:
             rows = trainer.measured_again(measurement, inputs, done.targets, step, epoch)
         self.recorder.gradients.append(rows)
-        right = accuracy(done.outputs, done.targets)
+        right = checked_accuracy(done.outputs, done.targets)
         numbers = [done.loss, right, done.penalty, before]
         values = [None if number is None else float(number) for number in numbers]
         lr = rate_at(self.run, step, self.plan.total)

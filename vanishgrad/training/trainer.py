@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +17,23 @@ from vanishgrad.models.replay import replay
 from vanishgrad.monitor.measurement import Measurement
 from vanishgrad.records import Cell
 from vanishgrad.run import Run
-from vanishgrad.training.finite import all_finite, first_nonfinite
+from vanishgrad.training.finite import FiniteCheck, first_nonfinite
 
 GradientRows = list[tuple[Cell, ...]]
 
 
 @dataclass(frozen=True)
 class Pass:
-    """One forward and backward pass on a batch. `outputs` and `targets` stay on the device."""
+    """One forward and backward pass on a batch.
+
+    `gradients` are those of every parameter, zero for one that the loss does not reach.
+    """
 
     loss: Tensor
     penalty: Tensor | None
     outputs: Tensor
     targets: Tensor
+    gradients: list[Tensor]
 
 
 class Trainer:
@@ -50,29 +55,39 @@ class Trainer:
             index for index, (name, _) in enumerate(self._named) if name.startswith(self.model.output_name)
         )
         self._decaying = decaying(self.matrices)
+        decay = 1 - run.rate * run.reg.strength if isinstance(run.reg, WeightDecay) else 1.0
+        self._finite = FiniteCheck(run.rate, decay)
         self.optimizer_state = run.optim.start(self._values)
-        self.measurement = Measurement(self.model, run.measure == "all", run.log_every == 1)
+        self.measurement = Measurement(self.model, run.measure == "all")
 
-    def forward_backward(self, inputs: Tensor, targets: Tensor) -> Pass:
-        """Gradients of loss plus penalty, in the parameters' `grad`."""
-        for parameter in self.parameters:
-            parameter.grad = None
-        outputs = self.model(inputs)
+    def forward_backward(
+        self, inputs: Tensor, targets: Tensor, measurement: Measurement | None = None
+    ) -> Pass:
+        """The gradients of loss plus penalty, measured if a measurement is given."""
+        with nullcontext() if measurement is None else measurement.recording():
+            outputs = self.model(inputs)
         loss = self.run.criterion(outputs, targets)
         penalty = self.run.reg.penalty(matrix.weight for matrix in self.matrices)
-        (loss if penalty is None else loss + penalty).backward()
-        return Pass(loss.detach(), None if penalty is None else penalty.detach(), outputs.detach(), targets)
+        total = loss if penalty is None else loss + penalty
+        beside: list[Any] = [] if measurement is None else measurement.recorded()
+        found: Sequence[Tensor | None] = torch.autograd.grad(
+            total, [*self.parameters, *beside], allow_unused=True
+        )
+        gradients = found[: len(self.parameters)]
+        if measurement is not None:
+            measurement.gradients(gradients, found[len(self.parameters) :])
+        return Pass(
+            loss.detach(), None if penalty is None else penalty.detach(), outputs.detach(), targets,
+            self._filled(gradients),
+        )  # fmt: skip
 
-    def gradients(self) -> list[Tensor]:
-        """The gradient of every parameter; zero for one that the loss does not reach."""
-        return [
-            torch.zeros_like(value) if parameter.grad is None else parameter.grad
-            for parameter, value in zip(self.parameters, self._values, strict=True)
-        ]
+    def _filled(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
+        pairs = zip(gradients, self._values, strict=True)
+        return [torch.zeros_like(value) if gradient is None else gradient for gradient, value in pairs]
 
-    def finite(self, done: Pass, gradients: Sequence[Tensor]) -> bool:
-        """Whether loss, gradients and weights are."""
-        return all_finite(done.loss, [*gradients, *self._values])
+    def finite(self, done: Pass, grad_norm: Tensor | None) -> bool:
+        """Whether loss, gradients and weights are all finite; a known global norm makes it quicker."""
+        return self._finite(done.loss, done.gradients, self._values, grad_norm)
 
     def clip_(self, gradients: list[Tensor]) -> None:
         self.run.clip.clip_(gradients, self._values, self._output)
@@ -86,14 +101,13 @@ class Trainer:
     def divergence(self, inputs: Tensor, targets: Tensor, step: int) -> dict[str, Any]:
         """The layer that stopped being finite first, from a full measurement of the same pass done again."""
         rows = self.measured_again(Measurement(self.model), inputs, targets, step, 0)
-        return {"step": step} | first_nonfinite(rows)
+        biases = {m.name for m in self.matrices if m.bias is not None and not m.bias.isfinite().all()}
+        return {"step": step} | first_nonfinite(rows, biases)
 
     def measured_again(
         self, measurement: Measurement, inputs: Tensor, targets: Tensor, step: int, epoch: int
     ) -> GradientRows:
         """The rows of a pass that has been done already, by doing it once more without an update."""
         with replay(self.model):
-            measurement.open()
-            self.forward_backward(inputs, targets)
-        measurement.gradients()
+            self.forward_backward(inputs, targets, measurement)
         return measurement.rows(step, epoch, updated=False)[0]

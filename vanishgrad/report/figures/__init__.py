@@ -8,6 +8,7 @@ from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.profiles import (
     gradient_by_layer,
     saturation_by_layer,
+    signal_by_layer,
     update_ratio_by_layer,
     weight_drift_by_layer,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "learning_speed",
     "palette",
     "saturation_by_layer",
+    "signal_by_layer",
     "training_curves",
     "update_ratio_by_layer",
     "weight_drift_by_layer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,13 @@ from numpy.typing import NDArray
 
 GRID = "#e3e3e3"
 QUIET = "#5f6368"
-# Beyond this the margin of a log axis would overflow float64.
-SMALLEST, LARGEST = 1e-280, 1e280
+DPI = 130
+# Matplotlib's ticks may lie one axis length beyond the data and must not overflow float64.
+SMALLEST, LARGEST = 1e-90, 1e90
+ZEROS_NOTE = "exact zeros are left out of log axes"
+BORDER_NOTE = "what lies beyond 1e-90 or 1e90 is drawn there"
 MOST_TICKS = 6
+TITLE_WIDTH = 42
 
 
 def panels(
@@ -23,7 +28,8 @@ def panels(
 ) -> tuple[Figure, NDArray[np.object_]]:
     """A titled figure and its `(rows, columns)` axes; `panel` is the size of one of them in inches."""
     width = max(columns * panel[0], 5.0)
-    figure = Figure(figsize=(width, rows * panel[1] + 0.7), layout="constrained", facecolor="white")
+    size = (width, rows * panel[1] + 0.7)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
     figure.suptitle(title, fontsize=13, fontweight="bold")
     axes = figure.subplots(rows, columns, squeeze=False)
     for each in axes.flat:
@@ -41,9 +47,14 @@ def quiet(axes: Axes) -> None:
 
 def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
     """Say what a panel shows."""
-    axes.set_title(title, fontsize=10.5)
+    axes.set_title(fill(plain(title), TITLE_WIDTH), fontsize=10.5)
     axes.set_xlabel(x, fontsize=10)
     axes.set_ylabel(y, fontsize=10)
+
+
+def plain(text: str) -> str:
+    """Text of the user's as it is: a dollar starts no formula, an underscore hides no entry of a legend."""
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def note(figure: Figure, text: str) -> None:
@@ -74,7 +85,14 @@ def share_limits(columns: Iterable[Iterable[Axes]]) -> None:
             each.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
+def log_notes(values: pd.Series[float]) -> list[str]:
+    """What a log axis does to `values`."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    beyond = bool(((positive < SMALLEST) | (positive > LARGEST)).any())
+    return [ZEROS_NOTE] * bool((values == 0).any()) + [BORDER_NOTE] * beyond
+
+
 def loggable(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Numbers that a log axis can show; NaN for zeros and for what is not finite."""
+    """Numbers that a log axis can show, NaN for zeros and for what is not finite."""
     shown = np.isfinite(values) & (values > 0)
     return np.where(shown, np.clip(values, SMALLEST, LARGEST), np.nan)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.canvas import name_axes, note, panels, say_empty
+from vanishgrad.report.figures.canvas import name_axes, note, panels, plain, say_empty
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.view import divergence_mark, spans_decades
 
@@ -40,7 +40,7 @@ def _order(summary: pd.DataFrame, column: str, *, best_last: bool) -> list[str]:
 
 
 def _draw(axes: Axes, summary: pd.DataFrame, column: str, order: list[str], colours: Palette) -> None:
-    marked = [label + divergence_mark(summary[summary["setting"] == label]) for label in order]
+    marked = [plain(label) + divergence_mark(summary[summary["setting"] == label]) for label in order]
     axes.set_yticks(range(len(order)), marked, fontsize=9)
     axes.set_ylim(-0.6, len(order) - 0.4)
     for place, label in enumerate(order):

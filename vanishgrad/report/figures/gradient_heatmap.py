@@ -20,14 +20,15 @@ from vanishgrad.report.figures.palette import Palette, palette
 def gradient_heatmap(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """||dLoss/dW|| as colour over step and layer, one panel per run.
 
-    More than twelve runs: one panel per setting, its first seed. A run that diverged has its own scale of colours.
+    More than twelve runs: one panel per setting, its first seed. A run that diverged has its own scale of
+    colours.
     """
     chosen = chosen_runs(gradients, colours or palette(gradients["setting"]))
     figure, axes = multiples("Gradient norm by layer and step", len(chosen))
     shown = gradients[gradients["run"].isin(chosen)]
     shared = _draw_runs(figure, axes, shown[shown["status"] != "diverged"], chosen)
     alone = [_draw_runs(figure, axes, shown[_is_diverged(shown, run)], chosen) for run in chosen]
-    note(figure, _notes(gradients, len(chosen), alone=any(alone) and bool(shared)))
+    note(figure, _notes(gradients, shown, alone=any(alone) and bool(shared)))
     return figure
 
 
@@ -68,13 +69,17 @@ def chosen_runs(gradients: pd.DataFrame, colours: Palette) -> list[str]:
 
 def _title(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
-    seed = "" if pd.isna(first["seed"]) else f", seed {int(first['seed'])}"
+    seed = "" if pd.isna(first["seed"]) else f", seed\N{NO-BREAK SPACE}{int(first['seed'])}"
     diverged = ", diverged" if first["status"] == "diverged" else ""
     return f"{first['setting']}{seed}{diverged}"
 
 
-def _notes(gradients: pd.DataFrame, panels: int, *, alone: bool) -> str:
-    settings, runs = gradients["setting"].nunique(), gradients["run"].nunique()
+def _notes(gradients: pd.DataFrame, shown: pd.DataFrame, *, alone: bool) -> str:
+    settings, runs, panels = (
+        gradients["setting"].nunique(),
+        gradients["run"].nunique(),
+        shown["run"].nunique(),
+    )
     said = []
     if panels < min(settings, runs):
         said.append(f"the first {panels} of {settings} settings")
@@ -82,7 +87,7 @@ def _notes(gradients: pd.DataFrame, panels: int, *, alone: bool) -> str:
         said.append("one seed each")
     if alone:
         said.append("a run that diverged has its own colours")
-    values = gradients["grad_norm"]
+    values = shown["grad_norm"]
     if (~np.isfinite(values) | (values == 0)).any():
         said.append("grey: exactly zero or not finite")
     return "; ".join(said)

@@ -10,31 +10,29 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.canvas import name_axes, note, say_empty, share_limits
+from vanishgrad.report.figures.canvas import log_notes, name_axes, note, say_empty, share_limits
 from vanishgrad.report.figures.multiples import MOST_MULTIPLES, first_settings, multiples
 from vanishgrad.report.figures.palette import Palette, palette
-from vanishgrad.report.figures.series import ZEROS_NOTE
 from vanishgrad.report.figures.view import divergence_mark, over_seeds
 
 MOST_LAYERS = 6
 
 
 def learning_speed(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """Gradient norm of the biases, the speed at which a layer learns (Nielsen 2015, chapter 5), over steps.
+    """Gradient norm of some layers over steps: a panel per setting, a line per layer, dark near the input.
 
-    Without biases it is that of the weights. One panel per setting, one line per layer, dark: near the input.
+    Of the weights: Nielsen (2015, chapter 5) takes the biases, but a bias before a normalization does nothing
+    and its gradient is rounding noise.
     """
-    column = "bias_grad_norm" if (gradients["bias_grad_norm"] > 0).any() else "grad_norm"
-    symbol = "||dLoss/db||" if column == "bias_grad_norm" else "||dLoss/dW||"
     settings = first_settings(gradients, colours or palette(gradients["setting"]))
     figure, axes = multiples("Speed of learning per layer over steps", len(settings))
     for each, setting in zip(axes, settings, strict=True):
         rows = gradients[gradients["setting"] == setting]
-        name_axes(each, setting + divergence_mark(rows), "optimizer step", f"{symbol} (L2)")
-        _draw(each, rows, column)
-    share_limits([axes])
+        name_axes(each, setting + divergence_mark(rows), "optimizer step", "||dLoss/dW|| (L2)")
+        _draw(each, rows)
+    share_limits([_calm(axes, settings, gradients)])
     _legend(figure, axes)
-    note(figure, _notes(gradients, column))
+    note(figure, _notes(gradients))
     return figure
 
 
@@ -45,18 +43,25 @@ def chosen_layers(layers: pd.Series[int]) -> list[int]:
     return [int(layer) for layer in every[places]]
 
 
-def _draw(axes: Axes, rows: pd.DataFrame, column: str) -> None:
+def _draw(axes: Axes, rows: pd.DataFrame) -> None:
     layers = chosen_layers(rows["layer"])
     shades = colormaps["plasma"](np.linspace(0.0, 0.85, len(layers)))
+    drawn = False
     for layer, shade in zip(layers, shades, strict=True):
-        band = over_seeds(rows[rows["layer"] == layer], "step", column, log=True)
-        if not band.empty:
-            marker = "o" if len(band) == 1 else None
-            axes.plot(band.index, band["middle"], color=shade, marker=marker, label=f"layer {layer}")
-    if not axes.lines:
+        band = over_seeds(rows[rows["layer"] == layer], "step", "grad_norm", log=True)
+        marker = "o" if len(band) == 1 else None
+        axes.plot(band.index, band["middle"], color=shade, marker=marker, label=f"layer {layer}")
+        drawn = drawn or not band.empty
+    if not drawn:
         say_empty(axes, "no value above zero")
         return
     axes.set_yscale("log")
+
+
+def _calm(axes: Sequence[Axes], settings: Sequence[str], gradients: pd.DataFrame) -> list[Axes]:
+    """The panels of settings that did not diverge: an explosion would flatten all others."""
+    diverged = set(gradients.loc[gradients["status"] == "diverged", "setting"])
+    return [each for each, setting in zip(axes, settings, strict=True) if setting not in diverged]
 
 
 def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
@@ -71,11 +76,9 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
             each.legend(fontsize=7.5, frameon=False, ncols=2, loc="best")
 
 
-def _notes(gradients: pd.DataFrame, column: str) -> str:
+def _notes(gradients: pd.DataFrame) -> str:
     count = gradients["setting"].nunique()
     said = ["median over seeds"] if gradients["run"].nunique() > count else []
     if count > MOST_MULTIPLES:
         said.append(f"the first {MOST_MULTIPLES} of {count} settings")
-    if (gradients[column] == 0).any():
-        said.append(ZEROS_NOTE)
-    return "; ".join(said)
+    return "; ".join(said + log_notes(gradients["grad_norm"]))

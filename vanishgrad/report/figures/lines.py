@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.canvas import layer_ticks, name_axes, panels, say_empty, share_limits
+from vanishgrad.report.figures.canvas import layer_ticks, name_axes, panels, plain, say_empty, share_limits
 from vanishgrad.report.figures.palette import Palette
 from vanishgrad.report.figures.view import View, divergence_mark, over_seeds
 
@@ -40,7 +40,7 @@ def _draw_panel(axes: Axes, view: View, labels: Sequence[str], colours: Palette)
     elif view.is_fraction:
         axes.set_ylim(*FRACTION_LIMITS)
     if view.x == "layer":
-        layer_ticks(axes.xaxis, view.frame["layer"])
+        layer_ticks(axes.xaxis, view.frame.loc[np.isfinite(view.frame[view.y]), "layer"])
 
 
 def _draw_setting(axes: Axes, view: View, label: str, colours: Palette) -> bool:
@@ -49,8 +49,11 @@ def _draw_setting(axes: Axes, view: View, label: str, colours: Palette) -> bool:
     band = over_seeds(rows, view.x, view.y, log=view.is_log)
     if band.empty:
         return False
+    if view.x == "layer":
+        band = band.reindex(np.unique(rows["layer"]))  # a layer without a value interrupts the line
     colour = colours.colours[label]
-    marker = colours.markers[label] if len(band) <= MOST_MARKERS else None
+    lone = bool(band["middle"].isna().any())
+    marker = colours.markers[label] if lone or len(band) <= MOST_MARKERS else None
     axes.plot(band.index, band["middle"], color=colour, marker=marker, markersize=4, linewidth=1.6)
     axes.fill_between(band.index, band["low"], band["high"], color=colour, alpha=0.18, linewidth=0)
     if view.x == "step":
@@ -80,6 +83,6 @@ def _legend(axes: Axes, views: Sequence[View], labels: Iterable[str], colours: P
             color=colours.colours[label],
             marker=colours.markers[label],
             markersize=4,
-            label=label + mark,
+            label=plain(label) + mark,
         )
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)

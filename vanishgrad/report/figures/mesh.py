@@ -13,11 +13,12 @@ from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vanishgrad.report.figures.canvas import layer_ticks, loggable, name_axes, panels, say_empty
+from vanishgrad.report.figures.canvas import layer_ticks, loggable, name_axes, panels, plain, say_empty
 from vanishgrad.report.figures.palette import Palette
 from vanishgrad.report.figures.view import View, over_seeds
 
 MISSING = "#d9d9d9"
+ROUNDING = 1e-9
 
 
 def colour_map() -> Colormap:
@@ -60,9 +61,10 @@ def colour_bar(
 ) -> None:
     """The key to the colours; `below` the axes, else beside them."""
     location, aspect, shrink = ("bottom", 40, 1.0) if below else ("right", 30, 0.8)
-    extend = "both" if isinstance(mesh.norm, LogNorm) else "neither"
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    beyond = extend[_reaches_beyond(mesh)]
     figure.colorbar(
-        mesh, ax=axes, label=label, location=location, aspect=aspect, shrink=shrink, extend=extend
+        mesh, ax=axes, label=label, location=location, aspect=aspect, shrink=shrink, extend=beyond
     )
 
 
@@ -73,8 +75,8 @@ def draw_setting_maps(title: str, views: Sequence[View], colours: Palette) -> Fi
         name_axes(axes[0, column], view.title, view.x_label, "setting" if column == 0 else "")
         alike = pd.concat([other.frame for other in views if other.y == view.y])
         _draw_map(figure, axes[0, column], view, scale_of(alike, view.y, log=view.is_log), colours.labels)
-        places = range(len(colours.labels))
-        axes[0, column].set_yticks(places, colours.labels if column == 0 else [""] * len(places), fontsize=8)
+        names = [plain(label) if column == 0 else "" for label in colours.labels]
+        axes[0, column].set_yticks(range(len(names)), names, fontsize=8)
     return figure
 
 
@@ -89,6 +91,12 @@ def _draw_map(figure: Figure, axes: Axes, view: View, scale: Normalize | None, l
     if view.x == "layer":
         layer_ticks(axes.xaxis, view.frame["layer"])
     colour_bar(figure, mesh, axes, view.y_label, below=True)
+
+
+def _reaches_beyond(mesh: QuadMesh) -> tuple[bool, bool]:
+    """Whether there are values below and above the scale of colours."""
+    places = np.ma.compressed(mesh.norm(np.ma.asarray(mesh.get_array())))  # 0 to 1 on the scale
+    return bool((places < -ROUNDING).any()), bool((places > 1 + ROUNDING).any())
 
 
 def _scale(low: float, high: float, *, log: bool) -> Normalize:

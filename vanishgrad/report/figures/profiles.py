@@ -16,6 +16,13 @@ def gradient_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -
     return _start_and_end("Gradient norm by layer", gradients, "grad_norm", "||dLoss/dW|| (L2)", colours)
 
 
+def signal_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
+    """||dLoss/dz|| of every layer, what backpropagation hands from layer to layer; see `gradient_slope`."""
+    return _start_and_end(
+        "Backpropagated signal by layer", gradients, "delta_norm", "||dLoss/dz|| (L2)", colours
+    )
+
+
 def update_ratio_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Relative change of the weights in one step, at the first step and at the last."""
     label = "||change of W|| / ||W|| in one step"

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.canvas import note
+from vanishgrad.report.figures.canvas import log_notes, note
 from vanishgrad.report.figures.lines import draw_lines
 from vanishgrad.report.figures.mesh import draw_setting_maps
 from vanishgrad.report.figures.palette import Palette
 from vanishgrad.report.figures.view import View
-
-ZEROS_NOTE = "exact zeros are left out of log axes"
 
 
 def draw_views(title: str, views: Sequence[View], colours: Palette) -> Figure:
@@ -32,8 +30,8 @@ def _line_notes(views: Sequence[View]) -> str:
     said = (
         ["line: median over seeds, band: smallest to largest"] if runs["setting"].duplicated().any() else []
     )
-    if any(view.is_log and (view.frame[view.y] == 0).any() for view in views):
-        said.append(ZEROS_NOTE)
+    logs = [view.frame[view.y] for view in views if view.is_log]
+    said += log_notes(pd.concat(logs)) if logs else []
     if any(view.x == "step" and (view.frame["status"] == "diverged").any() for view in views):
         said.append("x: the last finite value of a run that diverged")
     return "; ".join(said)

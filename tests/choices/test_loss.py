@@ -1,0 +1,84 @@
+"""Losses against their formulas in Python numbers."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
+
+OUTPUTS = [[2.0, -1.0, 0.5], [-3.0, 4.0, 1.0], [0.0, 0.1, -0.2], [1.0, 1.0, 1.0]]
+CLASSES = [0, 2, 1, 1]
+ONE_HOT = [[float(k == c) for k in range(3)] for c in CLASSES]
+VALUES = [[0.2, 0.3, 0.5], [1.0, 0.0, 0.0], [0.6, 0.1, 0.3], [0.25, 0.25, 0.5]]
+
+Rows = list[list[float]]
+
+
+def cross_entropy(outputs: Rows, targets: Rows) -> float:
+    def row(z: list[float], t: list[float]) -> float:
+        total = math.log(sum(map(math.exp, z)))
+        return sum(p * (total - value) for p, value in zip(t, z, strict=True))
+
+    return sum(map(row, outputs, targets)) / len(outputs)
+
+
+def bce(outputs: Rows, targets: Rows) -> float:
+    def element(z: float, t: float) -> float:
+        p = 1 / (1 + math.exp(-z))
+        return -t * math.log(p) - (1 - t) * math.log(1 - p)
+
+    return sum(
+        element(*pair) for z, t in zip(outputs, targets, strict=True) for pair in zip(z, t, strict=True)
+    ) / len(outputs)
+
+
+def mse(outputs: Rows, targets: Rows) -> float:
+    pairs = (pair for z, t in zip(outputs, targets, strict=True) for pair in zip(z, t, strict=True))
+    return sum((z - t) ** 2 for z, t in pairs) / len(outputs)
+
+
+CASES: list[tuple[Loss, Callable[[Rows, Rows], float]]] = [
+    (CrossEntropy(), cross_entropy),
+    (BCE(), bce),
+    (MSE(), mse),
+]
+
+
+@pytest.mark.parametrize("loss, formula", CASES, ids=str)
+@pytest.mark.parametrize(
+    "targets, rows",
+    [(torch.tensor(CLASSES), ONE_HOT), (torch.tensor(VALUES), VALUES)],
+    ids=["classes", "values"],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_loss_is_its_formula(
+    loss: Loss, formula: Callable[[Rows, Rows], float], targets: Tensor, rows: Rows, dtype: torch.dtype
+) -> None:
+    found = loss(torch.tensor(OUTPUTS, dtype=dtype), targets)
+    assert found.shape == ()
+    assert found.item() == pytest.approx(formula(OUTPUTS, rows), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", [loss for loss, _ in CASES], ids=str)
+def test_the_loss_of_a_batch_is_the_mean_over_its_examples(loss: Loss) -> None:
+    outputs, targets = torch.tensor(OUTPUTS, dtype=torch.float64), torch.tensor(CLASSES)
+    single = [loss(outputs[i : i + 1], targets[i : i + 1]).item() for i in range(4)]
+    assert loss(outputs, targets).item() == pytest.approx(sum(single) / 4, rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", [CrossEntropy(), BCE()], ids=str)
+def test_outputs_far_out_stay_finite(loss: Loss) -> None:
+    outputs = torch.tensor([[1e4, -1e4]], requires_grad=True)
+    found = loss(outputs, torch.tensor([1]))
+    found.backward()
+    assert found.item() == pytest.approx(2e4)
+    assert outputs.grad is not None
+    assert outputs.grad.isfinite().all()
+
+
+def test_mse_takes_single_values_without_an_axis_of_their_own() -> None:
+    outputs, targets = torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, 4.0])
+    assert MSE()(outputs, targets).item() == pytest.approx((1 + 4) / 2)

@@ -1,0 +1,102 @@
+"""A thousand layers: what the stream of rezero and fixup does to gradients, and that it lets them train."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vanishgrad import Run, build, train
+from vanishgrad.choices.clipping import ByNorm
+from vanishgrad.choices.initialization import Normal
+from vanishgrad.choices.optimizer import SGD
+from vanishgrad.choices.residual import Fixup, NoResidual, Rezero
+from vanishgrad.data import load
+
+BASE = Run(depth=1000, width=32)
+MOMENTUM = replace(BASE, optim=SGD(momentum=0.9), lr=0.01, log_every=10**6, measure="gradients", threads=1)
+CHANCE = 0.1  # ten digits, about equally frequent
+
+
+def stream_gradients(model: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
+    """dLoss/d(output) of every block from the first to the last; the parameters' are left in `grad`."""
+    outputs: list[Tensor] = []
+    blocks = [module for name, module in model.named_children() if name.startswith("block_")]
+    handles = [block.register_forward_hook(lambda *call: outputs.append(call[2])) for block in blocks]
+    loss = nn.functional.cross_entropy(model(x), y)
+    for handle in handles:
+        handle.remove()
+    for output in outputs:
+        output.retain_grad()
+    model.zero_grad()
+    loss.backward()
+    return [output.grad for output in outputs if output.grad is not None]
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    data = load(BASE.data)
+    return data.train_x[:16], data.train_y[:16]
+
+
+def test_rezero_carries_the_gradient_through_500_blocks_bit_by_bit() -> None:
+    gradients = stream_gradients(build(replace(BASE, residual=Rezero())), *batch())
+    assert len(gradients) == 499
+    assert gradients[-1].any()
+    assert all(torch.equal(gradient, gradients[-1]) for gradient in gradients)
+
+
+def test_fixup_carries_the_gradient_through_500_blocks_as_soon_as_there_is_one() -> None:
+    model = build(replace(BASE, residual=Fixup()))
+    assert not any(gradient.any() for gradient in stream_gradients(model, *batch()))  # its classifier is zero
+    lengths = []
+    for _ in range(3):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= 0.01 * parameter.grad
+        gradients = stream_gradients(model, *batch())
+        lengths.append([float(gradient.double().norm()) for gradient in gradients])
+    for first, *_, last in lengths:  # branches too, from the second of these steps on
+        assert last > 0
+        assert first == pytest.approx(last, rel=0.1)
+
+
+def final_accuracy(run: Run) -> float:
+    accuracy = train(run).final["val_accuracy"]
+    assert accuracy is not None
+    return accuracy
+
+
+@pytest.mark.slow
+def test_rezero_learns_the_digits_at_depth_1000() -> None:
+    assert final_accuracy(replace(MOMENTUM, residual=Rezero(), epochs=7)) > 0.9
+
+
+@pytest.mark.slow
+def test_fixup_learns_the_digits_at_depth_1000() -> None:
+    assert final_accuracy(replace(MOMENTUM, residual=Fixup(), epochs=8)) > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optim, lr", [(SGD(), 0.1), (SGD(0.9), 0.01)], ids=["default", "momentum"])
+def test_a_plain_network_of_depth_100_stays_at_chance(optim: SGD, lr: float) -> None:
+    run = replace(MOMENTUM, depth=100, residual=NoResidual(), optim=optim, lr=lr, epochs=20)
+    assert final_accuracy(run) == pytest.approx(CHANCE, abs=0.05)
+
+
+LARGE = Run(depth=20, init=Normal(1.0), max_steps=30, log_every=10)
+
+
+def test_large_weights_explode() -> None:
+    """Var W = 1 at width 64 is 32 times what relu keeps, so squared gradients grow by 10^1.5 per layer."""
+    result = train(LARGE)
+    deltas = torch.tensor(result.gradients.query("step == 0")["delta_norm"].to_numpy()[:-1])
+    assert result.status == "diverged"
+    assert float((deltas[0] / deltas[-1]).log10()) / 19 == pytest.approx(0.75, abs=0.05)
+
+
+def test_clipping_keeps_large_weights_finite() -> None:
+    result = train(replace(LARGE, clip=ByNorm(1.0)))
+    assert result.status == "completed"
+    assert result.steps == 30
+    assert (result.metrics["grad_norm"] > 1e10).all()
+    assert result.metrics["clipped_grad_norm"].to_numpy() == pytest.approx(1, rel=1e-5)

@@ -1,0 +1,87 @@
+"""One row per layer, thinned steps, and the start and the end of a run."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+
+from vanishgrad.report.layers import at_end, at_start, by_layer, thin
+
+INF, NAN = float("inf"), float("nan")
+
+
+def two_matrices(first: float, second: float) -> pd.DataFrame:
+    """A layer of two weight matrices at steps 0 and 1: weights of norm 3 and 4, doubled at step 1."""
+    rows = [
+        {"step": step, "layer": 1, "name": name, "grad_norm": norm, "weight_norm": weight * (1 + step),
+         "update_ratio": 0.5, "weight_drift": step * drift, "saturation": part}
+        for step in (0, 1)
+        for name, norm, weight, drift, part in (("a", first, 3.0, 1.0, 0.2), ("b", second, 4.0, 2.0, 0.4))
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])
+def test_norms_of_one_layer_combine_by_root_of_sum_of_squares(scale: float) -> None:
+    combined = by_layer(two_matrices(3.0 * scale, 4.0 * scale))
+    assert list(combined["grad_norm"] / scale) == pytest.approx([5.0, 5.0])
+    assert list(combined["weight_norm"]) == pytest.approx([5.0, 10.0])
+
+
+def test_ratios_of_one_layer_are_those_of_its_weights_taken_together() -> None:
+    combined = by_layer(two_matrices(3.0, 4.0))
+    assert list(combined["update_ratio"]) == pytest.approx([0.5, 0.5])
+    # ||W - W_0|| is 1 * 3 and 2 * 4, ||W_0|| is 5
+    assert list(combined["weight_drift"]) == pytest.approx([0.0, math.hypot(3.0, 8.0) / 5.0])
+    assert list(combined["saturation"]) == pytest.approx([0.3, 0.3])
+
+
+@pytest.mark.parametrize(
+    "first, second, expected", [(0.0, 0.0, 0.0), (INF, 1.0, INF), (NAN, 2.0, 2.0), (NAN, NAN, NAN)]
+)
+def test_zeros_infinities_and_gaps_combine(first: float, second: float, expected: float) -> None:
+    combined = by_layer(two_matrices(first, second))["grad_norm"].iloc[0]
+    assert combined == pytest.approx(expected, nan_ok=True)
+
+
+def test_one_matrix_per_layer_is_left_as_it_is() -> None:
+    rows = two_matrices(3.0, 4.0).query("name == 'a'")
+    pd.testing.assert_frame_equal(by_layer(rows), rows.drop(columns="name"))
+
+
+def test_thinning_keeps_the_first_and_the_last_step_and_is_alike_for_equal_lengths() -> None:
+    rows = pd.DataFrame({"step": [step for step in range(1001) for _ in range(2)]})
+    kept = thin(rows, 100)["step"]
+    assert kept.iloc[0] == 0
+    assert kept.iloc[-1] == 1000
+    assert kept.nunique() <= 101
+    assert (kept.value_counts() == 2).all()
+    assert thin(rows, 2000).equals(rows)
+    assert thin(rows.iloc[:0], 10).empty
+
+
+def profile(values: dict[int, list[float]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"run": "0", "step": step, "layer": layer, "grad_norm": value}
+        for step, norms in values.items()
+        for layer, value in enumerate(norms, 1)
+    )
+
+
+def test_the_end_of_a_diverged_run_is_its_last_finite_step() -> None:
+    rows = profile({0: [1.0, 2.0], 10: [3.0, 4.0], 11: [INF, 5.0]})
+    assert set(at_end(rows, "grad_norm")["step"]) == {10}
+    assert set(at_start(rows, "grad_norm")["step"]) == {0}
+
+
+def test_a_layer_that_never_has_a_value_does_not_move_the_end() -> None:
+    rows = profile({0: [1.0, NAN], 10: [3.0, NAN]})
+    assert set(at_end(rows, "grad_norm")["step"]) == {10}
+
+
+def test_a_column_that_was_not_measured_has_neither_start_nor_end() -> None:
+    rows = profile({0: [NAN, NAN]})
+    assert at_start(rows, "grad_norm").empty
+    assert at_end(rows, "grad_norm").empty

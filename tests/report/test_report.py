@@ -1,0 +1,171 @@
+"""The report folder as a whole, and its page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from vanishgrad.errors import SettingError
+from vanishgrad.report import load_runs, write_report
+from vanishgrad.report.gallery import EXHIBITS
+from vanishgrad.report.headline import answer, compared
+from vanishgrad.report.page import command, page
+from vanishgrad.report.tables import settings_table, summary_table
+
+WriteRun = Callable[..., Path]
+
+
+class Elements(HTMLParser):
+    """The tags of a page with their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def attributes(self, name: str) -> Iterator[str]:
+        return (attrs[name] or "" for _, attrs in self.tags if name in attrs)
+
+
+def small_sweep(write: WriteRun) -> None:
+    for job, (act, slope, accuracy) in enumerate([("sigmoid", 0.9, 0.1), ("relu", 0.01, 0.9)]):
+        overrides = [f"act={act}", "name=it's"]
+        write(f"sweep/{job}", setting={"act": act}, slope=slope, accuracy=accuracy, overrides=overrides)
+
+
+@pytest.fixture(scope="module")
+def report(write_shared_run: WriteRun, module_path: Path) -> Path:
+    small_sweep(write_shared_run)
+    (module_path / "sweep" / "7").mkdir()
+    write_report([module_path / "sweep"], module_path / "sweep" / "report")
+    return module_path / "sweep" / "report"
+
+
+def test_a_report_folder_is_complete(report: Path) -> None:
+    names = {f"{exhibit.name}.{kind}" for exhibit in EXHIBITS for kind in ("png", "svg")}
+    assert {path.name for path in (report / "figures").iterdir()} == names
+    assert len(pd.read_csv(report / "summary.csv")) == 2
+    assert pd.read_csv(report / "settings.csv")["setting"].tolist() == ["act=sigmoid", "act=relu"]
+
+
+def test_the_page_needs_nothing_beside_itself(report: Path) -> None:
+    elements = Elements((report / "index.html").read_text(encoding="utf-8"))
+    sources = list(elements.attributes("src"))
+    assert len(sources) == len(EXHIBITS)
+    assert all(source.startswith("data:image/png;base64,") for source in sources)
+    assert not list(elements.attributes("href"))
+    assert not re.search(
+        r"https?:|url\(|@import|//[a-z]", re.sub(r"base64,[^']*", "", (report / "index.html").read_text())
+    )
+
+
+def test_the_page_says_what_was_compared_skipped_and_how_to_repeat_it(report: Path) -> None:
+    text = Elements((report / "index.html").read_text(encoding="utf-8")).text
+    assert "2 settings, 2 runs: act = sigmoid, relu" in text
+    assert "1 of 2 settings learn; the most accurate is act=relu (90.0%)." in text
+    assert "in act=sigmoid gradients shrink by a factor of 7.94 per layer towards the input" in text
+    assert str(report.parent / "7") in text
+    assert "no run.json" in text
+    assert command(["act=sigmoid", "name=it's"]) in text
+
+
+def page_of(folder: Path) -> str:
+    """The page without its figures."""
+    runs = load_runs(folder)
+    summary = summary_table(runs)
+    return page(runs, summary, settings_table(summary, runs.keys), [])
+
+
+def test_commands_survive_the_shell() -> None:
+    assert command(["seed=range(5)", "depth=20"]) == "vanishgrad train 'seed=range(5)' depth=20"
+
+
+def test_labels_are_escaped(write_run: WriteRun, tmp_path: Path) -> None:
+    nasty = "<script>alert('x')</script>&"
+    write_run("0", setting={"name": nasty, "depth": 2}, overrides=[f"name={nasty}"])
+    elements = Elements(page_of(tmp_path))
+    assert "alert('x')" not in page_of(tmp_path)
+    assert nasty in elements.text
+    assert [tag for tag, _ in elements.tags].count("script") == 1
+
+
+@pytest.mark.parametrize("name", [r"$\frac{$answer", "_hidden", "实验"])
+def test_a_name_in_any_script_with_any_sign_is_text(write_run: WriteRun, tmp_path: Path, name: str) -> None:
+    write_run("0", setting={"name": name, "depth": 2})
+    assert name in write_report([tmp_path], tmp_path / "out").page.read_text(encoding="utf-8")
+
+
+def test_a_second_report_has_the_same_bytes_and_is_not_counted_as_a_run(report: Path) -> None:
+    before = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    result = write_report([report.parent], report)
+    assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == before
+    assert [skip.folder.name for skip in result.skipped] == ["7"]
+
+
+def test_what_was_not_measured_is_left_out_and_named(write_run: WriteRun, tmp_path: Path) -> None:
+    def only_gradients(row: dict[str, object]) -> dict[str, object]:
+        kept = ("step", "epoch", "layer", "name", "grad_norm", "bias_grad_norm")
+        return {key: row[key] for key in kept}
+
+    old = write_run("run")
+    write_report([old], tmp_path / "out")
+    new = write_run("gradients", change=only_gradients)
+    html = write_report([new], tmp_path / "out").page.read_text(encoding="utf-8")
+    assert "weight drift by layer (needs weight_drift)" in html
+    assert not (tmp_path / "out" / "figures" / "weight_drift_by_layer.png").exists()
+    assert (tmp_path / "out" / "figures" / "gradient_by_layer.png").exists()
+
+
+def test_runs_of_several_folders_are_kept_apart(write_run: WriteRun) -> None:
+    folders = [write_run("a/0", setting={"depth": 2}).parent, write_run("b/0", setting={"depth": 3}).parent]
+    assert summary_table(load_runs(*folders))["run"].tolist() == ["a/0", "b/0"]
+
+
+def test_nothing_to_report_on_is_a_mistake_that_says_why(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    with pytest.raises(SettingError, match=r"no readable run there .*no run\.json"):
+        write_report([tmp_path], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_headline_of_a_single_run(write_run: WriteRun) -> None:
+    runs = load_runs(write_run("0", setting={"depth": 20, "act": "sigmoid"}, slope=0.6, accuracy=0.1))
+    assert compared(runs) == "1 setting, 1 run: depth=20 act=sigmoid"
+    assert answer(settings_table(summary_table(runs))) == (
+        "depth=20 act=sigmoid: vanishing. "
+        "At the start gradients shrink by a factor of 3.98 per layer towards the input."
+    )
+
+
+@pytest.mark.parametrize(
+    "slopes, expected",
+    [
+        ([0.01, -0.02], "about unchanged"),
+        ([0.1, -0.3], "b gradients grow by a factor of 2"),
+        ([], "No setting learns"),
+    ],
+)
+def test_the_headline_names_the_steepest_slope(slopes: list[float], expected: str) -> None:
+    table = pd.DataFrame({"setting": ["a", "b"], "verdict": "does not learn"})
+    table["gradient_slope_mean"] = slopes or [float("nan")] * 2
+    assert expected in answer(table)
+
+
+def test_a_run_of_a_monitor_has_no_command(write_run: WriteRun) -> None:
+    folder = write_run("mine")
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"choices": {}, "overrides": []}))
+    assert "vanishgrad train" not in page_of(folder)

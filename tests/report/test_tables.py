@@ -1,0 +1,108 @@
+"""summary.csv and settings.csv on hand-made numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from vanishgrad.report import load_runs
+from vanishgrad.report.tables import settings_table, summary_table
+
+WriteRun = Callable[..., Path]
+
+
+def test_the_summary_has_one_row_per_run(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("0", setting={"act": "sigmoid", "seed": 3}, slope=0.6, accuracy=0.1)
+    write_run("1", setting={"act": "relu", "seed": 4}, slope=-0.01, accuracy=0.9)
+    table = summary_table(load_runs(tmp_path))
+    assert list(table.columns[:4]) == ["run", "status", "act", "seed"]
+    assert table[["run", "act", "seed", "verdict", "setting"]].to_numpy().tolist() == [
+        ["0", "sigmoid", 3, "vanishing", "act=sigmoid"],
+        ["1", "relu", 4, "learns", "act=relu"],
+    ]
+    assert table["gradient_slope"].tolist() == pytest.approx([0.6, -0.01])
+    assert table["gradient_slope_final"].tolist() == pytest.approx([0.6, -0.01])
+    assert table["final_val_accuracy"].tolist() == pytest.approx([0.1, 0.9])
+    assert table["best_step"].tolist() == [20, 20]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_the_verdict_does_not_depend_on_the_scale(write_run: WriteRun, tmp_path: Path, scale: float) -> None:
+    write_run("0", slope=0.9, accuracy=0.1, scale=scale)
+    write_run("1", slope=0.1, accuracy=0.1, scale=scale)
+    assert summary_table(load_runs(tmp_path))["verdict"].tolist() == ["vanishing", "does not learn"]
+
+
+def test_a_zero_initialised_branch_is_not_vanishing(write_run: WriteRun) -> None:
+    def branch(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"delta_norm": 0.0 if row["layer"] % 2 else 1.0}
+
+    table = summary_table(load_runs(write_run("0", accuracy=0.1, change=branch)))
+    assert table["verdict"].tolist() == ["does not learn"]
+    assert table["gradient_slope"].tolist() == pytest.approx([0.0])
+
+
+def test_without_delta_norm_the_verdict_follows_the_weights_gradient(write_run: WriteRun) -> None:
+    folder = write_run("0", slope=0.9, accuracy=0.1, change=lambda row: row | {"delta_norm": ""})
+    table = summary_table(load_runs(folder))
+    assert table["verdict"].tolist() == ["vanishing"]
+    assert math.isnan(table["gradient_slope"].iloc[0])
+
+
+def test_numbers_that_are_not_finite_come_back_from_their_strings(write_run: WriteRun) -> None:
+    folder = write_run("0", status="diverged")
+    record = json.loads((folder / "run.json").read_text())
+    record["metrics"]["final"] |= {"val_loss": "inf", "val_accuracy": "nan"}
+    (folder / "run.json").write_text(json.dumps(record))
+    row = summary_table(load_runs(folder)).iloc[0]
+    assert row["final_val_loss"] == math.inf
+    assert math.isnan(row["final_val_accuracy"])
+    assert row["verdict"] == "diverged"
+    assert row["diverged_at"] == 20
+
+
+def test_a_run_that_was_cut_off_has_the_last_metrics_it_wrote(write_run: WriteRun) -> None:
+    folder = write_run("0", status="running", accuracy=0.8)
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"metrics": None}))
+    assert summary_table(load_runs(folder))["final_val_accuracy"].tolist() == pytest.approx([0.8])
+
+
+def summary(**columns: list[Any]) -> pd.DataFrame:
+    count = len(next(iter(columns.values())))
+    rest = {"status": ["completed"] * count, "verdict": ["learns"] * count, "setting": ["a"] * count}
+    return pd.DataFrame(rest | columns)
+
+
+def test_settings_are_means_and_spreads_over_seeds() -> None:
+    table = settings_table(summary(setting=["a", "a", "b"], score=[1.0, 3.0, 5.0])).set_index("setting")
+    assert table["runs"].tolist() == [2, 1]
+    assert table.loc["a", "score_mean"] == 2.0
+    assert table.loc["a", "score_spread"] == pytest.approx(math.sqrt(2))
+    assert table["score_spread"].isna().tolist() == [False, True]
+
+
+def test_what_is_not_finite_is_left_out_of_the_mean_and_counted() -> None:
+    table = settings_table(
+        summary(score=[1.0, 3.0, math.inf, math.nan], status=["completed"] * 3 + ["diverged"])
+    )
+    assert table[["score_mean", "score_count", "runs", "diverged"]].to_numpy().tolist() == [[2.0, 2, 4, 1]]
+
+
+def test_swept_numbers_and_seeds_are_not_averaged() -> None:
+    table = settings_table(summary(depth=[5, 5], seed=[0, 1], score=[1.0, 2.0]), ("depth",))
+    assert list(table.columns) == [
+        *["setting", "depth", "runs", "diverged"],
+        *["score_mean", "score_spread", "score_count", "verdict"],
+    ]
+
+
+def test_seeds_that_disagree_show_every_verdict() -> None:
+    verdicts = ["learns", "diverged", "learns"]
+    assert settings_table(summary(verdict=verdicts))["verdict"].tolist() == ["learns 2, diverged 1"]

@@ -1,0 +1,272 @@
+"""The run folder: what is written reads back, and what is broken is named."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pytest
+
+from vanishgrad import records
+from vanishgrad.records import (
+    GRADIENT_COLUMNS,
+    METRIC_COLUMNS,
+    Cell,
+    Table,
+    UnreadableRun,
+    frame,
+    read_gradients,
+    read_metrics,
+    read_run,
+    replace_file,
+    reserve_folder,
+    strict,
+    write_run,
+)
+
+ROW: tuple[Cell, ...] = (
+    0,
+    0,
+    1,
+    "linear_1",
+    1.5,
+    None,
+    math.inf,
+    math.nan,
+    -math.inf,
+    0.0,
+    1e-30,
+    1e30,
+    0.1,
+    1 / 3,
+)
+
+
+def gradients(folder: Path, rows: list[tuple[Cell, ...]]) -> Path:
+    table = Table(folder / "gradients.csv", GRADIENT_COLUMNS)
+    table.append(rows)
+    table.close()
+    return folder / "gradients.csv"
+
+
+def test_cells_are_written_as_published(tmp_path: Path) -> None:
+    path = gradients(tmp_path, [ROW])
+    assert (
+        path.read_text().splitlines()[1] == "0,0,1,linear_1,1.5,,inf,nan,-inf,0,1e-30,1e+30,0.1,0.333333333"
+    )
+
+
+def test_a_row_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    gradients(tmp_path, [ROW])
+    row = read_gradients(tmp_path).iloc[0]
+    for column, value in zip(GRADIENT_COLUMNS, ROW, strict=True):
+        if isinstance(value, str):
+            assert row[column] == value
+        else:
+            assert row[column] == pytest.approx(math.nan if value is None else value, rel=1e-8, nan_ok=True)
+
+
+def test_a_frame_in_memory_is_the_frame_that_reads_back(tmp_path: Path) -> None:
+    gradients(tmp_path, [ROW, ROW])
+    ours, theirs = frame([ROW, ROW], GRADIENT_COLUMNS), read_gradients(tmp_path)
+    assert list(ours.dtypes) == list(theirs.dtypes)
+    assert list(ours.columns) == list(theirs.columns)
+    numbers = ours.columns.drop("name")
+    np.testing.assert_allclose(ours[numbers].to_numpy(float), theirs[numbers].to_numpy(float), rtol=1e-8)
+    assert list(ours["name"]) == list(theirs["name"])
+
+
+def test_columns_that_are_empty_throughout_are_numbers_that_do_not_exist(tmp_path: Path) -> None:
+    row = (*ROW[:4], *[None] * 10)
+    gradients(tmp_path, [row])
+    for table in (read_gradients(tmp_path), frame([row], GRADIENT_COLUMNS)):
+        assert table.iloc[:, 4:].isna().all(axis=None)
+        assert set(map(str, table.dtypes.iloc[4:])) == {"float64"}
+
+
+@pytest.mark.parametrize("name", ["nan", "NA", "null", "None", "", "1", "inf", "a,b", 'a"b'])
+def test_a_layer_may_have_any_name(name: str, tmp_path: Path) -> None:
+    gradients(tmp_path, [(0, 0, 1, name, *ROW[4:])])
+    table = read_gradients(tmp_path)
+    assert list(table["name"]) == [name]
+    assert list(table["grad_norm"]) == [1.5]
+
+
+def test_each_append_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Table(tmp_path / "gradients.csv", GRADIENT_COLUMNS)
+    written: list[bytes] = []
+    file = table._file
+
+    class Spy:
+        def write(self, content: bytes) -> int:
+            written.append(bytes(content))
+            return file.write(content)
+
+    monkeypatch.setattr(table, "_file", Spy())
+    table.append([ROW] * 1000)
+    table.append([ROW])
+    assert [content.count(b"\n") for content in written] == [1000, 1]
+    assert all(content.endswith(b"\n") for content in written)
+    file.close()
+
+
+def test_rows_are_in_the_file_as_soon_as_they_are_appended(tmp_path: Path) -> None:
+    table = Table(tmp_path / "gradients.csv", GRADIENT_COLUMNS)
+    assert len(read_gradients(tmp_path)) == 0
+    for count in (1, 2, 3):
+        table.append([ROW])
+        assert len(read_gradients(tmp_path)) == count
+    table.close()
+
+
+@pytest.mark.parametrize("lost", range(1, 60))
+def test_a_last_row_that_was_cut_short_is_left_out(lost: int, tmp_path: Path) -> None:
+    path = gradients(tmp_path, [ROW, (1, *ROW[1:])])
+    path.write_bytes(path.read_bytes()[:-lost])
+    assert list(read_gradients(tmp_path)["step"]) == [0]
+
+
+def test_only_the_asked_columns_are_read(tmp_path: Path) -> None:
+    gradients(tmp_path, [ROW])
+    assert list(read_gradients(tmp_path, ["step", "layer", "name"]).columns) == ["step", "layer", "name"]
+    assert list(read_gradients(tmp_path, ["delta_norm"]).columns) == ["delta_norm"]
+
+
+def test_columns_added_later_do_not_disturb_the_reader(tmp_path: Path) -> None:
+    table = Table(tmp_path / "metrics.csv", (*METRIC_COLUMNS, "learned"))
+    table.append([(0, 0, *[0.5] * 9, 7.0)])
+    table.close()
+    assert list(read_metrics(tmp_path)["learned"]) == [7.0]
+    assert list(read_metrics(tmp_path, ["step", "lr"]).columns) == ["step", "lr"]
+
+
+HEADER = ",".join(GRADIENT_COLUMNS)
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (None, "no gradients.csv"),
+        (b"", "gradients.csv"),
+        (b"step,epo", "gradients.csv"),
+        (b"step,epoch\n0,0\n", "gradients.csv"),
+        (b"\xff\xfe\x00\x01\n\x80\x81\n", "gradients.csv"),
+        (f"{HEADER}\nx,0,1,a{',0' * 10}\n".encode(), "gradients.csv"),
+        (f"{HEADER}\n,0,1,a{',0' * 10}\n".encode(), "gradients.csv"),
+        (f"{HEADER}\n0,0,1,a{',zero' * 10}\n".encode(), "gradients.csv"),
+        (f"{HEADER}\n0,0,1,a{',0' * 30}\n0\n".encode(), "gradients.csv"),
+    ],
+    ids=["absent", "empty", "half a header", "few columns", "binary", "text", "no step", "words", "too many"],
+)
+def test_a_table_that_cannot_be_read_is_named_with_the_reason(
+    content: bytes | None, reason: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "gradients.csv").write_bytes(content)
+    with pytest.raises(UnreadableRun, match=reason) as refusal:
+        read_gradients(tmp_path, ["step", "layer", "name", "grad_norm"])
+    assert refusal.value.folder == tmp_path
+    assert refusal.value.reason in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (None, "no run.json"),
+        ("", "not readable"),
+        ('{"status": "comp', "not readable"),
+        ("[]", "not the record of a run"),
+        ("{}", "not the record of a run"),
+        ('{"status": "fine"}', "not the record of a run"),
+        ('{"status": ["completed"]}', "not the record of a run"),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_named_with_the_reason(
+    content: str | None, reason: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(UnreadableRun, match=reason):
+        read_run(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_not_a_record(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(UnreadableRun, match="not readable"):
+        read_run(tmp_path)
+
+
+def test_the_record_is_strict_json(tmp_path: Path) -> None:
+    numbers = {"a": math.inf, "b": [-math.inf, (math.nan, 1.5)], "c": {1: None}, "d": "é", "e": True}
+    write_run(tmp_path, {"status": "completed"} | numbers)
+    record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert record == {
+        "status": "completed", "a": "inf", "b": ["-inf", ["nan", 1.5]], "c": {"1": None}, "d": "é", "e": True,
+    }  # fmt: skip
+    assert read_run(tmp_path) == record
+
+
+def test_strict_leaves_the_original_alone() -> None:
+    original = {"a": [math.nan]}
+    assert strict(original) == {"a": ["nan"]}
+    assert math.isnan(original["a"][0])
+
+
+def test_replacing_a_file_leaves_the_old_one_when_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run.json"
+    replace_file(path, b"old")
+
+    def full(descriptor: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(records.os, "fsync", full)
+    with pytest.raises(OSError, match="disk full"):
+        replace_file(path, b"new")
+    assert path.read_bytes() == b"old"
+
+
+def test_a_reader_never_sees_a_part_of_a_replaced_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, seen = tmp_path / "run.json", []
+    replace_file(path, b"old")
+    rename = os.replace
+
+    def looking(source: Path, target: Path) -> None:
+        seen.append(path.read_bytes())
+        assert Path(source).read_bytes() == b"new"
+        assert Path(source).parent == path.parent  # a rename is atomic within one file system only
+        rename(source, target)
+
+    monkeypatch.setattr(records.os, "replace", looking)
+    replace_file(path, b"new")
+    assert (seen, path.read_bytes()) == ([b"old"], b"new")
+    assert [item.name for item in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_folders_are_reserved_once_under_contention(tmp_path: Path) -> None:
+    workers = 16
+    together = Barrier(workers)
+
+    def reserve(_: int) -> Path:
+        together.wait()
+        return reserve_folder(tmp_path / "outputs", "2024-01-01_00-00-00")
+
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(reserve, range(workers)))
+    assert len(set(found)) == workers
+    assert all(folder.is_dir() for folder in found)
+    names = {"2024-01-01_00-00-00"} | {f"2024-01-01_00-00-00_{number}" for number in range(2, workers + 1)}
+    assert {folder.name for folder in found} == names
+
+
+def test_a_file_in_the_way_counts_as_taken(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    assert reserve_folder(tmp_path, "run").name == "run_2"

@@ -1,0 +1,126 @@
+"""Remedies: each changes the fields that it names, and nothing else."""
+
+import inspect
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import pytest
+import torch
+
+from vanishgrad import Run, build, remedies
+from vanishgrad.choices.activation import ELU, SELU, LeakyReLU, PReLU, ReLU, Sigmoid, Tanh
+from vanishgrad.choices.clipping import ByNorm
+from vanishgrad.choices.initialization import Critical, Gaussian, He, Xavier
+from vanishgrad.choices.normalization import Batch, Layer
+from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
+from vanishgrad.choices.regularization import L1, L2
+from vanishgrad.choices.residual import IdentityShortcut, Rezero
+from vanishgrad.errors import SettingError
+from vanishgrad.remedies import Remedy
+
+# nothing here is a default, so that a remedy cannot reset a field unseen
+SICK = Run(
+    depth=7, width=16, epochs=3, batch_size=32, lr=0.3, seed=4, name="sick",
+    act=Sigmoid(), init=Gaussian(0.8, 0.1), optim=SGD(0.5),
+)  # fmt: skip
+
+CASES: list[tuple[Remedy, dict[str, Any]]] = [
+    (remedies.Untreated(), {}),
+    (remedies.UseReLU(), {"act": ReLU()}),
+    (remedies.UseLeakyReLU(0.2), {"act": LeakyReLU(0.2)}),
+    (remedies.UsePReLU(0.3), {"act": PReLU(0.3)}),
+    (remedies.UseELU(0.5), {"act": ELU(0.5)}),
+    (remedies.UseSELU(), {"act": SELU()}),
+    (remedies.UseTanh(), {"act": Tanh()}),
+    (remedies.UseXavier("uniform"), {"init": Xavier("uniform")}),
+    (remedies.UseHe("uniform"), {"init": He("uniform")}),
+    (remedies.UseCritical(), {"init": Critical()}),
+    (remedies.UseBatchNorm("post"), {"norm": Batch("post")}),
+    (remedies.UseLayerNorm("post"), {"norm": Layer("post")}),
+    (remedies.UseResidual(3), {"residual": IdentityShortcut(3)}),
+    (remedies.UseRezero(1), {"residual": Rezero(1)}),
+    (remedies.UseClipping(0.5), {"clip": ByNorm(0.5)}),
+    (remedies.UseL1(0.2), {"reg": L1(0.2)}),
+    (remedies.UseL2(0.2), {"reg": L2(0.2)}),
+    (remedies.UseAdam(), {"optim": Adam(), "lr": None}),
+    (remedies.UseAdam(0.02), {"optim": Adam(), "lr": 0.02}),
+    (remedies.UseAdagrad(), {"optim": Adagrad(), "lr": None}),
+    (remedies.UseAdagrad(0.02), {"optim": Adagrad(), "lr": 0.02}),
+    (remedies.UseRMSprop(), {"optim": RMSprop(), "lr": None}),
+    (remedies.UseRMSprop(0.02), {"optim": RMSprop(), "lr": 0.02}),
+    (remedies.SmallRate(0.5), {"lr": 0.15}),
+]
+
+
+def changed(before: Run, after: Run) -> dict[str, Any]:
+    values = ((item.name, getattr(before, item.name), getattr(after, item.name)) for item in fields(Run))
+    return {name: new for name, old, new in values if old != new}
+
+
+@pytest.mark.filterwarnings("ignore:init=critical")  # sigmoid's critical point is saturated, and says so
+@pytest.mark.parametrize("remedy, expected", CASES, ids=str)
+def test_a_remedy_changes_what_it_names_and_nothing_else(remedy: Remedy, expected: dict[str, Any]) -> None:
+    assert changed(SICK, remedy(SICK)) == expected
+
+
+def test_every_remedy_is_among_the_cases_and_named_as_in_the_contract() -> None:
+    made = {
+        value
+        for value in vars(remedies).values()
+        if inspect.isclass(value) and value.__module__ == remedies.__name__
+    }
+    choices = {value for value in made if is_dataclass(value)}
+    assert choices == {type(remedy) for remedy, _ in CASES}
+    assert {choice.name for choice in choices} == {
+        "none", "relu", "leaky_relu", "prelu", "elu", "selu", "tanh", "xavier", "he", "critical", "batchnorm",
+        "layernorm", "residual", "rezero", "clipping", "l1", "l2", "adam", "adagrad", "rmsprop", "small_rate",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("remedy", [remedy for remedy, _ in CASES], ids=str)
+def test_parameters_default_to_those_of_the_choice_that_is_made(remedy: Remedy) -> None:
+    untouched = type(remedy)()
+    if isinstance(untouched, remedies.UseCritical):
+        return
+    for value in changed(Run(act=Sigmoid()), untouched(Run(act=Sigmoid()))).values():
+        assert not is_dataclass(value) or value == type(value)()
+
+
+def test_without_a_rate_of_its_own_a_small_rate_is_a_part_of_the_optimizers() -> None:
+    assert remedies.SmallRate()(Run(optim=Adam())).rate == pytest.approx(1e-4)
+
+
+def test_the_rate_of_another_optimizer_is_forgotten() -> None:
+    assert remedies.UseAdam()(SICK).rate == 1e-3
+
+
+def test_a_remedy_that_does_not_suit_the_setting_is_refused_like_the_setting() -> None:
+    with pytest.raises(SettingError, match="norm=batch with batch_size=1"):
+        remedies.UseBatchNorm()(Run(batch_size=1))
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: remedies.SmallRate(0.0), r"remedy\.factor=0\.0: must be above 0"),
+        (lambda: remedies.UseClipping(-1.0)(SICK), r"max_norm=-1\.0: must be above 0"),
+        (lambda: remedies.UseXavier("gauss")(SICK), r"distribution=gauss: choose one of normal, uniform"),
+        (lambda: remedies.UseResidual(0)(SICK), r"every=0: must be at least 1"),
+        (lambda: remedies.UseAdam(-1.0)(SICK), r"lr=-1\.0: must be finite and above 0"),
+    ],
+)
+def test_a_wrong_parameter_is_refused(make: Any, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        make()
+
+
+SHARED = [remedy for remedy, expected in CASES if "init" not in expected]
+
+
+@pytest.mark.parametrize("remedy", SHARED, ids=str)
+def test_a_treated_network_starts_with_the_weights_of_its_untreated_twin(remedy: Remedy) -> None:
+    plain, treated = (
+        {n.split(".branch.")[-1]: p for n, p in build(run).named_parameters()} for run in (SICK, remedy(SICK))
+    )
+    assert {name for name in plain if name.endswith("weight")} <= treated.keys()
+    assert all(torch.equal(parameter, treated[name]) for name, parameter in plain.items())

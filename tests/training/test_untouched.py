@@ -1,0 +1,107 @@
+"""Measuring, evaluating and recomputing leave a run as it is, bit for bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from vanishgrad.choices.activation import GELU, Tanh
+from vanishgrad.choices.normalization import Batch, Layer, Weight
+from vanishgrad.choices.optimizer import SGD, Adam
+from vanishgrad.choices.regularization import L2, Dropout
+from vanishgrad.choices.residual import Dense, IdentityShortcut
+from vanishgrad.choices.schedule import Cosine
+from vanishgrad.run import Run
+from vanishgrad.training import train
+
+Same = Callable[[nn.Module, nn.Module], None]
+VARIANTS = {
+    "plain": {"act": Tanh()},
+    "gelu": {"act": GELU()},
+    "batch": {"norm": Batch()},
+    "dropout": {"reg": Dropout(0.3)},
+    "weight": {"norm": Weight()},
+    "batch_dropout": {"norm": Batch(position="post"), "reg": Dropout(0.3)},
+    "residual": {"depth": 5, "residual": IdentityShortcut(), "norm": Layer()},
+    "recompute": {"depth": 5, "recompute_every": 2},
+    "recompute_dropout": {"depth": 5, "recompute_every": 2, "reg": Dropout(0.3)},
+    "recompute_batch": {"depth": 5, "recompute_every": 2, "norm": Batch()},
+    "float64": {"dtype": "float64"},
+}
+
+
+@pytest.mark.parametrize("changes", VARIANTS.values(), ids=VARIANTS)
+def test_fifty_measured_steps_equal_the_bare_loop_bit_for_bit(
+    changes: dict[str, object], small: Run, bare: Callable[[Run], nn.Module], same_state: Same
+) -> None:
+    run = replace(small, max_steps=50, log_every=1, eval_every=3, **changes)  # type: ignore[arg-type]
+    same_state(train(run).model, bare(run))
+
+
+@pytest.mark.parametrize("log_every, measure", [(1, "all"), (7, "all"), (1, "gradients"), (3, "gradients")])
+@pytest.mark.parametrize("optim", [SGD(momentum=0.9), Adam()], ids=lambda optim: optim.name)
+def test_how_often_and_how_much_is_measured_changes_nothing(
+    log_every: int, measure: str, optim: SGD | Adam, small: Run, same_state: Same
+) -> None:
+    run = replace(small, max_steps=50, norm=Batch(), reg=Dropout(0.2), optim=optim)
+    seldom = train(replace(run, log_every=1000))
+    same_state(train(replace(run, log_every=log_every, measure=measure)).model, seldom.model)
+
+
+def test_momentum_is_that_of_torch(small: Run, bare: Callable[..., nn.Module], same_state: Same) -> None:
+    run = replace(small, max_steps=30, optim=SGD(momentum=0.9))
+    same_state(train(run).model, bare(run, momentum=0.9))
+
+
+def test_schedule_and_warm_up_set_the_rate_of_each_update(
+    small: Run, bare: Callable[..., nn.Module], same_state: Same
+) -> None:
+    run = replace(small, max_steps=10, lr=0.3, warmup=4, schedule=Cosine())
+    rates = [0.3 * (step + 1) / 4 for step in range(4)]
+    rates += [0.3 * 0.5 * (1 + math.cos(math.pi * step / 6)) for step in range(6)]
+    same_state(train(run).model, bare(run, rates=rates))
+
+
+def test_saving_and_snapshots_change_nothing(small: Run, tmp_path: Path, same_state: Same) -> None:
+    run = replace(small, norm=Batch(), reg=Dropout(0.2))
+    same_state(train(replace(run, save_every=2, snapshots=3), tmp_path).model, train(run).model)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {}, {"norm": Batch()}, {"reg": Dropout(0.3)}, {"norm": Batch(), "reg": Dropout(0.3)},
+        {"norm": Batch(), "residual": IdentityShortcut()}, {"residual": Dense(), "reg": L2(0.01)},
+        {"norm": Weight()},
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("every", [1, 2, 100])
+def test_recomputing_changes_neither_weights_nor_statistics_nor_rows(
+    every: int, changes: dict[str, object], small: Run, same_state: Same
+) -> None:
+    run = replace(small, depth=6, log_every=2, **changes)  # type: ignore[arg-type]
+    kept, again = train(run), train(replace(run, recompute_every=every))
+    same_state(again.model, kept.model)
+    pd.testing.assert_frame_equal(again.gradients, kept.gradients, check_exact=True)
+    pd.testing.assert_frame_equal(
+        again.metrics.drop(columns="seconds"), kept.metrics.drop(columns="seconds"), check_exact=True
+    )
+
+
+def test_global_random_numbers_are_neither_used_nor_changed(small: Run, same_state: Same) -> None:
+    run = replace(small, reg=Dropout(0.3))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        state = torch.get_rng_state()
+        first = train(run)
+        assert torch.equal(torch.get_rng_state(), state)
+        torch.manual_seed(2)
+        same_state(train(run).model, first.model)

@@ -1,0 +1,104 @@
+"""The `vanishgrad` command. Nothing heavy is imported before it is clear that it is needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from vanishgrad import __version__
+from vanishgrad.cli import usage
+from vanishgrad.errors import SettingError
+
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand.
+
+    Arguments:
+        name: as typed.
+        summary: its line in the overview.
+        usage: its own help page.
+        run: what it does with its arguments; gives the exit status.
+    """
+
+    name: str
+    summary: str
+    usage: Callable[[], str]
+    run: Callable[[list[str]], int]
+
+
+def _train(arguments: list[str]) -> int:
+    from vanishgrad.cli.train import train
+
+    return train(arguments)
+
+
+def _report(arguments: list[str]) -> int:
+    from vanishgrad.cli.report import report
+
+    return report(arguments)
+
+
+def _options(arguments: list[str]) -> int:
+    from vanishgrad.cli.options import options
+
+    return options(arguments)
+
+
+COMMANDS = (
+    Command("train", "train one run, or with -m a sweep", usage.train, _train),
+    Command("report", "figures, tables and one page from run folders", usage.report, _report),
+    Command(
+        "options", "every group and choice, with parameters, defaults and sources", usage.options, _options
+    ),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: that of this process) and give its exit status.
+
+    0 done, 1 a run failed, 2 the input was wrong, 130 interrupted.
+    """
+    try:
+        return _dispatch(list(sys.argv[1:] if argv is None else argv))
+    except SettingError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt as stop:
+        print(f"interrupted{stop}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `vanishgrad options | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _dispatch(arguments: list[str]) -> int:
+    match arguments:
+        case [] | ["help"] | ["--help" | "-h", *_]:
+            print(usage.overview([(command.name, command.summary) for command in COMMANDS]))
+        case ["--version"]:
+            print(f"vanishgrad {__version__}")
+        case ["help", name, *_]:
+            print(_command(name).usage())
+        case [name, *rest] if {"--help", "-h"} & set(rest):
+            print(_command(name).usage())
+        case [name, *rest]:
+            return _command(name).run(rest)
+    return DONE
+
+
+def _command(name: str) -> Command:
+    names = [command.name for command in COMMANDS]
+    for command in COMMANDS:
+        if command.name == name:
+            return command
+    near = get_close_matches(name, names, n=1)
+    hint = (
+        f" (did you mean {near[0]}?)" if near else " (did you mean vanishgrad train?)" if "=" in name else ""
+    )
+    raise SettingError(f"{name}: no such command; choose one of {', '.join(names)}{hint}")

@@ -1,0 +1,105 @@
+"""Hydra's application: its flags, and a task function run by it."""
+
+from __future__ import annotations
+
+import io
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
+from typing import Any
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.utils import env_override
+
+from vanishgrad.config.location import CONFIG_NAME, config_folder
+from vanishgrad.config.plan import VERSION_BASE, hydra_errors
+from vanishgrad.errors import SettingError, require
+
+Task = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Hydra's command line.
+
+    Arguments:
+        flags: arguments that are not overrides, as typed.
+        overrides: the others, as typed.
+        given: the flags, parsed.
+    """
+
+    flags: list[str]
+    overrides: list[str]
+    given: Namespace
+
+    @property
+    def multirun(self) -> bool:
+        return bool(self.given.multirun)
+
+    @property
+    def shows(self) -> bool:
+        """Whether Hydra is to show something instead of running."""
+        given = self.given
+        return bool(given.cfg or given.info or given.hydra_help or given.shell_completion or given.resolve)
+
+    @property
+    def search(self) -> list[str]:
+        """An override that adds the folder of --config-dir to the search path."""
+        folder = self.given.config_dir
+        return [] if folder is None else [f"hydra.searchpath=['file://{folder}']"]
+
+
+def command_line(arguments: Sequence[str]) -> CommandLine:
+    """Flags and overrides, which may stand in any order."""
+    with redirect_stderr(io.StringIO()) as said:
+        try:
+            given = get_args_parser().parse_intermixed_args(list(arguments))
+        except SystemExit as stop:
+            if stop.code == 0:
+                raise
+            raise SettingError(_unknown(arguments, said.getvalue())) from None
+    for flag in ("config_path", "config_name", "experimental_rerun"):
+        require(
+            getattr(given, flag) is None, f"--{flag.replace('_', '-')}: not here; --config-dir adds files"
+        )
+    overrides, flags = list(given.overrides), []
+    for argument in arguments:
+        if argument in overrides:
+            overrides.remove(argument)
+        else:
+            flags.append(argument)
+    return CommandLine(flags, list(given.overrides), given)
+
+
+def run_hydra(task: Task, overrides: Sequence[str], flags: Sequence[str]) -> None:
+    """Hydra runs `task`, once or once per job.
+
+    Raises:
+        SettingError: for what Hydra refuses.
+    """
+    application = hydra.main(
+        version_base=VERSION_BASE, config_path=str(config_folder()), config_name=CONFIG_NAME
+    )(task)
+    # Overrides first: --info takes the word after it. Full errors: else Hydra prints them and exits.
+    with _argv([*overrides, *flags]), env_override({"HYDRA_FULL_ERROR": "1"}), hydra_errors():
+        application()
+
+
+@contextmanager
+def _argv(arguments: Sequence[str]) -> Iterator[None]:
+    before, sys.argv = sys.argv, ["vanishgrad train", *arguments]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _unknown(arguments: Sequence[str], said: str) -> str:
+    """Argparse's last line; with a hint for `--depth=3`."""
+    reason = said.strip().splitlines()[-1].partition("error: ")[2]
+    dashed = [argument for argument in arguments if argument.startswith("--") and "=" in argument]
+    hint = f"; settings are written without dashes: {dashed[0].lstrip('-')}" if dashed else ""
+    return f"{reason}{hint}"

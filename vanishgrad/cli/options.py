@@ -1,0 +1,81 @@
+"""`vanishgrad options`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from vanishgrad.cli.keywords import keywords
+from vanishgrad.config.catalogue import Choice, Group, Parameter, groups, scalars
+from vanishgrad.config.typed import shown
+from vanishgrad.errors import one_of, require
+from vanishgrad.records import strict
+
+
+def options(arguments: Sequence[str]) -> int:
+    """Print everything that can be set, or one group of it, as text or as JSON."""
+    names = [argument for argument in arguments if "=" not in argument]
+    given = keywords([argument for argument in arguments if "=" in argument], ("format",))
+    require(len(names) <= 1, f"options {' '.join(names)}: one group at a time")
+    style = given.get("format", "text")
+    one_of("format", style, ("text", "json"))
+    numbers, found = ([] if names else scalars()), groups()
+    for name in names:
+        one_of("options", name, [group.name for group in found])
+        found = [group for group in found if group.name == name]
+    if style == "json":
+        print(_json(numbers, found))
+    else:
+        _show(Console(highlight=False), numbers, found)
+    return 0
+
+
+def _json(numbers: Sequence[Parameter], found: Sequence[Group]) -> str:
+    document: dict[str, Any] = {"groups": [asdict(group) for group in found]}
+    if numbers:
+        document = {"scalars": [asdict(number) for number in numbers]} | document
+    return json.dumps(strict(document), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def _show(console: Console, numbers: Sequence[Parameter], found: Sequence[Group]) -> None:
+    if numbers:
+        console.print(Text("numbers", style="bold"))
+        console.print(Padding(_parameters(numbers), (0, 0, 1, 2)))
+    for group in found:
+        default = "the data's own" if group.default is None else group.default
+        console.print(Text.assemble((group.name, "bold"), f"  {group.meaning}  Default: {default}"))
+        console.print(Padding(_choices(group), (0, 0, 1, 2)))
+
+
+def _choices(group: Group) -> Table:
+    table = _grid()
+    for choice in group.choices:
+        table.add_row(Text(choice.name, style="cyan"), _described(choice))
+    return table
+
+
+def _described(choice: Choice) -> Text:
+    lines = [choice.summary]
+    lines += [f"{item.key}={shown(item.default)}  {item.meaning}" for item in choice.parameters]
+    return Text("\n".join(lines))
+
+
+def _parameters(numbers: Sequence[Parameter]) -> Table:
+    table = _grid()
+    for item in numbers:
+        table.add_row(Text(f"{item.key}={shown(item.default)}", style="cyan"), Text(item.meaning))
+    return table
+
+
+def _grid() -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column()
+    return table

@@ -1,0 +1,62 @@
+"""The end of a sweep in the terminal: one row per setting."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from vanishgrad.records import UnreadableRun, read_run
+from vanishgrad.report.runs import load_runs, run_folders
+from vanishgrad.report.tables import settings_table, summary_table
+
+MOST_STEPS = 120  # as many as the report reads
+
+
+def show_sweep(console: Console, folder: Path) -> None:
+    """Print mean and spread over the seeds of every setting, and where the sweep is."""
+    runs = load_runs(folder, most_steps=MOST_STEPS)
+    if len(runs):
+        console.print(_table(settings_table(summary_table(runs), runs.keys)))
+    console.print(str(folder), soft_wrap=True)
+
+
+def failures(folder: Path) -> list[str]:
+    """The runs of a sweep that failed, and why."""
+    found = ((path, _failure(path)) for path in run_folders(folder))
+    return [f"{path}: {reason}" for path, reason in found if reason is not None]
+
+
+def _failure(folder: Path) -> str | None:
+    try:
+        record = read_run(folder)
+    except UnreadableRun as error:
+        return error.reason
+    return str(record["error"]) if record["status"] == "failed" else None
+
+
+def _table(settings: pd.DataFrame) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("setting", overflow="fold")
+    for heading in ("accuracy", "slope at start", "runs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    for _, row in settings.iterrows():
+        table.add_row(
+            str(row["setting"]), _number(row, "final_val_accuracy", "{:.3f}"),
+            _number(row, "gradient_slope", "{:+.3f}"), str(row["runs"]), str(row["verdict"]),
+        )  # fmt: skip
+    return table
+
+
+def _number(row: pd.Series[Any], column: str, form: str) -> str:
+    """`0.912 ± 0.004`; without a spread for a single run, a dash for nothing finite."""
+    mean, spread = (float(row.get(f"{column}_{part}", math.nan)) for part in ("mean", "spread"))
+    if not math.isfinite(mean):
+        return "–"
+    around = f" ± {form.replace('+', '').format(spread)}" if math.isfinite(spread) else ""
+    return form.format(mean) + around

@@ -1,0 +1,94 @@
+"""`vanishgrad train`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from vanishgrad.cli.footprint import folder_of
+from vanishgrad.cli.hydra_app import CommandLine, command_line, run_hydra
+from vanishgrad.cli.jobs import SingleRun, SweepJob
+from vanishgrad.cli.notes import notes
+from vanishgrad.config.overrides import normalised
+from vanishgrad.config.plan import Plan, jobs_of, loader, plan_of, understood, without_hydra
+from vanishgrad.config.setting import to_setting
+from vanishgrad.errors import SettingError
+from vanishgrad.training import check
+
+OWN_LAUNCHERS = "hydra_plugins.vanishgrad_launcher."
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Train a run or a sweep; the exit status is 1 when a run failed."""
+    typed = command_line(arguments)
+    with notes():
+        if typed.shows:
+            return _show(typed)
+        plan = plan_of(typed.overrides, typed.multirun, typed.search)
+        return _sweep(plan, typed) if plan.swept else _single(plan, typed)
+
+
+def _show(typed: CommandLine) -> int:
+    with loader() as load:
+        overrides = normalised(understood(typed.overrides, load, typed.search))
+    run_hydra(lambda config: None, overrides, typed.flags)
+    return 0
+
+
+def _single(plan: Plan, typed: CommandLine) -> int:
+    check(to_setting(without_hydra(plan.config)).effective)
+    task = SingleRun(_console())
+    with folder_of(plan) as folder, _interruptible(folder):
+        run_hydra(task, [*plan.overrides, _directory("hydra.run.dir", folder)], typed.flags)
+        if isinstance(task.error, SettingError):
+            raise task.error
+    if task.result is None:
+        return _failed([f"{folder}: {type(task.error).__name__}: {task.error}"], task.error)
+    from vanishgrad.cli.run_table import show_run
+
+    show_run(task.console, task.result, folder)
+    return 0
+
+
+def _sweep(plan: Plan, typed: CommandLine) -> int:
+    task = SweepJob()
+    if not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS) and (jobs := jobs_of(plan)):
+        task.validate(jobs)
+    with folder_of(plan) as folder, _interruptible(folder):
+        run_hydra(task, [*plan.overrides, _directory("hydra.sweep.dir", folder)], typed.flags)
+    from vanishgrad.cli.sweep_table import failures, show_sweep
+
+    show_sweep(_console(), folder)
+    return _failed(failed) if (failed := failures(folder)) else 0
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=False)
+
+
+def _directory(key: str, folder: Path) -> str:
+    """An override that sets a folder, whatever its name; Hydra's grammar knows one escape."""
+    return "{}='{}'".format(key, str(folder).replace("'", "\\'"))
+
+
+@contextmanager
+def _interruptible(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"; what was measured so far is in {folder}") from None
+
+
+def _failed(failures: Sequence[str], error: Exception | None = None) -> int:
+    """Tell of failed runs; with the traceback for those who asked Hydra for full errors."""
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    if error is not None and os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exception(error)
+    return 1

@@ -1,0 +1,96 @@
+"""The help pages: text that needs neither torch nor Hydra."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from vanishgrad.config.location import choice_names, group_names
+
+WIDTH = 80
+HIDDEN = ("none", "experiment")
+
+
+def overview(commands: Sequence[tuple[str, str]]) -> str:
+    """The commands, one line each, and three examples."""
+    lines = "\n".join(f"  {name:<10} {summary}" for name, summary in commands)
+    return f"""\
+vanishgrad: see every layer's gradient, and what cures it when it vanishes or explodes
+
+usage: vanishgrad COMMAND [ARGUMENTS]
+
+{lines}
+
+examples:
+  vanishgrad train depth=20 act=sigmoid
+  vanishgrad train -m depth=20 act=sigmoid remedy=none,relu,batchnorm seed=0,1,2
+  vanishgrad report open=true
+
+`vanishgrad COMMAND --help` tells more, --version the version."""
+
+
+def train() -> str:
+    return f"""\
+usage: vanishgrad train [-m] [KEY=VALUE ...]
+
+Train one run. It ends with every layer's gradient norm, what that means, and the
+path of the run folder, outputs/<date>_<time>/.
+
+  vanishgrad train depth=20 act=sigmoid
+  vanishgrad train depth=20 act=leaky_relu act.slope=0.1 norm=batch optim=adam
+  vanishgrad train depth=20 init=normal init.std=1 clip=norm
+
+With -m a sweep: every combination of the values, checked before the first starts.
+
+  vanishgrad train -m act=sigmoid,relu norm=none,batch 'seed=range(5)'
+  vanishgrad train experiment=depth
+
+Numbers (more with `vanishgrad options`):
+  depth width epochs max_steps batch_size lr warmup seed device dtype threads
+  log_every eval_every measure
+
+Groups and their choices (parameters with `vanishgrad options GROUP`):
+{_groups()}
+
+Hydra's own flags:
+  --cfg job      show the configuration and do nothing
+  --info         show how it is composed
+  --hydra-help   everything else, such as hydra.run.dir=DIR, hydra/launcher=joblib"""
+
+
+def report() -> str:
+    return """\
+usage: vanishgrad report [runs=DIR|[A,B,...]] [out=DIR] [open=true]
+
+Figures, tables and one self-contained page from run folders.
+
+  runs   a run, a sweep, or a folder of many; several as [A,B]; default: the newest
+         run or sweep in outputs/
+  out    where the report goes; default: the folder `report` in the runs' folder
+  open   true shows the page in the browser
+
+  vanishgrad report
+  vanishgrad report runs=outputs/2026-01-31_12-00-00 open=true
+  vanishgrad report runs=[outputs/first,outputs/second] out=comparison"""
+
+
+def options() -> str:
+    return """\
+usage: vanishgrad options [GROUP] [format=json]
+
+Every number, group and choice, with parameters, defaults and sources.
+
+  vanishgrad options
+  vanishgrad options act
+  vanishgrad options format=json"""
+
+
+def _groups() -> str:
+    names = [name for name in group_names() if name not in HIDDEN]
+    return "\n".join(_group(name) for name in [*names, "experiment"])
+
+
+def _group(name: str) -> str:
+    choices = choice_names(name)
+    ordered = [*(c for c in choices if c == "none"), *(c for c in choices if c != "none")]
+    return textwrap.fill(" ".join(ordered), WIDTH, initial_indent=f"  {name:<11}", subsequent_indent=" " * 13)

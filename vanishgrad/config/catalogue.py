@@ -1,0 +1,117 @@
+"""Everything that can be set, with its documentation: the dataclasses and their docstrings are the source."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from typing import Any, get_args, get_type_hints
+
+from omegaconf import OmegaConf
+
+from vanishgrad.config.location import choice_names, config_folder
+from vanishgrad.remedies import Remedy
+from vanishgrad.run import GROUPS, SCALARS, Run
+
+EXPERIMENT = "experiment"
+NONE = re.compile(r"\bNone\b")
+ARGUMENT = re.compile(r"    (\w+): (.*)")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A number, word or list that can be set. `key` is what is typed before `=`."""
+
+    key: str
+    default: Any
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One choice of a group; `summary` ends in its source where it has one."""
+
+    name: str
+    summary: str
+    parameters: list[Parameter] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group; `default` is None where the data decides."""
+
+    name: str
+    default: str | None
+    meaning: str
+    choices: list[Choice]
+
+
+def scalars() -> list[Parameter]:
+    """The keys of the configuration that are no groups."""
+    return _parameters(Run, "", SCALARS)
+
+
+def groups() -> list[Group]:
+    """All groups: the choices that make a run, the remedy, and the curated experiments."""
+    hints = get_type_hints(Run)
+    own = [_group(name, (get_args(hints[name]) or (hints[name],))[0]) for name in GROUPS]
+    return [*own, _group("remedy", Remedy), _experiments()]
+
+
+def _group(name: str, protocol: type) -> Group:
+    default = "none" if name == "remedy" else getattr(getattr(Run(), name), "name", None)
+    kinds = [_kind(name, choice) for choice in choice_names(name)]
+    order = list(vars(import_module(protocol.__module__)))
+    kinds.sort(key=lambda kind: (kind.name != default, order.index(kind.__name__)))
+    return Group(name, default, _summary(protocol), [_choice(name, kind) for kind in kinds])
+
+
+def _kind(group: str, choice: str) -> Any:
+    """The dataclass that a config file names."""
+    config = OmegaConf.load(config_folder() / group / f"{choice}.yaml")
+    module, _, name = str(OmegaConf.select(config, "_target_")).rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _choice(group: str, kind: Any) -> Choice:
+    names = [item.name for item in fields(kind)]
+    return Choice(kind.name, _summary(kind), _parameters(kind, f"{group}.", names))
+
+
+def _parameters(kind: Any, prefix: str, names: Sequence[str]) -> list[Parameter]:
+    meanings, defaults = _arguments(kind), {item.name: item.default for item in fields(kind)}
+    return [Parameter(f"{prefix}{name}", defaults[name], meanings.get(name, "")) for name in names]
+
+
+def _experiments() -> Group:
+    """Their files say in comments what they show; the first line is Hydra's, the second the usage."""
+    names = sorted(choice_names(EXPERIMENT), key=lambda name: (name != "none", name))
+    choices = [Choice(name, _comment(name)) for name in names]
+    return Group(EXPERIMENT, "none", "Curated settings and sweeps.", choices)
+
+
+def _comment(name: str) -> str:
+    lines = (config_folder() / EXPERIMENT / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return " ".join(line[2:] for line in lines[2:] if line.startswith("# "))
+
+
+def _summary(kind: Any) -> str:
+    """The first paragraph of a docstring on one line."""
+    return " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
+
+
+def _arguments(kind: Any) -> dict[str, str]:
+    """The section `Arguments:` of a docstring."""
+    found: dict[str, str] = {}
+    for line in (inspect.getdoc(kind) or "").partition("Arguments:\n")[2].splitlines():
+        if not line.startswith("    "):
+            break
+        if match := ARGUMENT.match(line):
+            found[match[1]] = match[2]
+        else:
+            last = next(reversed(found))
+            found[last] += f" {line.strip()}"
+    # docstrings speak Python, the command line YAML
+    return {name: NONE.sub("null", meaning) for name, meaning in found.items()}

@@ -1,0 +1,160 @@
+"""What a command line asks for, worked out and checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
+
+from vanishgrad.config import overrides as typed_overrides
+from vanishgrad.config.location import CONFIG_NAME, choice_names, config_folder, group_names
+from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.run import SCALARS
+
+VERSION_BASE = "1.3"
+DATED = "${now:"
+
+ConfigStore.instance().store(group="loss", name=typed_overrides.NULL_LOSS, node={}, package="_global_")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A command line, understood.
+
+    Arguments:
+        overrides: as Hydra takes them.
+        config: composed; of a sweep what its jobs have in common. With the node `hydra`.
+        swept: whether it is a sweep.
+        folder: of the run or the sweep.
+        dated: whether the folder is named by the time, so that another command may want the same name.
+    """
+
+    overrides: list[str]
+    config: DictConfig
+    swept: bool
+    folder: Path
+    dated: bool
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """The setting in a composed configuration."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
+def plan_of(texts: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> Plan:
+    """The plan of the overrides `texts`.
+
+    Arguments:
+        texts: as typed.
+        multirun: whether -m was given.
+        search: overrides that extend Hydra's search path.
+
+    Raises:
+        SettingError: when a name is mistyped, or Hydra cannot compose it.
+    """
+    with loader() as load, hydra_errors():
+        overrides = understood(texts, load, search)
+        plain = [
+            *search,
+            *typed_overrides.normalised([o for o in overrides if not typed_overrides.is_parameter(o)]),
+        ]
+        config = load.load_configuration(CONFIG_NAME, plain, RunMode.MULTIRUN, validate_sweep_overrides=False)
+        swept = multirun or config.hydra.mode == RunMode.MULTIRUN
+        for override in overrides:
+            require(
+                swept or not override.is_sweep_override(),
+                f"{override.input_line}: several values need a sweep: add -m, or write [...] for a list",
+            )
+        _set_parameters(config, overrides, swept)
+        where = config.hydra.sweep if swept else config.hydra.run
+        dated = DATED in str(OmegaConf.to_container(where, resolve=False))
+        return Plan(typed_overrides.normalised(overrides), config, swept, Path(where.dir), dated)
+
+
+def jobs_of(plan: Plan) -> list[DictConfig]:
+    """The configurations of all jobs of a sweep over listed values; none where a sweeper decides itself."""
+    sweeper = plan.config.hydra.sweeper
+    if sweeper._target_ != BasicSweeperConf._target_:
+        return []
+    params = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+    with loader() as load, hydra_errors():
+        parsed = OverridesParser.create(load).parse_overrides([*params, *plan.overrides])
+        batches = BasicSweeper.split_arguments([o for o in parsed if not o.is_hydra_override()], None)
+        return [load.load_sweep_config(plan.config, job) for job in batches[0]]
+
+
+def understood(texts: Sequence[str], load: ConfigLoader, search: Sequence[str] = ()) -> list[Override]:
+    """The overrides `texts`, parsed, every name in them known."""
+    groups = _groups(load, [*search, *(text for text in texts if text.startswith("hydra.searchpath="))])
+    parsed = typed_overrides.parse(texts, groups)
+    for override in parsed:
+        typed_overrides.check_names(override, groups, SCALARS)
+    return parsed
+
+
+def _groups(load: ConfigLoader, search: Sequence[str]) -> dict[str, list[str]]:
+    """The choices of every group. Hydra takes 15 ms for each, so it is asked only about other folders."""
+    groups = {name: choice_names(name) for name in group_names()}
+    if search:
+        groups = {name: load.get_group_options(name, overrides=list(search)) for name in groups}
+    return groups | {"loss": [*groups["loss"], typed_overrides.NULL_LOSS]}
+
+
+@contextmanager
+def loader() -> Iterator[ConfigLoader]:
+    """Hydra's loader of the files in `conf`."""
+    with initialize_config_dir(str(config_folder()), job_name="vanishgrad", version_base=VERSION_BASE):
+        yield GlobalHydra.instance().config_loader()
+
+
+@contextmanager
+def hydra_errors() -> Iterator[None]:
+    """Hydra's errors about a configuration, as the one error that users see."""
+    try:
+        yield
+    except MissingConfigException as error:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        one_of(group or "config", name, error.options or ())
+        raise
+    except (HydraException, OmegaConfBaseException) as error:
+        raise SettingError(first_lines(error)) from None
+
+
+def first_lines(error: BaseException) -> str:
+    """What Hydra says, and why, without its advice."""
+    causes = [str(cause) for cause in (error, error.__cause__) if cause is not None]
+    return " ".join(cause.splitlines()[0] for cause in causes if cause) or type(error).__name__
+
+
+def _set_parameters(config: DictConfig, overrides: Sequence[Override], swept: bool) -> None:
+    """Check the parameters of choices, and set those that are the same in every job."""
+    options = _options(config.hydra.runtime.choices, overrides)
+    for override in filter(typed_overrides.is_parameter, overrides):
+        typed_overrides.check_parameters(override, options[override.key_or_group.partition(".")[0]])
+        if not swept:
+            with flag_override(config, "struct", False):
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+
+
+def _options(chosen: Mapping[str, str | None], overrides: Sequence[Override]) -> dict[str, list[str]]:
+    """The choices that the jobs make of each group: those typed, else the one composed."""
+    found = {group: [name or typed_overrides.NULL_LOSS] for group, name in chosen.items()}
+    typed = {
+        o.key_or_group: list(typed_overrides.values(o))
+        for o in overrides
+        if not typed_overrides.is_parameter(o)
+    }
+    return found | {group: [str(name) for name in names] for group, names in typed.items()}

@@ -1,0 +1,119 @@
+"""A composed configuration -> `Run`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
+from typing import Any, get_args, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vanishgrad.config.location import choice_names
+from vanishgrad.config.typed import shown, typed
+from vanishgrad.description import describe, describe_choice
+from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.remedies import Remedy
+from vanishgrad.run import GROUPS, Run
+from vanishgrad.training.provenance import Provenance
+
+KINDS = get_type_hints(Run)
+KEYS = (*KINDS, "remedy")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What was asked for.
+
+    Arguments:
+        composed: the run as composed.
+        remedy: what is done to it.
+        effective: the run that is trained.
+        config: the configuration, resolved.
+    """
+
+    composed: Run
+    remedy: Remedy
+    effective: Run
+    config: dict[str, Any]
+
+    def provenance(self, overrides: Sequence[str]) -> Provenance:
+        """What run.json says about where the run came from."""
+        choices = describe(self.composed) | {"remedy": describe_choice(self.remedy)}
+        return Provenance(choices, self.config, list(overrides))
+
+
+def to_setting(config: DictConfig) -> Setting:
+    """The setting that `config` describes; the remedy is applied last.
+
+    Raises:
+        SettingError: for anything in it that is not a setting, or makes no sense.
+    """
+    values = _resolved(config)
+    for key in values:
+        require(key in KEYS, f"{key}: there is no such setting; valid are {', '.join(KEYS)}")
+    composed = Run(**{key: _field(key, values) for key in KINDS})
+    remedy: Remedy = _choice("remedy", _given("remedy", values), Remedy)
+    return Setting(composed, remedy, _treated(composed, remedy), values)
+
+
+def _resolved(config: DictConfig) -> dict[str, Any]:
+    try:
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise SettingError(f"{error.full_key or 'config'}: {str(error).splitlines()[0]}") from None
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _given(key: str, values: dict[str, Any]) -> Any:
+    require(key in values, f"{key}: was deleted; give it a value")
+    return values[key]
+
+
+def _field(key: str, values: dict[str, Any]) -> Any:
+    value, kind = _given(key, values), KINDS[key]
+    if key not in GROUPS:
+        return typed(key, value, kind)
+    protocols = get_args(kind) or (kind,)
+    return None if value is None and type(None) in protocols else _choice(key, value, protocols[0])
+
+
+def _choice(group: str, value: Any, protocol: Any) -> Any:
+    """The choice that `value` names, with its parameters."""
+    if not isinstance(value, dict) or "_target_" not in value:
+        one_of(group, shown(value), choice_names(group))
+    kind = _located(group, value["_target_"], protocol)
+    hints, parameters = get_type_hints(kind), [item.name for item in fields(kind)]
+    given = {key: item for key, item in value.items() if key != "_target_"}
+    for key, item in given.items():
+        require(key in parameters, no_parameter(group, kind.name, key, item, parameters))
+    return kind(**{key: typed(f"{group}.{key}", item, hints[key]) for key, item in given.items()})
+
+
+def no_parameter(group: str, choice: str, parameter: str, value: Any, valid: Sequence[str]) -> str:
+    """`act.slope=1: act=relu has no parameter slope; it has none`."""
+    there = ", ".join(valid) or "none"
+    return (
+        f"{group}.{parameter}={shown(value)}: {group}={choice} has no parameter {parameter}; it has {there}"
+    )
+
+
+def _located(group: str, target: Any, protocol: Any) -> Any:
+    """The dataclass `target` names; only the choices of this group count."""
+    module, _, name = str(target).rpartition(".")
+    home = protocol.__module__
+    kind = getattr(import_module(home), name, None) if module == home else None
+    require(
+        isinstance(kind, type) and is_dataclass(kind) and hasattr(kind, "name"),
+        f"{group}._target_={shown(target)}: must be one of the choices in {home}",
+    )
+    return kind
+
+
+def _treated(run: Run, remedy: Remedy) -> Run:
+    try:
+        return remedy(run)
+    except SettingError as error:
+        raise SettingError(f"remedy={remedy.name}: {error}") from None

@@ -1,0 +1,12 @@
+"""A linear layer that leaves its initial values to `initialize_`."""
+
+from __future__ import annotations
+
+from torch import nn
+
+
+class Linear(nn.Linear):
+    """`nn.Linear` whose constructor draws no random numbers; its values are undefined until they are set."""
+
+    def reset_parameters(self) -> None:
+        return None
