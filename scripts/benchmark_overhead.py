@@ -5,19 +5,22 @@
 All contenders train the same network (tanh, SGD) on the digits with one thread, in turns of a few steps each,
 so that a change of the machine's speed meets all of them; the figures are medians over the rounds. `bare` is
 the loop that a PyTorch user writes by hand, with torch.optim.SGD. `naive` is the straightforward way to
-measure the same columns: hooks, per-parameter `.item()`, csv.writer. Peers are measured when they are installed, with their
-own defaults at every step; they measure less than all columns.
+measure the same columns: hooks, per-parameter `.item()`, csv.writer. Peers are measured when they are
+installed, with their own defaults at every step; they measure less than all columns.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import io
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -137,12 +140,72 @@ def naive(run: Run, folder: Path) -> Step:
     return step
 
 
+def torchmortem(run: Run) -> Step:
+    """`torchmortem.Autopsy` around the bare loop, as its README has it."""
+    from torchmortem import Autopsy
+
+    model, source = build(run), batches(run)
+    optimizer = torch.optim.SGD(model.parameters(), lr=run.rate)
+    autopsy = Autopsy(model, optimizer=optimizer).__enter__()
+
+    def step() -> None:
+        inputs, targets = next(source)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+        autopsy.step(loss=loss.item())
+
+    return step
+
+
+def neural_observatory(run: Run) -> Step:
+    """`neural_observatory.Observatory` around the bare loop, as its README has it."""
+    from neural_observatory import Observatory
+
+    model, source = build(run), batches(run)
+    optimizer = torch.optim.SGD(model.parameters(), lr=run.rate)
+    observatory = Observatory(model)
+    observatory.watch()
+    number = 0
+
+    def step() -> None:
+        nonlocal number
+        observatory.step(step=number, epoch=0)
+        inputs, targets = next(source)
+        optimizer.zero_grad()
+        F.cross_entropy(model(inputs), targets).backward()
+        optimizer.step()
+        number += 1
+
+    return step
+
+
+def torchdiag(run: Run) -> Step:
+    """`torchdiag.check_gradients` after every backward pass, its print-out thrown away."""
+    from torchdiag import check_gradients
+
+    model, source = build(run), batches(run)
+    optimizer = torch.optim.SGD(model.parameters(), lr=run.rate)
+
+    def step() -> None:
+        inputs, targets = next(source)
+        optimizer.zero_grad()
+        F.cross_entropy(model(inputs), targets).backward()
+        with contextlib.redirect_stdout(io.StringIO()):
+            check_gradients(model)
+        optimizer.step()
+
+    return step
+
+
+PEERS = {"torchmortem": torchmortem, "neural_observatory": neural_observatory, "torchdiag": torchdiag}
+
+
 def contenders(run: Run, folder: Path) -> dict[str, Step]:
     """Everything that is compared, by the name it is printed with."""
-    from dataclasses import replace
-
     every = replace(run, log_every=1)
-    found: dict[str, Step] = {
+    ours: dict[str, Step] = {
         "bare": bare(run),
         "all columns, every step": vanishgrad(every, folder / "all"),
         "measure=gradients, every step": vanishgrad(
@@ -153,7 +216,7 @@ def contenders(run: Run, folder: Path) -> dict[str, Step]:
         "GradientMonitor(every=10)": monitor(run, 10),
         "naive .item() loop, every step": naive(run, folder),
     }
-    return found
+    return ours | {name: peer(run) for name, peer in PEERS.items() if find_spec(name) is not None}
 
 
 def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
@@ -184,15 +247,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         seconds = measure(contenders(run, Path(folder)), given.rounds)
     print(f"torch {torch.__version__}, python {sys.version.split()[0]}, one thread")
-    print(
-        f"depth {given.depth}, width {given.width}, tanh, batch {given.batch}; median of {given.rounds} rounds"
-    )
+    print(f"depth {given.depth}, width {given.width}, tanh, batch {given.batch}; {given.rounds} rounds")
     for name, times in seconds.items():
         ratios = [one / base for one, base in zip(times, seconds["bare"], strict=True)]
-        print(
-            f"{name:32s} {statistics.median(times) * 1e6:8.0f} us/step {statistics.median(ratios):6.2f} x bare"
-        )
-    for peer in ("torchmortem", "torchdiag", "neural_observatory"):
+        microseconds = statistics.median(times) * 1e6
+        print(f"{name:32s} {microseconds:8.0f} us/step {statistics.median(ratios):6.2f} x bare")
+    for peer in PEERS:
         if find_spec(peer) is None:
             print(f"{peer:32s} not installed")
 

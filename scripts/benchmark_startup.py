@@ -43,7 +43,9 @@ def main() -> None:
                 times[name].append(taken)
     for name, found in times.items():
         print(f"{name:20s} {statistics.median(found):6.2f} s")
-    more = statistics.median(b - a for a, b in zip(times["import torch"], times["train max_steps=1"], strict=True))
+    more = statistics.median(
+        b - a for a, b in zip(times["import torch"], times["train max_steps=1"], strict=True)
+    )
     print(f"a whole run of one step takes {more:.2f} s more than importing torch")
 
 

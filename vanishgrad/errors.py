@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -26,10 +27,12 @@ def one_of(key: str, value: object, choices: Iterable[str]) -> None:
 
 
 def at_least(key: str, value: float, least: float) -> None:
-    """Refuse a number below `least`; NaN is refused too."""
+    """Refuse a number below `least`, and one that is not finite."""
     require(value >= least, f"{key}={value}: must be at least {least}")
+    require(value < math.inf, f"{key}={value}: must be finite")
 
 
 def positive(key: str, value: float) -> None:
-    """Refuse a number that is not above zero; NaN is refused too."""
+    """Refuse a number that is not above zero, and one that is not finite."""
     require(value > 0, f"{key}={value}: must be above 0")
+    require(value < math.inf, f"{key}={value}: must be finite")

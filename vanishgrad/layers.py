@@ -46,7 +46,7 @@ class WeightMatrix:
 
 
 def weight_matrices(model: nn.Module) -> list[WeightMatrix]:
-    """Every weight matrix of `model`: trainable parameters of two or more dimensions.
+    """Every weight matrix of `model`: parameters of two or more dimensions.
 
     A model that numbers its layers has `layer_of`, a dictionary from module path to layer; in any other
     model each module that owns weight matrices is a layer of its own, in order of registration.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 LONG = 1 << 15  # elements; a float32 norm of more adds too many squares in a row to keep six digits
 SAFE = 1e-15, 1e15  # a float32 norm in this range has lost nothing that matters to under- or overflow
-CHUNK = 1 << 17  # elements per stack, so that what is stacked for a moment stays small
+CHUNK = 1 << 19  # elements per stack, so that working memory stays small
 
 
 @torch.no_grad()
@@ -24,8 +25,7 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
     """
     if not tensors:
         return torch.zeros(0, dtype=torch.float64)
-    exact = tensors[0].dtype == torch.float32  # half precision would round the result too
-    if exact and tensors[0].device.type == "cpu" and max(tensor.numel() for tensor in tensors) <= LONG:
+    if tensors[0].device.type == "cpu" and all(map(is_quick, tensors)):
         quick = torch.stack(torch._foreach_norm(list(tensors))).double()
         if is_safe(quick):
             return quick
@@ -37,26 +37,31 @@ def total_norm(tensors: Sequence[Tensor]) -> Tensor:
     return torch.linalg.vector_norm(norms(tensors))
 
 
+def is_quick(tensor: Tensor) -> bool:
+    """Whether the norm of `tensor` may be accumulated in its own type: few elements, not of half precision."""
+    return tensor.numel() <= LONG and tensor.dtype in (torch.float32, torch.float64)
+
+
 def is_safe(quick: Tensor) -> bool:
     """Whether norms that were accumulated in float32 can be trusted."""
-    return all(SAFE[0] < norm < SAFE[1] for norm in quick.tolist())
+    found = quick.flatten().tolist()
+    return SAFE[0] < min(found) and max(found) < SAFE[1] and not math.isnan(sum(found))
 
 
-def row_norms(stacks: Callable[[], Iterable[Tensor]]) -> Tensor:
-    """The L2 norm of each row of each stack `(rows, ...)`, one after the other, in float64.
-
-    `stacks` is called a second time when the norms have to be accumulated in float64.
-    """
-    found = torch.cat([_row_norms(stack, quick=True) for stack in stacks()]).double()
-    if found.device.type == "cpu" and is_safe(found):
-        return found
-    return torch.cat([_row_norms(stack, quick=False) for stack in stacks()])
+def row_norms(rows: Tensor, exact: bool) -> Tensor:
+    """The L2 norm of each row of `(rows, ...)`, accumulated in float64 if `exact` or if they are long."""
+    flat = rows.flatten(1)
+    quick = is_quick(rows[0]) and not exact
+    return torch.linalg.vector_norm(flat, dim=1, dtype=None if quick else torch.float64)
 
 
-def _row_norms(stack: Tensor, quick: bool) -> Tensor:
-    rows = stack.flatten(1)
-    dtype = None if quick and rows.shape[1] <= LONG else torch.float64
-    return torch.linalg.vector_norm(rows, dim=1, dtype=dtype)
+def checked(device: torch.device, measure: Callable[[bool], Tensor]) -> Tensor:
+    """Norms in float64 from `measure(exact)`; on a CPU the quick ones serve when all of them are safe."""
+    if device.type == "cpu":
+        quick = measure(False).double()
+        if is_safe(quick):
+            return quick
+    return measure(True)
 
 
 def chunks(tensors: Sequence[Tensor]) -> list[list[int]]:

@@ -53,14 +53,25 @@ FORMATS: dict[type, str] = {float: "%.9g", int: "%d", str: "%s", type(None): "%.
 def lines(rows: Iterable[Sequence[Cell]]) -> str:
     """Rows of CSV: nine significant digits, `inf` and `nan` as such, empty for what does not exist."""
     table = list(rows)
-    kinds = tuple(tuple(map(type, row)) for row in table)
-    return _format(kinds) % tuple(chain.from_iterable(table))
+    cells = list(chain.from_iterable(table))
+    kinds = tuple(map(type, cells))
+    if str in kinds:
+        cells = [quoted(cell) if type(cell) is str else cell for cell in cells]
+    return _format(kinds, len(cells) // max(1, len(table))) % tuple(cells)
+
+
+@lru_cache(maxsize=1 << 16)
+def quoted(text: str) -> str:
+    """`text` as a field of its own, in quotes when it holds a comma, a quote or a line break."""
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
 
 
 @lru_cache(maxsize=64)
-def _format(table: tuple[tuple[type, ...], ...]) -> str:
+def _format(kinds: tuple[type, ...], columns: int) -> str:
     """One format string for all rows: several times quicker than formatting cell by cell."""
-    return "".join(",".join(FORMATS[kind] for kind in row) + "\n" for row in table)
+    formats = [FORMATS[kind] for kind in kinds]
+    rows = (formats[start : start + columns] for start in range(0, len(formats), columns))
+    return "".join(",".join(row) + "\n" for row in rows)
 
 
 class Table:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, is_dataclass
 
 from vanishgrad.choices.activation import Activation, ReLU
 from vanishgrad.choices.clipping import Clipping, NoClip
 from vanishgrad.choices.data import Data, Digits
 from vanishgrad.choices.initialization import (
+    LSUV,
     Critical,
     Default,
     Gaussian,
@@ -24,11 +25,17 @@ from vanishgrad.choices.optimizer import SGD, Optimizer
 from vanishgrad.choices.regularization import NoReg, Regularization
 from vanishgrad.choices.residual import Fixup, NoResidual, Residual
 from vanishgrad.choices.schedule import Constant, Schedule
-from vanishgrad.errors import SettingError, at_least, one_of, require
+from vanishgrad.errors import at_least, one_of, require
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("float32", "float64")
 MEASURES = ("all", "gradients")
+COUNTS = {
+    "depth": 0, "width": 1, "epochs": 0, "max_steps": 0, "warmup": 0, "log_every": 1, "eval_every": 1,
+    "recompute_every": 0, "save_every": 0, "snapshots": 0,
+}  # fmt: skip
+OPTIONAL = ("max_steps", "eval_every", "loss")
+WORDS = {"batch_size": "full", "threads": "auto"}
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (CrossEntropy(), BCE(), MSE())}
 
 
@@ -124,30 +131,37 @@ GROUPS = tuple(name for name in Run.__dataclass_fields__ if name in {
 SCALARS = tuple(name for name in Run.__dataclass_fields__ if name not in GROUPS)
 
 
+def is_integer(value: object) -> bool:
+    """Whether `value` is an integer; a truth value is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _check_groups(run: Run) -> None:
-    for item in fields(run):
-        value = getattr(run, item.name)
-        if item.name in GROUPS and value is not None and not hasattr(value, "name"):
-            raise SettingError(f"{item.name}={value!r}: give a choice such as {item.default_factory}")
+    for group in GROUPS:
+        value = getattr(run, group)
+        if not (value is None and group in OPTIONAL):
+            require(
+                is_dataclass(value) and not isinstance(value, type) and hasattr(value, "name"),
+                f"{group}={value!r}: give a choice, an instance of {Run.__annotations__[group]}",
+            )
 
 
 def _check_numbers(run: Run) -> None:
-    for key, least in {
-        "depth": 0, "width": 1, "epochs": 0, "max_steps": 0, "warmup": 0, "log_every": 1, "eval_every": 1,
-        "recompute_every": 0, "save_every": 0, "snapshots": 0,
-    }.items():  # fmt: skip
+    for key, least in COUNTS.items():
         value = getattr(run, key)
-        if value is not None:
+        if not (value is None and key in OPTIONAL):
+            require(is_integer(value), f"{key}={value!r}: must be an integer")
             at_least(key, value, least)
-    for key in ("batch_size", "threads"):
+    for key, word in WORDS.items():
         value = getattr(run, key)
-        word = "full" if key == "batch_size" else "auto"
         require(
-            value == word or (isinstance(value, int) and value >= 1),
+            value == word or (is_integer(value) and value >= 1),
             f"{key}={value}: must be {word} or an integer of at least 1",
         )
+    require(run.threads == "auto" or int(run.threads) <= 1024, f"threads={run.threads}: must be at most 1024")
+    require(is_integer(run.seed), f"seed={run.seed!r}: must be an integer")
     require(
-        math.isfinite(run.rate) and run.rate > 0,
+        0 < run.rate < math.inf,
         f"lr={run.lr}: must be finite and above 0, or null for the optimizer's default",
     )
     one_of("device", run.device, DEVICES)
@@ -156,8 +170,7 @@ def _check_numbers(run: Run) -> None:
 
 
 def _check_combinations(run: Run) -> None:
-    if run.depth:
-        run.norm.module(run.width)  # refuses what cannot normalize this width
+    run.norm.module(run.width)  # refuses what cannot normalize this width
     require(
         not (isinstance(run.norm, Batch) and run.batch_size == 1),
         "norm=batch with batch_size=1: one example has no variance; use at least 2, or norm=layer",
@@ -167,6 +180,10 @@ def _check_combinations(run: Run) -> None:
             all(len(block) >= 2 for block in run.blocks),
             f"residual=fixup with depth={run.depth}: leaves a block of one layer, whose scale "
             "blocks^(-1/(2m-2)) does not exist; use depth of at least 3",
+        )
+        require(
+            not isinstance(run.init, LSUV),
+            "residual=fixup with init=lsuv: unit variance undoes fixup's branch scaling; use another init",
         )
     if isinstance(run.init, Critical):
         edge_of_chaos(run.act)  # refuses an activation without a critical point

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from vanishgrad.cli import main
-
-SMALL = ("depth=2", "width=8", "max_steps=2", "data.train_size=128")
 
 
 @dataclass(frozen=True)
@@ -52,14 +48,3 @@ def vanishgrad(
         return Done(status, said.out, said.err)
 
     return run
-
-
-def folders(outputs: Path) -> list[Path]:
-    """What is in `outputs`."""
-    return sorted(outputs.iterdir()) if outputs.exists() else []
-
-
-def record(folder: Path) -> dict[str, Any]:
-    """run.json."""
-    loaded: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    return loaded

@@ -43,7 +43,9 @@ def test_help_imports_neither_torch_nor_hydra(arguments: list[str]) -> None:
         "heavy = {'torch', 'hydra', 'omegaconf', 'numpy', 'rich'} & set(sys.modules); "
         "assert not heavy, heavy; sys.exit(status)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=REPOSITORY, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=REPOSITORY, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout
 

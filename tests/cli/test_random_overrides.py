@@ -40,17 +40,33 @@ NUMBERS = {
     "model": ["mlp", "cnn", "null"],
 }
 NONSENSE = [
-    "+foo=1", "++depth=3", "~act", "~depth", "sigmoid", "depth", "act=", "=3", "depth=3=4", "act=relu)", "name=[a",
-    "act@norm=relu", "act/relu=1", "act=null", "norm=null", "act={slope: 1}", "act=[relu]", "act.slope", "actt=relu",
-    "act.nothing=1", "act._target_=os.system", "norm.position.x=1", "experiment=nothing", "depth=???", "depth.x=1",
-    "act=relu,tanh", "seed=range(3)", "hydra/launcher=nothing", "hydra.nothing=1", "loss=nul", "--depth=3",
-    "schedule.milestones=0.5", "depth=" + "9" * 5000, "lr=" + "1" * 400, "name='",
+    "+foo=1", "++depth=3", "~act", "~depth", "sigmoid", "depth", "act=", "=3", "depth=3=4", "act=relu)",
+    "name=[a", "name='", "act@norm=relu", "act/relu=1", "act=null", "norm=null", "act={slope: 1}",
+    "act=[relu]",
+    "act.slope", "actt=relu", "act.nothing=1", "act._target_=os.system", "norm.position.x=1", "depth.x=1",
+    "experiment=nothing", "depth=???", "act=relu,tanh", "seed=range(3)", "hydra/launcher=nothing",
+    "hydra.nothing=1", "loss=nul", "--depth=3", "schedule.milestones=0.5", "depth=" + "9" * 5000,
+    "lr=" + "1" * 400,
 ]  # fmt: skip
 
 
 def some_value(chance: random.Random, default: Any) -> str:
     """A value for a parameter: its default, something of its kind, or something else."""
-    near = [json.dumps(default), "0.5", "1", "2", "0", "-1", "pre", "post", "normal", "uniform", "null", "1e30", "x"]
+    near = [
+        json.dumps(default),
+        "0.5",
+        "1",
+        "2",
+        "0",
+        "-1",
+        "pre",
+        "post",
+        "normal",
+        "uniform",
+        "null",
+        "1e30",
+        "x",
+    ]
     return chance.choice(near)
 
 
@@ -59,7 +75,9 @@ def some_choice(chance: random.Random, group: Group) -> list[str]:
     choice = chance.choice(group.choices)
     name = choice.name if chance.random() < 0.9 else choice.name[::-1]
     owner = choice if chance.random() < 0.8 else chance.choice(group.choices)
-    typed = [f"{item.key}={some_value(chance, item.default)}" for item in owner.parameters if chance.random() < 0.4]
+    typed = [
+        f"{item.key}={some_value(chance, item.default)}" for item in owner.parameters if chance.random() < 0.4
+    ]
     return [f"{group.name}={name}", *typed]
 
 

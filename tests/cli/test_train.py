@@ -31,7 +31,9 @@ def only(folder: Path) -> Path:
     return found
 
 
-def test_a_run_ends_with_its_layers_its_meaning_and_its_folder(vanishgrad: Vanishgrad, tmp_path: Path) -> None:
+def test_a_run_ends_with_its_layers_its_meaning_and_its_folder(
+    vanishgrad: Vanishgrad, tmp_path: Path
+) -> None:
     done = vanishgrad("train", "depth=20", "act=sigmoid", "width=16", "max_steps=2")
     assert (done.status, done.err) == (0, "")
     folder = only(tmp_path / "outputs")
@@ -175,7 +177,7 @@ REFUSED = {
     "batch_size=1437 data.train_size=10": "batch_size=1437",
     "norm=batch batch_size=1": "norm=batch",
     "init=critical act=softplus": "no critical point",
-    "remedy=clipping remedy.max_norm=0": "remedy=clipping: clip.max_norm=0.0: must be above 0",
+    "remedy=clipping remedy.max_norm=0": "remedy=clipping: clip.max_norm=0.0: must be",
     "remedy=batchnorm batch_size=1": "remedy=batchnorm: norm=batch",
     "hydra/launcher=nothing": "hydra/launcher=nothing: choose one of",
     "hydra.nothing=1": "hydra.nothing",
@@ -191,6 +193,23 @@ def test_a_wrong_input_gets_one_message_and_leaves_nothing(
     assert (done.status, done.out) == (2, "")
     assert REFUSED[typed] in done.error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("no room\nat all"), MemoryError(), OverflowError("too large")]
+)
+def test_what_torch_has_no_room_for_is_refused(
+    vanishgrad: Vanishgrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def check(_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("vanishgrad.cli.jobs.check", check)
+    for sweep in ((), ("-m",)):
+        done = vanishgrad("train", *SMALL, *sweep)
+        assert done.status == 2
+        assert "this machine cannot set up the run: " in done.error
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_refused_run_leaves_a_folder_of_the_user_as_it_was(vanishgrad: Vanishgrad, tmp_path: Path) -> None:

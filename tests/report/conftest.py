@@ -101,7 +101,7 @@ def write_run_folder(
         "overrides": list(overrides),
         "seed": setting.get("seed"),
         "metrics": {"final": final, "best": {**final, "step": steps[-1]}},
-        "diverged_at": steps[-1] if status == "diverged" else None,
+        "diverged_at": {"step": steps[-1], "layer": 1, "what": "act_mean"} if status == "diverged" else None,
         "steps": steps[-1],
     }
     (folder / "run.json").write_text(json.dumps(record))

@@ -14,6 +14,11 @@ from vanishgrad.theory.quadrature import Function
 from vanishgrad.theory.roots import roots, scales
 
 
+def called(value: object) -> str:
+    """A name for a test that is the same in every process."""
+    return getattr(value, "__name__", str(value))
+
+
 class Erf(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.erf(x)
@@ -42,7 +47,7 @@ WITHOUT_BIAS: list[tuple[Function, float]] = [
 ]
 
 
-@pytest.mark.parametrize(("f", "sigma_w"), WITHOUT_BIAS, ids=str)
+@pytest.mark.parametrize(("f", "sigma_w"), WITHOUT_BIAS, ids=called)
 def test_attracting_zero_gives_the_mean_squared_one_sided_slope(f: Function, sigma_w: float) -> None:
     assert critical_point(f) == pytest.approx((sigma_w, 0.0), rel=1e-13)
 
@@ -54,13 +59,13 @@ HALF_STABLE: list[tuple[Function, float, float]] = [
 ]
 
 
-@pytest.mark.parametrize(("f", "variance_w", "variance_b"), HALF_STABLE, ids=str)
+@pytest.mark.parametrize(("f", "variance_w", "variance_b"), HALF_STABLE, ids=called)
 def test_half_stable_points_are_the_known_ones(f: Function, variance_w: float, variance_b: float) -> None:
     point = critical_point(f)
     assert (point.sigma_w**2, point.sigma_b**2) == pytest.approx((variance_w, variance_b), abs=1e-5)
 
 
-@pytest.mark.parametrize("f", [f for f, _, _ in HALF_STABLE], ids=str)
+@pytest.mark.parametrize("f", [f for f, _, _ in HALF_STABLE], ids=called)
 def test_at_half_stable_points_the_length_map_touches_the_diagonal(f: Function) -> None:
     point = critical_point(f)
     q = next(roots(lambda q: chi_1(f, point.sigma_w, q) - 1, scales(1e-3, 1e3)))
@@ -96,7 +101,7 @@ def zero(x: torch.Tensor) -> torch.Tensor:
 UNBALANCED = (nn.Softplus(), nn.LogSigmoid(), nn.Tanhshrink(), torch.sign, torch.square, shifted, zero)
 
 
-@pytest.mark.parametrize("f", UNBALANCED, ids=str)
+@pytest.mark.parametrize("f", UNBALANCED, ids=called)
 def test_an_activation_without_critical_point_is_refused(f: Function) -> None:
     with pytest.raises(SettingError, match="no critical point"):
         critical_point(f)
@@ -124,7 +129,7 @@ def test_nothing_but_sigmoid_warns() -> None:
             critical_point(f)
 
 
-@pytest.mark.parametrize("f", [nn.PReLU(), nn.GELU()], ids=str)
+@pytest.mark.parametrize("f", [nn.PReLU(), nn.GELU()], ids=called)
 def test_gradient_modes_do_not_matter(f: nn.Module) -> None:
     expected = critical_point(f)
     with torch.no_grad():

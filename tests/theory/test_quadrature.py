@@ -50,7 +50,9 @@ FORMULAS: list[tuple[Callable[[torch.Tensor], torch.Tensor], Callable[[Array], A
     (nn.Mish(), lambda x: x * np.tanh(softplus(x))),
     (torch.erf, erf),
 ]
-every_activation = pytest.mark.parametrize(("f", "formula"), FORMULAS, ids=[str(f) for f, _ in FORMULAS])
+every_activation = pytest.mark.parametrize(
+    ("f", "formula"), FORMULAS, ids=[getattr(f, "__name__", str(f)) for f, _ in FORMULAS]
+)
 
 
 def trapezoid(formula: Callable[[Array], Array], q: float) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from torch import nn
 from vanishgrad.choices.activation import GELU, Tanh
 from vanishgrad.choices.normalization import Batch, Layer, Weight
 from vanishgrad.choices.optimizer import SGD, Adam
-from vanishgrad.choices.regularization import L2, Dropout
+from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import Dense, IdentityShortcut
 from vanishgrad.choices.schedule import Cosine
 from vanishgrad.run import Run
@@ -67,6 +67,17 @@ def test_schedule_and_warm_up_set_the_rate_of_each_update(
     rates = [0.3 * (step + 1) / 4 for step in range(4)]
     rates += [0.3 * 0.5 * (1 + math.cos(math.pi * step / 6)) for step in range(6)]
     same_state(train(run).model, bare(run, rates=rates))
+
+
+def test_decoupled_decay_shrinks_the_weights_and_nothing_else(
+    small: Run, bare: Callable[..., nn.Module]
+) -> None:
+    run = replace(small, max_steps=1, norm=Batch(), lr=0.2, dtype="float64")
+    plain, start = bare(run).state_dict(), bare(replace(run, max_steps=0)).state_dict()
+    decayed = train(replace(run, reg=WeightDecay(0.5))).model
+    for name, value in decayed.named_parameters():
+        shrunk = 0.2 * 0.5 * start[name] if value.ndim == 2 else torch.zeros_like(value)
+        torch.testing.assert_close(value.detach(), plain[name] - shrunk, rtol=1e-12, atol=1e-14)
 
 
 def test_saving_and_snapshots_change_nothing(small: Run, tmp_path: Path, same_state: Same) -> None:

@@ -8,6 +8,8 @@ from typing import ClassVar, Protocol
 
 from vanishgrad.errors import at_least, one_of, require
 
+MOST_POINTS = 10_000_000  # of a made-up data set
+
 
 class Data(Protocol):
     """Examples to learn from, described without loading them.
@@ -196,6 +198,10 @@ class Spirals:
         require(
             self.points >= self.classes,
             f"data.points={self.points}: must be at least data.classes={self.classes}",
+        )
+        require(
+            self.points <= MOST_POINTS,
+            f"data.points={self.points}: must be at most {MOST_POINTS}",
         )
         require(
             math.isfinite(self.noise) and self.noise >= 0,

@@ -100,10 +100,24 @@ def _line(result: Result) -> str:
     return "  ".join(told)
 
 
+def checked(config: DictConfig) -> None:
+    """Refuse a composed configuration that cannot run here.
+
+    Raises:
+        SettingError: for a setting that makes no sense, and for one that torch has no room for.
+    """
+    run = to_setting(without_hydra(config)).effective
+    try:
+        check(run)
+    except (MemoryError, OverflowError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SettingError(f"this machine cannot set up the run: {reason}") from None
+
+
 def _refusal(config: DictConfig) -> str | None:
     """Why the job `config` cannot run."""
     try:
-        check(to_setting(without_hydra(config)).effective)
+        checked(config)
     except SettingError as error:
         return str(error)
     return None

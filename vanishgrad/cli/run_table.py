@@ -114,7 +114,7 @@ def _selected(layers: Sequence[int]) -> list[int | None]:
 
 def _slopes(run: SavedRun) -> str:
     start, end = (_signed(flow(run, end=end).slope) for end in (False, True))
-    return f"slope {start} at the start, {end} at the end (decades per layer; + fades towards the input)"
+    return f"slope {start} at the start, {end} at the end (decades per layer, + vanishes)"
 
 
 def _signed(slope: float) -> str:

@@ -13,13 +13,11 @@ from rich.console import Console
 
 from vanishgrad.cli.footprint import folder_of
 from vanishgrad.cli.hydra_app import CommandLine, command_line, run_hydra
-from vanishgrad.cli.jobs import SingleRun, SweepJob
+from vanishgrad.cli.jobs import SingleRun, SweepJob, checked
 from vanishgrad.cli.notes import notes
 from vanishgrad.config.overrides import normalised
-from vanishgrad.config.plan import Plan, jobs_of, loader, plan_of, understood, without_hydra
-from vanishgrad.config.setting import to_setting
+from vanishgrad.config.plan import Plan, jobs_of, loader, plan_of, understood
 from vanishgrad.errors import SettingError
-from vanishgrad.training import check
 
 OWN_LAUNCHERS = "hydra_plugins.vanishgrad_launcher."
 
@@ -42,7 +40,7 @@ def _show(typed: CommandLine) -> int:
 
 
 def _single(plan: Plan, typed: CommandLine) -> int:
-    check(to_setting(without_hydra(plan.config)).effective)
+    checked(plan.config)
     task = SingleRun(_console())
     with folder_of(plan) as folder, _interruptible(folder):
         run_hydra(task, [*plan.overrides, _directory("hydra.run.dir", folder)], typed.flags)

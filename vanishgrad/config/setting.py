@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vanishgrad.config.location import choice_names
 from vanishgrad.config.typed import shown, typed
 from vanishgrad.description import describe, describe_choice
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import SettingError, require
 from vanishgrad.remedies import Remedy
 from vanishgrad.run import GROUPS, Run
 from vanishgrad.training.provenance import Provenance
@@ -83,7 +83,7 @@ def _field(key: str, values: dict[str, Any]) -> Any:
 def _choice(group: str, value: Any, protocol: Any) -> Any:
     """The choice that `value` names, with its parameters."""
     if not isinstance(value, dict) or "_target_" not in value:
-        one_of(group, shown(value), choice_names(group))
+        raise SettingError(f"{group}={shown(value)}: choose one of {', '.join(choice_names(group))}")
     kind = _located(group, value["_target_"], protocol)
     hints, parameters = get_type_hints(kind), [item.name for item in fields(kind)]
     given = {key: item for key, item in value.items() if key != "_target_"}

@@ -115,7 +115,7 @@ def _highway(run: Run, layers: range) -> nn.Module:
         for name, part in _plain(run, index, run.width).items():
             branch.add_module(name, part)
     gate = nn.Sequential()
-    gate.add_module(f"gate_{layers[0]}", Linear(run.width, run.width))
+    gate.add_module(f"gate_{layers[0]}", _linear(run, run.width))
     gate.add_module("sigmoid", nn.Sigmoid())
     return HighwayShortcut(branch, gate)
 

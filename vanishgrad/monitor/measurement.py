@@ -14,7 +14,7 @@ from vanishgrad.layers import weight_matrices
 from vanishgrad.monitor.columns import Columns
 from vanishgrad.monitor.statistics import COLUMNS as ACTIVATION_COLUMNS
 from vanishgrad.monitor.statistics import ActivationStatistics
-from vanishgrad.monitor.tape import Activated, Tape
+from vanishgrad.monitor.tape import Activated, Recorded, Tape
 from vanishgrad.monitor.weights import WeightHistory
 from vanishgrad.norms import norms
 from vanishgrad.records import GRADIENT_COLUMNS, Cell
@@ -81,6 +81,7 @@ class Measurement:
             lengths, drift = self._weights.keep()
             self._columns.put("weight_norm", lengths, self._all)
             self._columns.put("weight_drift", drift, self._weights.started)
+            self._measure_activations()
 
     @torch.no_grad()
     def rows(
@@ -90,10 +91,8 @@ class Measurement:
 
         All numbers leave the device in one transfer; the vector `beside` travels with them.
         """
-        if self._weights is not None:
-            if updated:
-                self._columns.put("update_ratio", self._weights.change(), self._all)
-            self._measure_activations()
+        if self._weights is not None and updated:
+            self._columns.put("update_ratio", self._weights.change(), self._all)
         columns, others = self._columns.to_host(beside)
         if "update_ratio" in columns:
             columns["update_ratio"] = _where_nonzero(columns["update_ratio"], columns["weight_norm"])
@@ -108,8 +107,8 @@ class Measurement:
     def _measure_gradients(self, gradients: Sequence[Tensor | None]) -> None:
         """Norms of the gradients of parameters, effective weights and linear outputs, all at once."""
         parameters = {index: gradient for index, gradient in enumerate(gradients) if gradient is not None}
-        weights = {one.matrix: one.gradient for one in self.tape.weights if one.gradient is not None}
-        deltas = self._deltas()
+        weights = {matrix: sum(uses[1:], uses[0]) for matrix, uses in _by_matrix(self.tape.weights).items()}
+        deltas = {matrix: _joined(uses) for matrix, uses in _by_matrix(self.tape.outputs).items()}
         sizes = norms([*parameters.values(), *weights.values(), *deltas.values()])
         reached, effective, outputs = sizes.split([len(parameters), len(weights), len(deltas)])
         self.grad_norm = torch.linalg.vector_norm(reached)
@@ -120,14 +119,6 @@ class Measurement:
         biases = {matrix: place[index] for matrix, index in self._bias_of.items() if index in place}
         self._columns.put("bias_grad_norm", reached, biases)
         self._columns.put("delta_norm", outputs, _places(deltas))
-
-    def _deltas(self) -> dict[int, Tensor]:
-        """dLoss/dz by matrix, over the whole batch and every use of the matrix within the pass."""
-        uses: dict[int, list[Tensor]] = defaultdict(list)
-        for output in self.tape.outputs:
-            if output.gradient is not None:
-                uses[output.matrix].append(output.gradient)
-        return {matrix: _joined(gradients) for matrix, gradients in uses.items()}
 
     def _measure_activations(self) -> None:
         """Statistics of the activation that each output enters; several uses count as one larger batch."""
@@ -148,6 +139,15 @@ def _entries(indices: dict[int, int], tensors: Sequence[Tensor | None]) -> dict[
 def _places(keys: Iterable[int]) -> dict[int, int]:
     """The position of each key."""
     return {key: place for place, key in enumerate(keys)}
+
+
+def _by_matrix(recorded: Iterable[Recorded]) -> dict[int, list[Tensor]]:
+    """The gradients that have arrived, one for every use of a matrix within the pass."""
+    uses: dict[int, list[Tensor]] = defaultdict(list)
+    for one in recorded:
+        if one.gradient is not None:
+            uses[one.matrix].append(one.gradient)
+    return uses
 
 
 def _where_nonzero(ratios: list[float | None], lengths: list[float | None]) -> list[float | None]:

@@ -62,15 +62,14 @@ def flatness(module: nn.Module, inputs: Tensor, outputs: Tensor, scratch: Tensor
             dead = size.amin(1) >= 1
             return fraction(torch.gt(size, math.sqrt(1 - FLAT), out=scratch)), _share(dead)
         case nn.Sigmoid():
-            # the slope y (1 - y) is under 0.05 / 4 where y is this far from 1/2
-            distance = torch.sub(outputs, 0.5, out=scratch).abs_()
-            dead = distance.amin(1) >= 0.5
-            return fraction(torch.gt(distance, math.sqrt(1 - FLAT) / 2, out=scratch)), _share(dead)
+            size = torch.addcmul(outputs, outputs, outputs, value=-1, out=scratch)  # y - y^2
+            dead = size.amax(1) == 0
+            return fraction(torch.lt(size, FLAT / 4, out=scratch)), _share(dead)
         case nn.Identity():
             return outputs.new_zeros(len(outputs)), outputs.new_zeros(len(outputs))
     size = slope(module, inputs).abs_()
     dead = size.amax(1) == 0
-    return fraction(torch.lt(size, FLAT * max_slope(module), out=scratch)), _share(dead)
+    return fraction(torch.lt(size, FLAT * (max_slope(module) or 1.0), out=scratch)), _share(dead)
 
 
 def reads_outputs(module: nn.Module) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vanishgrad.monitor.slopes import flatness
 from vanishgrad.monitor.tape import Activated
-from vanishgrad.norms import CHUNK, row_norms
+from vanishgrad.norms import CHUNK, checked, row_norms
 
 COLUMNS = ("act_mean", "act_std", "saturation", "dead_fraction")
 
@@ -43,9 +43,9 @@ class ActivationStatistics:
     def _statistics(self, module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
         scratch = self._kept("scratch", outputs.shape, outputs)
         flat = outputs.flatten(1)
-        mean = flat.mean(1, keepdim=True)
+        mean = _means(flat)
         away = torch.sub(flat, mean, out=scratch.flatten(1))
-        deviation = row_norms(lambda: [away]) / flat.shape[1] ** 0.5
+        deviation = checked(away.device, lambda exact: row_norms(away, exact)) / flat.shape[1] ** 0.5
         saturation, dead = flatness(module, inputs, outputs, scratch)
         return torch.stack([mean.squeeze(1).double(), deviation, saturation.double(), dead.double()])
 
@@ -74,8 +74,19 @@ class ActivationStatistics:
         return bounded
 
     def _kind(self, module: nn.Module) -> object:
-        """Equal for modules that are the same function; a function with parameters is like no other."""
+        """Equal for modules that are the same function: torch's own without parameters, and equally set."""
         if module not in self._kinds:
-            learned = any(True for _ in module.parameters())
-            self._kinds[module] = module if learned else (type(module), module.extra_repr())
+            known = type(module).__module__.startswith("torch.nn.") and not any(
+                True for _ in module.parameters()
+            )
+            self._kinds[module] = (type(module), module.extra_repr()) if known else module
         return self._kinds[module]
+
+
+def _means(rows: Tensor) -> Tensor:
+    """The mean of each row, `(rows, 1)`; in float64 where a float32 sum of finite numbers is not finite."""
+    if rows.device.type == "cpu":
+        means = rows.mean(1, keepdim=True)
+        if means.isfinite().all():
+            return means
+    return rows.mean(1, keepdim=True, dtype=torch.float64).to(rows.dtype)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from vanishgrad.layers import WeightMatrix
-from vanishgrad.norms import chunks, row_norms
+from vanishgrad.norms import checked, chunks, row_norms
 
 
 class WeightHistory:
     """The weights at the start, before a step and after it.
 
     The change is measured, not taken as rate times gradient: when gradients vanish, float32 addition rounds
-    the real change to 0. All memory is taken once, since fresh memory costs more than the sums done in it.
+    the real change to 0. Memory is taken once, and each chunk of weights is done with before the next one is
+    touched, so that it is fetched into the processor's cache once.
 
     Arguments:
         matrices: the weight matrices, with their initial values. `started` maps to themselves the positions
@@ -27,49 +28,52 @@ class WeightHistory:
         self._matrices = matrices
         self._parameters = [None if m.parametrization else m.weight for m in matrices]
         weights = self._current()
-        self._chunks = [Chunk(indices, weights) for indices in chunks(weights)]
-        order = [index for chunk in self._chunks for index in chunk.indices]
-        self._order = torch.tensor(order, device=weights[0].device).argsort()
-        self._start_norms = self._norms = self._rows(lambda chunk: chunk.start)
+        self._members = chunks(weights)
+        order = [index for members in self._members for index in members]
+        self._device = weights[0].device
+        self._order = torch.tensor(order, device=self._device).argsort()
+        self._start = [torch.stack([weights[index] for index in members]) for members in self._members]
+        self._before = [torch.empty_like(stack) for stack in self._start]
+        self._scratch = {stack.shape: torch.empty_like(stack) for stack in self._start}
+        found = checked(
+            self._device, lambda exact: torch.cat([row_norms(stack, exact) for stack in self._start])
+        )
+        self._start_norms = self._norms = found.index_select(0, self._order)
         self.started = {index: index for index, norm in enumerate(self._start_norms.tolist()) if norm != 0}
 
     @torch.no_grad()
     def keep(self) -> tuple[Tensor, Tensor]:
         """Remember the weights as they are before a step: ||W|| and ||W - W_0|| / ||W_0||, `(matrices,)`."""
         weights = self._current()
-        for chunk in self._chunks:
-            chunk.gather(weights, chunk.before)
-        self._norms = self._rows(lambda chunk: chunk.before)
-        moved = self._rows(lambda chunk: torch.sub(chunk.before, chunk.start, out=chunk.scratch))
-        return self._norms, moved / self._start_norms
+        lengths, distances = checked(self._device, lambda exact: self._lengths(weights, exact))
+        self._norms = lengths.index_select(0, self._order)
+        return self._norms, distances.index_select(0, self._order) / self._start_norms
 
     @torch.no_grad()
     def change(self) -> Tensor:
         """||W_now - W_kept|| / ||W_kept||, `(matrices,)`."""
         weights = self._current()
-        moved = self._rows(lambda chunk: chunk.gather(weights, chunk.scratch).sub_(chunk.before))
-        return moved / self._norms
+        distances = checked(self._device, lambda exact: self._changes(weights, exact))
+        return distances.index_select(0, self._order) / self._norms
 
-    def _rows(self, stack_of: Callable[[Chunk], Tensor]) -> Tensor:
-        """The norms of the rows of a stack of every chunk, in the order of the matrices."""
-        found = row_norms(lambda: map(stack_of, self._chunks))
-        return found.index_select(0, self._order)
+    def _lengths(self, weights: Sequence[Tensor], exact: bool) -> Tensor:
+        """||W|| and ||W - W_0||, `(2, matrices)` in the order of the chunks."""
+        lengths, distances = [], []
+        for members, start, before in zip(self._members, self._start, self._before, strict=True):
+            torch.stack([weights[index] for index in members], out=before)
+            lengths.append(row_norms(before, exact))
+            distances.append(row_norms(torch.sub(before, start, out=self._scratch[start.shape]), exact))
+        return torch.cat(lengths + distances).view(2, -1)
+
+    def _changes(self, weights: Sequence[Tensor], exact: bool) -> Tensor:
+        """||W - W_kept||, `(matrices,)` in the order of the chunks."""
+        distances = []
+        for members, before in zip(self._members, self._before, strict=True):
+            now = torch.stack([weights[index] for index in members], out=self._scratch[before.shape])
+            distances.append(row_norms(now.sub_(before), exact))
+        return torch.cat(distances)
 
     def _current(self) -> list[Tensor]:
         """The weights as they are now: parameters, and what is computed from parameters."""
         pairs = zip(self._parameters, self._matrices, strict=True)
         return [matrix.weight if parameter is None else parameter for parameter, matrix in pairs]
-
-
-class Chunk:
-    """Weights of equal shape as stacks, `(rows, *shape)`: at the start, before a step, and to compute with."""
-
-    def __init__(self, indices: list[int], weights: Sequence[Tensor]) -> None:
-        self.indices = indices
-        self.start = torch.stack([weights[index] for index in indices])
-        self.before = torch.empty_like(self.start)
-        self.scratch = torch.empty_like(self.start)
-
-    def gather(self, weights: Sequence[Tensor], out: Tensor) -> Tensor:
-        """This chunk's share of all weights, copied to `out`."""
-        return torch.stack([weights[index] for index in self.indices], out=out)

@@ -1,6 +1,21 @@
 """Run folders -> tables -> figures -> one HTML page. Reads files only; knows nothing of training."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from vanishgrad.report.runs import Runs, SavedRun, Skipped, load_runs, newest_runs
-from vanishgrad.report.write import ReportResult, write_report
+
+if TYPE_CHECKING:
+    from vanishgrad.report.write import ReportResult, write_report
 
 __all__ = ["ReportResult", "Runs", "SavedRun", "Skipped", "load_runs", "newest_runs", "write_report"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what draws, and with it matplotlib, when it is first used."""
+    if name not in ("ReportResult", "write_report"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from vanishgrad.report import write
+
+    return getattr(write, name)

@@ -82,7 +82,7 @@ def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:
         "gradient_slope": slope(run, "start"),
         "gradient_slope_final": slope(run, "end"),
         "verdict": run_verdict(run),
-        "diverged_at": run.record.get("diverged_at"),
+        "diverged_at": (run.record.get("diverged_at") or {}).get("step"),
     }
 
 

@@ -27,6 +27,7 @@ def save_snapshot(folder: Path, step: int, model: nn.Module) -> None:
 
 def snapshot_steps(count: int, total: int) -> set[int]:
     """`count` steps from 0 to `total`, evenly spaced; the last one alone when count is 1."""
+    count = min(count, total + 1)
     if count <= 1:
         return {total} if count else set()
     return {round(index * total / (count - 1)) for index in range(count)}

@@ -35,18 +35,18 @@ def device_of(run: Run) -> torch.device:
     return torch.device(name)
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def threads_of(run: Run, batch: int) -> int:
     """CPU threads of `run`: one for small layers, where more only get in each other's way."""
     if isinstance(run.threads, int):
         return run.threads
-    small = batch * run.width**2 < SMALL
-    return (
-        1
-        if small
-        else len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1
-    )
+    return 1 if batch * run.width**2 < SMALL else cores()
 
 
 @contextmanager

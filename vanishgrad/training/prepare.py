@@ -8,7 +8,7 @@ from vanishgrad.choices.normalization import Batch
 from vanishgrad.data import Dataset, load
 from vanishgrad.errors import require
 from vanishgrad.models.build import blank
-from vanishgrad.models.memory import check_memory
+from vanishgrad.models.memory import at_least_parameters, check_memory
 from vanishgrad.run import Run
 from vanishgrad.training.batches import batch_size_of
 from vanishgrad.training.machine import device_of
@@ -31,6 +31,8 @@ def check(run: Run) -> Dataset:
         examples > 1 or not run.depth or not isinstance(run.norm, Batch),
         "norm=batch with one training example: a batch of one has no variance; use more, or norm=layer",
     )
+    batch = batch_size_of(run, examples)
+    check_memory(run, at_least_parameters(run), batch)
     with torch.device("meta"):
-        check_memory(blank(run), run, batch_size_of(run, examples))
+        check_memory(run, sum(parameter.numel() for parameter in blank(run).parameters()), batch)
     return data

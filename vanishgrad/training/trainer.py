@@ -66,8 +66,8 @@ class Trainer:
         """The gradients of loss plus penalty, measured if a measurement is given."""
         with nullcontext() if measurement is None else measurement.recording():
             outputs = self.model(inputs)
+            penalty = self.run.reg.penalty(matrix.weight for matrix in self.matrices)
         loss = self.run.criterion(outputs, targets)
-        penalty = self.run.reg.penalty(matrix.weight for matrix in self.matrices)
         total = loss if penalty is None else loss + penalty
         beside: list[Any] = [] if measurement is None else measurement.recorded()
         found: Sequence[Tensor | None] = torch.autograd.grad(
