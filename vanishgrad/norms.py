@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-LONG = 1 << 15  # elements; a float32 norm of more adds too many squares in a row to keep six digits
+LONG = 1 << 14  # elements; a float32 norm of more adds too many squares in a row to keep six digits
+FULL = (torch.float32, torch.float64)  # types precise enough to accumulate in
 SAFE = 1e-15, 1e15  # a float32 norm in this range has lost nothing that matters to under- or overflow
 CHUNK = 1 << 19  # elements per stack, so that working memory stays small
 
@@ -20,26 +21,25 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
 
     float32 squares vanish under 1e-20 per element and overflow over 1e18, which is the range this project
     measures. On an accelerator everything is accumulated in float64; on a CPU, where looking at a result
-    is free, the quicker float32 sum of a short tensor is kept when it lies in the safe range, and done again
-    otherwise.
+    is free, quicker float32 sums over pieces of bounded length are kept when they lie in the safe range, and
+    done again otherwise.
     """
     if not tensors:
         return torch.zeros(0, dtype=torch.float64)
-    if tensors[0].device.type == "cpu" and all(map(is_quick, tensors)):
-        quick = torch.stack(torch._foreach_norm(list(tensors))).double()
-        if is_safe(quick):
-            return quick
-    return torch.stack(torch._foreach_norm(list(tensors), dtype=torch.float64))
+    return checked(tensors[0].device, lambda exact: _each(tensors, exact))
+
+
+def _each(tensors: Sequence[Tensor], exact: bool) -> Tensor:
+    if exact or tensors[0].dtype not in FULL:
+        return torch.stack(torch._foreach_norm(list(tensors), dtype=torch.float64))
+    if max(map(Tensor.numel, tensors)) <= LONG:
+        return torch.stack(torch._foreach_norm(list(tensors)))
+    return torch.cat([row_norms(tensor.reshape(1, -1), False) for tensor in tensors])
 
 
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:
     """The L2 norm of all elements together, a float64 scalar."""
     return torch.linalg.vector_norm(norms(tensors))
-
-
-def is_quick(tensor: Tensor) -> bool:
-    """Whether the norm of `tensor` may be accumulated in its own type: few elements, not of half precision."""
-    return tensor.numel() <= LONG and tensor.dtype in (torch.float32, torch.float64)
 
 
 def is_safe(quick: Tensor) -> bool:
@@ -49,10 +49,16 @@ def is_safe(quick: Tensor) -> bool:
 
 
 def row_norms(rows: Tensor, exact: bool) -> Tensor:
-    """The L2 norm of each row of `(rows, ...)`, accumulated in float64 if `exact` or if they are long."""
+    """The L2 norm of each row of `(rows, ...)`, accumulated in float64 if `exact`; long rows in pieces."""
     flat = rows.flatten(1)
-    quick = is_quick(rows[0]) and not exact
-    return torch.linalg.vector_norm(flat, dim=1, dtype=None if quick else torch.float64)
+    if exact or rows.dtype not in FULL:
+        return torch.linalg.vector_norm(flat, dim=1, dtype=torch.float64)
+    whole = flat.shape[1] // LONG * LONG
+    if flat.shape[1] <= LONG:
+        return torch.linalg.vector_norm(flat, dim=1)
+    pieces = torch.linalg.vector_norm(flat[:, :whole].unflatten(1, (-1, LONG)), dim=2)
+    rest = torch.linalg.vector_norm(flat[:, whole:], dim=1, keepdim=True)
+    return torch.linalg.vector_norm(torch.cat([pieces, rest], dim=1), dim=1)
 
 
 def checked(device: torch.device, measure: Callable[[bool], Tensor]) -> Tensor:
@@ -62,6 +68,21 @@ def checked(device: torch.device, measure: Callable[[bool], Tensor]) -> Tensor:
         if is_safe(quick):
             return quick
     return measure(True)
+
+
+def neighbours(tensors: Sequence[Tensor]) -> Tensor | None:
+    """Tensors of equal shape that lie side by side in one block of memory, seen as one, `(rows, *shape)`.
+
+    None where they do not.
+    """
+    first = tensors[0]
+    places = [tensor.storage_offset() for tensor in tensors]
+    step = places[1] - places[0] if len(places) > 1 else first.numel()
+    block = first.untyped_storage().data_ptr()
+    even = all(place == places[0] + index * step for index, place in enumerate(places))
+    if not even or any(tensor.untyped_storage().data_ptr() != block for tensor in tensors):
+        return None
+    return first.as_strided((len(tensors), *first.shape), (step, *first.stride()), places[0])
 
 
 def chunks(tensors: Sequence[Tensor]) -> list[list[int]]:

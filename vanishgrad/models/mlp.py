@@ -21,6 +21,7 @@ from vanishgrad.models.residual import (
     ScalarMultiplier,
     Shortcut,
 )
+from vanishgrad.models.sequence import Sequence
 from vanishgrad.run import Run
 
 
@@ -88,7 +89,7 @@ def _block(run: Run, layers: range, number: int, blocks: int) -> nn.Module:
         if isinstance(run.residual, Fixup):
             parts[f"bias_{index}"] = ScalarBias()
         parts[f"linear_{index}"] = _linear(run, inputs, bias=not isinstance(run.residual, Fixup))
-    branch = nn.Sequential()
+    branch = Sequence()
     for name, part in parts.items():
         branch.add_module(name, part)
     return _joined(run, branch, blocks)
@@ -110,11 +111,11 @@ def _joined(run: Run, branch: nn.Sequential, blocks: int) -> nn.Module:
 
 
 def _highway(run: Run, layers: range) -> nn.Module:
-    branch = nn.Sequential()
+    branch = Sequence()
     for index in layers:
         for name, part in _plain(run, index, run.width).items():
             branch.add_module(name, part)
-    gate = nn.Sequential()
+    gate = Sequence()
     gate.add_module(f"gate_{layers[0]}", _linear(run, run.width))
     gate.add_module("sigmoid", nn.Sigmoid())
     return HighwayShortcut(branch, gate)

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vanishgrad.models.replay import replay
+from vanishgrad.models.sequence import Sequence
 
 Parts = dict[str, nn.Module]
 Context = AbstractContextManager[None]
 
 
-class Network(nn.Sequential):
+class Network(Sequence):
     """Modules applied one after the other, `(batch, *example) -> (batch, outputs)`.
 
     Arguments:
@@ -33,25 +34,30 @@ class Network(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         if not (self.recompute_every and self.training):
-            return super().forward(x)  # type: ignore[no-untyped-call]
+            return super().forward(x)
         for segment in self._segments():
             x = checkpoint(
                 segment, x, use_reentrant=False, preserve_rng_state=False, context_fn=_contexts(segment)
             )
         return x
 
-    def _segments(self) -> Iterator[nn.Sequential]:
+    def _segment(self, children: list[nn.Module]) -> Sequence:
+        segment = Sequence(*children)
+        segment.observer = self.observer
+        return segment
+
+    def _segments(self) -> Iterator[Sequence]:
         """Modules in a row with `recompute_every` layers each, or a few more."""
         per_child = Counter(path.split(".")[0] for path in self.layer_of)
         children: list[nn.Module] = []
         layers = 0
         for name, child in self.named_children():
             if layers >= self.recompute_every and per_child[name]:
-                yield nn.Sequential(*children)
+                yield self._segment(children)
                 children, layers = [], 0
             children.append(child)
             layers += per_child[name]
-        yield nn.Sequential(*children)
+        yield self._segment(children)
 
 
 def _contexts(segment: nn.Module) -> Callable[[], tuple[Context, Context]]:

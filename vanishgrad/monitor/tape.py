@@ -13,6 +13,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.hooks import RemovableHandle
 
 from vanishgrad.layers import WeightMatrix
+from vanishgrad.models.sequence import Sequence as Watchable
 from vanishgrad.monitor.slopes import is_activation, reads_outputs
 
 
@@ -46,9 +47,10 @@ class Recorded:
 class Tape:
     """Records a model's forward pass; it reads and never changes a value.
 
-    While the model's own forward runs, one hook sees every module; before and after there is none, so that a
-    step that is not recorded costs nothing. Evaluations without gradients are not recorded, nor is what
-    activation checkpointing computes again in the backward pass.
+    While the model's own forward runs, its sequences show what passes through them, or, in a model that is
+    built otherwise, one hook sees every module; before and after there is nothing, so that a step that is not
+    recorded costs nothing. Evaluations without gradients are not recorded, nor is what activation
+    checkpointing computes again in the backward pass.
 
     Arguments:
         model: the module to watch.
@@ -64,7 +66,8 @@ class Tape:
         self.outputs: list[Recorded] = []
         self.weights: list[Recorded] = []
         self._listen = listen
-        self._record: dict[nn.Module, Callable[[Any, Any], None]] = {}
+        self._recording = False
+        self._record: dict[nn.Module, Callable[[Tensor, Tensor], None]] = {}
         self._handles: list[RemovableHandle] = []
         for index, matrix in enumerate(matrices):
             if matrix.parametrization is not None:
@@ -75,6 +78,10 @@ class Tape:
             if is_activation(module):
                 self._record[module] = partial(self._activation, module)
 
+        sequences = [module for module in model.modules() if isinstance(module, Watchable)]
+        shown = {child for sequence in sequences for child in sequence}
+        self._sequences = sequences if shown.issuperset(self._record) else []
+
     @property
     def recorded(self) -> list[Recorded]:
         """Everything that has a gradient to wait for."""
@@ -82,11 +89,17 @@ class Tape:
 
     def start(self) -> None:
         """Begin to record what modules do."""
-        if self._record and not self._handles:
-            self._handles.append(register_module_forward_hook(self._seen))
+        self._recording = True
+        for sequence in self._sequences:
+            sequence.observer = self._see
+        if self._record and not self._sequences and not self._handles:
+            self._handles.append(register_module_forward_hook(self._hook))
 
     def stop(self) -> None:
         """Record no more."""
+        self._recording = False
+        for sequence in self._sequences:
+            sequence.observer = None
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -96,18 +109,22 @@ class Tape:
         self.outputs.clear()
         self.weights.clear()
 
-    def _seen(self, module: nn.Module, inputs: Any, output: Any) -> None:
+    def _see(self, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
         record = self._record.get(module)
-        if record is not None and isinstance(output, Tensor) and output.requires_grad:
+        if record is not None and self._recording and output.requires_grad:
             record(inputs, output)
 
-    def _keep(self, index: int, kept: list[Recorded], inputs: Any, output: Tensor) -> None:
+    def _hook(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        if module in self._record and isinstance(output, Tensor):
+            self._see(module, inputs[0] if inputs else output, output)
+
+    def _keep(self, index: int, kept: list[Recorded], inputs: Tensor, output: Tensor) -> None:
         record = Recorded(index, get_gradient_edge(output))
         kept.append(record)
         if self._listen:
             output.register_hook(record.receive)
 
-    def _activation(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+    def _activation(self, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
         if self.outputs and self.outputs[-1].activated is None:
-            kept = None if reads_outputs(module) else inputs[0]
+            kept = None if reads_outputs(module) else inputs
             self.outputs[-1].activated = Activated(module, output, kept)

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from vanishgrad.layers import WeightMatrix
-from vanishgrad.norms import checked, chunks, row_norms
+from vanishgrad.norms import checked, chunks, neighbours, row_norms
 
 
 class WeightHistory:
     """The weights at the start, before a step and after it.
 
     The change is measured, not taken as rate times gradient: when gradients vanish, float32 addition rounds
-    the real change to 0. Memory is taken once, and each chunk of weights is done with before the next one is
-    touched, so that it is fetched into the processor's cache once.
+    the real change to 0. All memory is taken once, since fresh memory costs more than the sums done in it.
 
     Arguments:
         matrices: the weight matrices, with their initial values. `started` maps to themselves the positions
@@ -28,52 +27,71 @@ class WeightHistory:
         self._matrices = matrices
         self._parameters = [None if m.parametrization else m.weight for m in matrices]
         weights = self._current()
-        self._members = chunks(weights)
-        order = [index for members in self._members for index in members]
+        self._chunks = [Chunk(members, weights) for members in chunks(weights)]
+        self._scratch = {chunk.start.shape: torch.empty_like(chunk.start) for chunk in self._chunks}
         self._device = weights[0].device
-        self._order = torch.tensor(order, device=self._device).argsort()
-        self._start = [torch.stack([weights[index] for index in members]) for members in self._members]
-        self._before = [torch.empty_like(stack) for stack in self._start]
-        self._scratch = {stack.shape: torch.empty_like(stack) for stack in self._start}
-        found = checked(
-            self._device, lambda exact: torch.cat([row_norms(stack, exact) for stack in self._start])
-        )
-        self._start_norms = self._norms = found.index_select(0, self._order)
+        order = [index for chunk in self._chunks for index in chunk.members]
+        self._order = None if order == sorted(order) else torch.tensor(order, device=self._device).argsort()
+        self._start_norms = self._norms = checked(self._device, self._start_lengths)[0]
         self.started = {index: index for index, norm in enumerate(self._start_norms.tolist()) if norm != 0}
 
     @torch.no_grad()
     def keep(self) -> tuple[Tensor, Tensor]:
         """Remember the weights as they are before a step: ||W|| and ||W - W_0|| / ||W_0||, `(matrices,)`."""
         weights = self._current()
-        lengths, distances = checked(self._device, lambda exact: self._lengths(weights, exact))
-        self._norms = lengths.index_select(0, self._order)
-        return self._norms, distances.index_select(0, self._order) / self._start_norms
+        self._norms, distances = checked(self._device, lambda exact: self._lengths(weights, exact))
+        return self._norms, distances / self._start_norms
 
     @torch.no_grad()
     def change(self) -> Tensor:
         """||W_now - W_kept|| / ||W_kept||, `(matrices,)`."""
         weights = self._current()
-        distances = checked(self._device, lambda exact: self._changes(weights, exact))
-        return distances.index_select(0, self._order) / self._norms
+        return checked(self._device, lambda exact: self._changes(weights, exact))[0] / self._norms
+
+    def _start_lengths(self, exact: bool) -> Tensor:
+        return self._together([row_norms(chunk.start, exact) for chunk in self._chunks])
 
     def _lengths(self, weights: Sequence[Tensor], exact: bool) -> Tensor:
-        """||W|| and ||W - W_0||, `(2, matrices)` in the order of the chunks."""
-        lengths, distances = [], []
-        for members, start, before in zip(self._members, self._start, self._before, strict=True):
-            torch.stack([weights[index] for index in members], out=before)
+        """||W|| and ||W - W_0||, `(2, matrices)`."""
+        lengths, moved = [], []
+        for chunk in self._chunks:
+            before = chunk.before.copy_(chunk.now(weights))
             lengths.append(row_norms(before, exact))
-            distances.append(row_norms(torch.sub(before, start, out=self._scratch[start.shape]), exact))
-        return torch.cat(lengths + distances).view(2, -1)
+            scratch = self._scratch[before.shape]
+            moved.append(row_norms(torch.sub(before, chunk.start, out=scratch), exact))
+        return self._together(lengths, moved)
 
     def _changes(self, weights: Sequence[Tensor], exact: bool) -> Tensor:
-        """||W - W_kept||, `(matrices,)` in the order of the chunks."""
-        distances = []
-        for members, before in zip(self._members, self._before, strict=True):
-            now = torch.stack([weights[index] for index in members], out=self._scratch[before.shape])
-            distances.append(row_norms(now.sub_(before), exact))
-        return torch.cat(distances)
+        """||W_now - W_kept||, `(1, matrices)`."""
+        moved = []
+        for chunk in self._chunks:
+            scratch = self._scratch[chunk.before.shape]
+            moved.append(row_norms(torch.sub(chunk.now(weights), chunk.before, out=scratch), exact))
+        return self._together(moved)
+
+    def _together(self, *columns: list[Tensor]) -> Tensor:
+        """Norms chunk by chunk, as rows in the order of the matrices."""
+        rows = torch.cat([norms for column in columns for norms in column]).view(len(columns), -1)
+        return rows if self._order is None else rows.index_select(1, self._order)
 
     def _current(self) -> list[Tensor]:
         """The weights as they are now: parameters, and what is computed from parameters."""
         pairs = zip(self._parameters, self._matrices, strict=True)
         return [matrix.weight if parameter is None else parameter for parameter, matrix in pairs]
+
+
+class Chunk:
+    """Weights of equal shape as stacks, `(rows, *shape)`: at the start, before a step, for computing."""
+
+    def __init__(self, members: list[int], weights: Sequence[Tensor]) -> None:
+        self.members = members
+        self.start = torch.stack([weights[index] for index in members])
+        self.before = torch.empty_like(self.start)
+        self.scratch = torch.empty_like(self.start)
+        self._together = neighbours([weights[index] for index in members])
+
+    def now(self, weights: Sequence[Tensor]) -> Tensor:
+        """The weights as they are now; a view where they lie side by side, else a copy in `scratch`."""
+        if self._together is not None and self._together.data_ptr() == weights[self.members[0]].data_ptr():
+            return self._together
+        return torch.stack([weights[index] for index in self.members], out=self.scratch)

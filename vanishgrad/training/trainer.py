@@ -13,6 +13,7 @@ from torch import Tensor
 from vanishgrad.choices.regularization import WeightDecay, decaying
 from vanishgrad.layers import weight_matrices
 from vanishgrad.models import build
+from vanishgrad.models.layout import side_by_side_
 from vanishgrad.models.replay import replay
 from vanishgrad.monitor.measurement import Measurement
 from vanishgrad.records import Cell
@@ -47,6 +48,7 @@ class Trainer:
     def __init__(self, run: Run, device: torch.device) -> None:
         self.run, self.device = run, device
         self.model = build(run).to(device)
+        side_by_side_(self.model.parameters())
         self.matrices = weight_matrices(self.model)
         self._named = list(self.model.named_parameters())
         self.parameters = [parameter for _, parameter in self._named]
