@@ -16,6 +16,7 @@ from vanishgrad import records
 from vanishgrad.records import (
     GRADIENT_COLUMNS,
     METRIC_COLUMNS,
+    WAIT,
     Cell,
     Table,
     UnreadableRun,
@@ -97,7 +98,7 @@ def test_a_layer_may_have_any_name(name: str, tmp_path: Path) -> None:
     assert list(table["grad_norm"]) == [1.5]
 
 
-def test_each_append_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_waited_together_are_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table(tmp_path / "gradients.csv", GRADIENT_COLUMNS)
     written: list[bytes] = []
     file = table._file
@@ -110,18 +111,28 @@ def test_each_append_is_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(table, "_file", Spy())
     table.append([ROW] * 1000)
     table.append([ROW])
-    assert [content.count(b"\n") for content in written] == [1000, 1]
+    assert not written
+    table.flush()
+    table.flush()
+    table.append([ROW])
+    table._written -= WAIT
+    table.append([ROW])
+    assert [content.count(b"\n") for content in written] == [1001, 2]
     assert all(content.endswith(b"\n") for content in written)
     file.close()
 
 
-def test_rows_are_in_the_file_as_soon_as_they_are_appended(tmp_path: Path) -> None:
+def test_rows_are_in_the_file_a_fifth_of_a_second_after_they_are_appended(tmp_path: Path) -> None:
     table = Table(tmp_path / "gradients.csv", GRADIENT_COLUMNS)
-    assert len(read_gradients(tmp_path)) == 0
     for count in (1, 2, 3):
         table.append([ROW])
+        assert len(read_gradients(tmp_path)) == count - 1
+        table._written -= WAIT
+        table.flush(WAIT)
         assert len(read_gradients(tmp_path)) == count
+    table.append([ROW])
     table.close()
+    assert len(read_gradients(tmp_path)) == 4
 
 
 @pytest.mark.parametrize("lost", range(1, 60))

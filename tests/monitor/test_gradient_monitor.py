@@ -371,20 +371,21 @@ def test_steps_are_counted_from_0_and_measured_every_so_often(every: int, steps:
     pd.testing.assert_frame_equal(table, whole[whole["step"].isin(steps)].reset_index(drop=True))
 
 
-@pytest.mark.parametrize("every, steps", [(1, [0, 1, 2]), (2, [0, 2])])
+@pytest.mark.parametrize("every, steps", [(1, [0, 1, 2, 3]), (2, [0, 2])])
 def test_two_optimizers_on_parts_of_one_model_make_one_step(every: int, steps: list[int]) -> None:
     model, x = perceptron(), normal(7, 3)
     parts = sgd(model[0]), sgd(model[2])
     with GradientMonitor(model, every=every) as monitor:
-        for _ in range(3):
+        for _ in range(4):
             model.zero_grad()
             loss_of(model(x)).backward()
             for part in parts:
                 part.step()
-    whole = monitored(perceptron(), x, steps=3)
+                evaluated_without_gradient(model)
+    whole = monitored(perceptron(), x, steps=4)
     expected = whole[whole["step"].isin(steps)].reset_index(drop=True)
     pd.testing.assert_frame_equal(monitor.frame(), expected)
-    assert monitor.step == 3
+    assert monitor.step == 4
 
 
 def test_optimizers_that_alternate_make_a_step_each() -> None:
@@ -396,6 +397,20 @@ def test_optimizers_that_alternate_make_a_step_each() -> None:
     moved = monitor.frame().pivot(index="step", columns="layer", values="update_ratio") > 0
     assert moved[1].tolist() == [True, False, True, False]
     assert moved[2].tolist() == [False, True, False, True]
+
+
+def test_every_step_of_one_optimizer_counts_even_without_a_new_pass() -> None:
+    model, x = perceptron(), normal(7, 3)
+    optimizer = sgd(model)
+    with GradientMonitor(model, every=1) as monitor:
+        loss_of(model[2](model[1](model[0](x)))).backward()  # never through the model's own forward
+        optimizer.step()
+        optimizer.step()
+    table = monitor.frame()
+    assert table["step"].tolist() == [0, 0, 1, 1]
+    assert table["grad_norm"].tolist()[:2] == table["grad_norm"].tolist()[2:]
+    assert (table["update_ratio"] > 0).all()
+    assert (table["weight_drift"] > 0).tolist() == [False, False, True, True]
 
 
 def test_an_optimizer_of_another_model_is_ignored() -> None:
@@ -444,18 +459,30 @@ def test_an_optimizer_that_calls_a_closure_is_measured_at_its_first_call(keyword
     assert row(table, "0")["update_ratio"] == pytest.approx(moved)
 
 
+class Breaking(torch.optim.SGD):
+    """Calls the closure and fails."""
+
+    def step(self, closure: Callable[[], float] | None = None) -> float:  # type: ignore[override]
+        assert closure is not None
+        closure()
+        raise MemoryError
+
+
 def test_a_step_that_raises_is_not_counted_and_the_next_one_is_measured() -> None:
     model, x = perceptron(), normal(7, 3)
-    optimizer = sgd(model)
+    breaking = Breaking(model.parameters(), lr=RATE)
 
-    def fails() -> float:
-        raise MemoryError
+    def closure() -> float:
+        loss = loss_of(model(3 * x))
+        loss.backward()
+        return float(loss.detach())
 
     with GradientMonitor(model) as monitor:
         with pytest.raises(MemoryError):
-            optimizer.step(fails)
-        step(model, optimizer, x)
-    pd.testing.assert_frame_equal(monitor.frame(), monitored(perceptron(), x))
+            breaking.step(closure)
+        step(model, sgd(model), x)
+    columns = ["step", "grad_norm", "weight_norm", "update_ratio"]
+    pd.testing.assert_frame_equal(monitor.frame()[columns], monitored(perceptron(), x)[columns])
 
 
 def test_gradients_are_those_that_the_optimizer_receives() -> None:

@@ -106,19 +106,23 @@ class Measurement:
 
     def _measure_gradients(self, gradients: Sequence[Tensor | None]) -> None:
         """Norms of the gradients of parameters, effective weights and linear outputs, all at once."""
-        parameters = {index: gradient for index, gradient in enumerate(gradients) if gradient is not None}
-        weights = {matrix: sum(uses[1:], uses[0]) for matrix, uses in _by_matrix(self.tape.weights).items()}
-        deltas = {matrix: _joined(uses) for matrix, uses in _by_matrix(self.tape.outputs).items()}
-        sizes = norms([*parameters.values(), *weights.values(), *deltas.values()])
-        reached, effective, outputs = sizes.split([len(parameters), len(weights), len(deltas)])
-        self.grad_norm = torch.linalg.vector_norm(reached)
-        place = _places(parameters)
-        own = {matrix: place[index] for matrix, index in self._weight_of.items() if index in place}
-        computed = {matrix: len(reached) + number for matrix, number in _places(weights).items()}
-        self._columns.put("grad_norm", torch.cat([reached, effective]), own | computed)
-        biases = {matrix: place[index] for matrix, index in self._bias_of.items() if index in place}
-        self._columns.put("bias_grad_norm", reached, biases)
-        self._columns.put("delta_norm", outputs, _places(deltas))
+        reached = [gradient for gradient in gradients if gradient is not None]
+        weights = _by_matrix(self.tape.weights)
+        deltas = _by_matrix(self.tape.outputs)
+        effective = [sum(uses[1:], uses[0]) for uses in weights.values()]
+        sizes = norms([*reached, *effective, *map(_joined, deltas.values())])
+        self.grad_norm = torch.linalg.vector_norm(sizes[: len(reached)])
+        if len(reached) == len(gradients) and not weights:  # as always but for unusual models
+            own, biases = self._weight_of, self._bias_of
+        else:
+            place = _places(index for index, gradient in enumerate(gradients) if gradient is not None)
+            own = {matrix: place[index] for matrix, index in self._weight_of.items() if index in place}
+            own |= {matrix: len(reached) + number for matrix, number in _places(weights).items()}
+            biases = {matrix: place[index] for matrix, index in self._bias_of.items() if index in place}
+        self._columns.put("grad_norm", sizes, own)
+        self._columns.put("bias_grad_norm", sizes, biases)
+        first = len(reached) + len(weights)
+        self._columns.put("delta_norm", sizes[first:], _places(deltas))
 
     def _measure_activations(self) -> None:
         """Statistics of the activation that each output enters; several uses count as one larger batch."""

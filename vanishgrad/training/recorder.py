@@ -38,6 +38,9 @@ class MemoryTable:
     def append(self, rows: Sequence[Sequence[Cell]]) -> None:
         self.rows += rows
 
+    def flush(self, wait: float = 0.0) -> None:
+        return None
+
     def close(self) -> None:
         return None
 
@@ -81,6 +84,11 @@ class Recorder:
         self.note(**changes)
         if self.folder is not None:
             write_run(self.folder, self.record)
+
+    def flush(self, wait: float = 0.0) -> None:
+        """Write the rows that are waiting, if the last ones were written `wait` seconds ago or more."""
+        self.gradients.flush(wait)
+        self.metrics.flush(wait)
 
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """gradients.csv and metrics.csv as DataFrames."""

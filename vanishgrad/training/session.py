@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vanishgrad import records
 from vanishgrad.choices.clipping import NoClip
 from vanishgrad.data import Dataset
 from vanishgrad.norms import total_norm
@@ -90,6 +91,7 @@ class Session:
         step, diverged_at = self._steps()
         status = "diverged" if diverged_at else "completed"
         seconds = self.recorder.seconds
+        self.recorder.flush()
         self._checkpoint(step)
         self.recorder.update(
             status=status, steps=step, seconds=seconds, diverged_at=diverged_at,
@@ -136,6 +138,7 @@ class Session:
             self.recorder.note(steps=step + 1)
         if before is not None and after is not None:
             self._record(step, lr, logged, done, before, after, validation)
+        self.recorder.flush(records.WAIT)
         self._tell(step, done)
         return None
 
