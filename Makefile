@@ -40,8 +40,10 @@ lint: install ## ruff: style and formatting
 types: install ## mypy, strict
 	$(BIN)/mypy
 
-benchmark: install ## the cost of measuring, against the bare training loop
+benchmark: install ## the figures of docs/benchmarks.md: measuring, depth, start-up
 	$(BIN)/python scripts/benchmark_overhead.py
+	$(BIN)/python scripts/benchmark_depth.py
+	$(BIN)/python scripts/benchmark_startup.py
 
 figures: install ## train again for the figures in docs/, and draw them
 	$(BIN)/python scripts/make_figures.py

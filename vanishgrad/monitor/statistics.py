@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vanishgrad.monitor.slopes import flatness
 from vanishgrad.monitor.tape import Activated
-from vanishgrad.norms import CHUNK, checked, row_norms
+from vanishgrad.norms import CHUNK, is_safe, row_norms
 
 COLUMNS = ("act_mean", "act_std", "saturation", "dead_fraction")
 
@@ -42,12 +42,9 @@ class ActivationStatistics:
 
     def _statistics(self, module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
         scratch = self._kept("scratch", outputs.shape, outputs)
-        flat = outputs.flatten(1)
-        mean = _means(flat)
-        away = torch.sub(flat, mean, out=scratch.flatten(1))
-        deviation = checked(away.device, lambda exact: row_norms(away, exact)) / flat.shape[1] ** 0.5
+        mean, deviation = _moments(outputs.flatten(1), scratch.flatten(1))
         saturation, dead = flatness(module, inputs, outputs, scratch)
-        return torch.stack([mean.squeeze(1).double(), deviation, saturation.double(), dead.double()])
+        return torch.cat([mean, deviation, saturation, dead]).view(len(COLUMNS), -1)
 
     def _stack(self, use: str, tensors: Sequence[Tensor]) -> Tensor:
         shape = torch.Size((len(tensors), *tensors[0].shape))
@@ -83,10 +80,12 @@ class ActivationStatistics:
         return self._kinds[module]
 
 
-def _means(rows: Tensor) -> Tensor:
-    """The mean of each row, `(rows, 1)`; in float64 where a float32 sum of finite numbers is not finite."""
-    if rows.device.type == "cpu":
-        means = rows.mean(1, keepdim=True)
-        if means.isfinite().all():
-            return means
-    return rows.mean(1, keepdim=True, dtype=torch.float64).to(rows.dtype)
+def _moments(rows: Tensor, scratch: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each row, in float64 where float32 sums of finite numbers leave its range."""
+    for exact in (False, True) if rows.device.type == "cpu" else (True,):
+        mean = rows.mean(1, keepdim=True, dtype=torch.float64 if exact else None)
+        away = torch.sub(rows, mean.to(rows.dtype), out=scratch)
+        deviation = row_norms(away, exact).double() / rows.shape[1] ** 0.5
+        if exact or is_safe(deviation):
+            break
+    return mean.squeeze(1), deviation
