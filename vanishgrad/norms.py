@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 LONG = 1 << 14  # elements; a float32 norm of more adds too many squares in a row to keep six digits
-FULL = (torch.float32, torch.float64)  # types precise enough to accumulate in
+FULL = frozenset((torch.float32, torch.float64))  # types precise enough to accumulate in
 SAFE = 1e-15, 1e15  # a float32 norm in this range has lost nothing that matters to under- or overflow
 CHUNK = 1 << 19  # elements per stack, so that working memory stays small
 
@@ -30,7 +30,7 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _each(tensors: Sequence[Tensor], exact: bool) -> Tensor:
-    if exact or tensors[0].dtype not in FULL:
+    if exact or not FULL.issuperset(tensor.dtype for tensor in tensors):
         return torch.stack(torch._foreach_norm(list(tensors), dtype=torch.float64))
     if max(map(Tensor.numel, tensors)) <= LONG:
         return torch.stack(torch._foreach_norm(list(tensors)))
@@ -80,7 +80,11 @@ def neighbours(tensors: Sequence[Tensor]) -> Tensor | None:
     step = places[1] - places[0] if len(places) > 1 else first.numel()
     block = first.untyped_storage().data_ptr()
     even = all(place == places[0] + index * step for index, place in enumerate(places))
-    if not even or any(tensor.untyped_storage().data_ptr() != block for tensor in tensors):
+    alike = all(
+        tensor.untyped_storage().data_ptr() == block and tensor.stride() == first.stride()
+        for tensor in tensors
+    )
+    if step < 0 or not even or not alike:
         return None
     return first.as_strided((len(tensors), *first.shape), (step, *first.stride()), places[0])
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import math
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +150,36 @@ def test_a_convolutional_network_with_inplace_relu_and_batch_norm_is_measured_as
         assert got["act_mean"] == pytest.approx(float(inputs.clamp(min=0).mean()))
         assert got["saturation"] == pytest.approx(float((inputs <= 0).double().mean()))
         assert got["dead_fraction"] == pytest.approx(float((inputs <= 0).all(0).double().mean()))
+
+
+@pytest.mark.parametrize("kind", [nn.LeakyReLU, nn.ELU, nn.SiLU, nn.Mish, nn.Hardtanh, nn.ReLU6, nn.CELU])
+def test_activations_in_place_are_measured_like_others(kind: type[nn.Module]) -> None:
+    x = 4 * normal(7, 3)
+    tables = [
+        monitored(drawn(nn.Sequential(nn.Linear(3, 5), kind(inplace=inplace), nn.Linear(5, 2))), x)
+        for inplace in (False, True)
+    ]
+    pd.testing.assert_frame_equal(*tables)
+
+
+class ByKeyword(nn.Module):
+    """A perceptron whose modules get their inputs by keyword."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([nn.Linear(3, 5), nn.ELU(), nn.Linear(5, 2)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts:
+            x = part(input=x)
+        return x
+
+
+def test_modules_called_by_keyword_are_measured_without_their_slopes() -> None:
+    model, x = drawn(ByKeyword()), normal(7, 3)
+    expected = monitored(drawn(nn.Sequential(nn.Linear(3, 5), nn.ELU(), nn.Linear(5, 2))), x)
+    columns = ["grad_norm", "delta_norm"]
+    pd.testing.assert_frame_equal(monitored(model, x)[columns], expected[columns])
 
 
 class Recurrent(nn.Module):
@@ -542,6 +574,17 @@ def test_fifty_monitored_steps_equal_the_bare_loop_bit_for_bit(kind: str) -> Non
 def train_until_the_shape_is_wrong(model: nn.Module, batches: list[Tensor]) -> None:
     for inputs in batches:
         step(model, sgd(model), inputs)
+
+
+def test_measured_passes_are_not_kept() -> None:
+    model, x = perceptron(), normal(7, 3)
+    optimizer, outputs = sgd(model), []
+    model[1].register_forward_hook(lambda module, inputs, output: outputs.append(weakref.ref(output)))
+    with GradientMonitor(model, every=1):
+        for _ in range(3):
+            step(model, optimizer, x)
+    gc.collect()
+    assert [output() for output in outputs] == [None, None, None]
 
 
 def test_no_hook_stays_after_the_block_nor_after_an_error_in_it() -> None:

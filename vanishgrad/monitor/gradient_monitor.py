@@ -133,7 +133,7 @@ class GradientMonitor:
             "choices": setting, "effective": setting, "config": {}, "overrides": [], "seed": None,
             "parameters": sum(p.numel() for p in self._trainable), "steps": self.step,
             "seconds": time.perf_counter() - self._started, "metrics": {"final": {}, "best": {}},
-            "diverged_at": {"step": diverged[0], "what": "grad_norm"} if diverged else None, "error": None,
+            "diverged_at": {"step": diverged[0]} if diverged else None, "error": None,
             "versions": {"torch": torch.__version__}, "device": str(next(self.model.parameters()).device),
         }  # fmt: skip
 

@@ -26,11 +26,17 @@ def is_activation(module: nn.Module) -> bool:
     return isinstance(module, ACTIVATIONS) or getattr(module, "elementwise", False) is True
 
 
+def works_in_place(module: nn.Module) -> bool:
+    """Whether an activation overwrites its input."""
+    return getattr(module, "inplace", False) is True
+
+
 def slope(module: nn.Module, inputs: Tensor) -> Tensor:
     """The derivative of an elementwise module at `inputs`, as autograd computes it; same shape."""
     with torch.enable_grad():
         inputs = inputs.detach().clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(module(inputs).sum(), inputs)
+        given = inputs.clone() if works_in_place(module) else inputs
+        (gradient,) = torch.autograd.grad(module(given).sum(), inputs)
     return gradient
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
-from torch.nn.modules.module import register_module_forward_hook
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
 from vanishgrad.layers import WeightMatrix
 from vanishgrad.models.sequence import Sequence as Watchable
-from vanishgrad.monitor.slopes import is_activation, reads_outputs
+from vanishgrad.monitor.slopes import is_activation, reads_outputs, works_in_place
 
 
 @dataclass
@@ -67,8 +67,9 @@ class Tape:
         self.weights: list[Recorded] = []
         self._listen = listen
         self._recording = False
-        self._record: dict[nn.Module, Callable[[Tensor, Tensor], None]] = {}
+        self._record: dict[nn.Module, Callable[[Tensor | None, Tensor], None]] = {}
         self._handles: list[RemovableHandle] = []
+        self._heard: list[RemovableHandle] = []
         for index, matrix in enumerate(matrices):
             if matrix.parametrization is not None:
                 self._record[matrix.parametrization] = partial(self._keep, index, self.weights)
@@ -77,7 +78,9 @@ class Tape:
         for module in model.modules() if keep_activations else ():
             if is_activation(module):
                 self._record[module] = partial(self._activation, module)
-
+        self._overwritten: dict[nn.Module, Tensor | None] = {
+            module: None for module in self._record if works_in_place(module) and not reads_outputs(module)
+        }
         sequences = [module for module in model.modules() if isinstance(module, Watchable)]
         shown = {child for sequence in sequences for child in sequence}
         self._sequences = sequences if shown.issuperset(self._record) else []
@@ -94,6 +97,8 @@ class Tape:
             sequence.observer = self._see
         if self._record and not self._sequences and not self._handles:
             self._handles.append(register_module_forward_hook(self._hook))
+            if self._overwritten:
+                self._handles.append(register_module_forward_pre_hook(self._rescue))
 
     def stop(self) -> None:
         """Record no more."""
@@ -105,26 +110,37 @@ class Tape:
         self._handles.clear()
 
     def clear(self) -> None:
-        """Forget the last pass."""
+        """Forget the last pass; a hook that stayed would keep its graph alive, which keeps the hook."""
+        for handle in self._heard:
+            handle.remove()
+        self._heard.clear()
         self.outputs.clear()
         self.weights.clear()
 
-    def _see(self, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
+    def _see(self, module: nn.Module, inputs: Tensor | None, output: Tensor) -> None:
         record = self._record.get(module)
         if record is not None and self._recording and output.requires_grad:
             record(inputs, output)
 
     def _hook(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if module in self._record and isinstance(output, Tensor):
-            self._see(module, inputs[0] if inputs else output, output)
+            given = inputs[0] if inputs else None  # hooks do not see what is given by keyword
+            self._see(module, self._overwritten.get(module, given), output)
 
-    def _keep(self, index: int, kept: list[Recorded], inputs: Tensor, output: Tensor) -> None:
+    def _rescue(self, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if module in self._overwritten:
+            self._overwritten[module] = inputs[0].detach().clone() if inputs else None
+
+    def _keep(self, index: int, kept: list[Recorded], inputs: Tensor | None, output: Tensor) -> None:
         record = Recorded(index, get_gradient_edge(output))
         kept.append(record)
         if self._listen:
-            output.register_hook(record.receive)
+            self._heard.append(output.register_hook(record.receive))
 
-    def _activation(self, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
-        if self.outputs and self.outputs[-1].activated is None:
-            kept = None if reads_outputs(module) else inputs
-            self.outputs[-1].activated = Activated(module, output, kept)
+    def _activation(self, module: nn.Module, inputs: Tensor | None, output: Tensor) -> None:
+        if not self.outputs or self.outputs[-1].activated is not None:
+            return
+        if reads_outputs(module):
+            self.outputs[-1].activated = Activated(module, output)
+        elif inputs is not None:
+            self.outputs[-1].activated = Activated(module, output, inputs)
