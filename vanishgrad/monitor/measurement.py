@@ -44,6 +44,7 @@ class Measurement:
         self._weight_of = _entries(indices, [None if m.parametrization else m.weight for m in self.matrices])
         self._bias_of = _entries(indices, [matrix.bias for matrix in self.matrices])
         self._activation_statistics = ActivationStatistics()
+        self.everything = everything
         self._weights = WeightHistory(self.matrices) if everything else None
         self._all = {index: index for index in range(len(self.matrices))}
         self._columns = Columns(len(self.matrices))
@@ -60,7 +61,12 @@ class Measurement:
 
     def recorded(self) -> list[GradientEdge]:
         """What the forward pass recorded whose gradients `gradients` needs beside those of the parameters."""
-        return [record.edge for record in self.tape.recorded]
+        return [record.edge for record in self.tape.recorded if record.edge is not None]
+
+    def take(self, recorded: Iterable[Recorded]) -> None:
+        """Take what was recorded without a tape, gradients included, in place of an earlier pass."""
+        self.tape.clear()
+        self.tape.outputs.extend(recorded)
 
     @torch.no_grad()
     def gradients(

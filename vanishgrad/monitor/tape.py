@@ -30,12 +30,12 @@ class Activated:
 class Recorded:
     """A tensor of the pass that belongs to a weight matrix: its linear output z, or its effective weight.
 
-    Only its place in the graph is kept, `edge`, so that the values can be freed. `gradient` is dLoss/dz once
-    it is known; `activated` is the activation that z enters next.
+    Only its place in the graph is kept, `edge`, so that the values can be freed; None where there is no
+    graph. `gradient` is dLoss/dz once it is known; `activated` is the activation that z enters next.
     """
 
     matrix: int
-    edge: GradientEdge
+    edge: GradientEdge | None
     gradient: Tensor | None = None
     activated: Activated | None = None
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.regularization import WeightDecay, decaying
+from vanishgrad.choices.regularization import NoReg, WeightDecay, decaying
 from vanishgrad.layers import weight_matrices
 from vanishgrad.models import build
 from vanishgrad.models.layout import side_by_side_
@@ -18,6 +18,7 @@ from vanishgrad.models.replay import replay
 from vanishgrad.monitor.measurement import Measurement
 from vanishgrad.records import Cell
 from vanishgrad.run import Run
+from vanishgrad.training.chain import Chain
 from vanishgrad.training.finite import FiniteCheck, first_nonfinite
 
 GradientRows = list[tuple[Cell, ...]]
@@ -59,6 +60,8 @@ class Trainer:
         self._decaying = decaying(self.matrices)
         decay = 1 - run.rate * run.reg.strength if isinstance(run.reg, WeightDecay) else 1.0
         self._finite = FiniteCheck(run.rate, decay)
+        free = isinstance(run.reg, NoReg | WeightDecay)  # of a penalty
+        self._chain = Chain.of(self.model) if free else None
         self.optimizer_state = run.optim.start(self._values)
         self.measurement = Measurement(self.model, run.measure == "all")
 
@@ -66,6 +69,8 @@ class Trainer:
         self, inputs: Tensor, targets: Tensor, measurement: Measurement | None = None
     ) -> Pass:
         """The gradients of loss plus penalty, measured if a measurement is given."""
+        if self._chain is not None:
+            return self._written_out(self._chain, inputs, targets, measurement)
         with nullcontext() if measurement is None else measurement.recording():
             outputs = self.model(inputs)
             penalty = self.run.reg.penalty(matrix.weight for matrix in self.matrices)
@@ -82,6 +87,17 @@ class Trainer:
             loss.detach(), None if penalty is None else penalty.detach(), outputs.detach(), targets,
             self._filled(gradients),
         )  # fmt: skip
+
+    def _written_out(
+        self, chain: Chain, inputs: Tensor, targets: Tensor, measurement: Measurement | None
+    ) -> Pass:
+        """The same for a plain perceptron, without autograd."""
+        record = measurement is not None and measurement.everything
+        done = chain(inputs, targets, self.run.criterion, record)
+        if measurement is not None:
+            measurement.take(done.recorded)
+            measurement.gradients(done.gradients)
+        return Pass(done.loss, None, done.outputs, targets, done.gradients)
 
     def _filled(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
         pairs = zip(gradients, self._values, strict=True)

@@ -1,0 +1,105 @@
+"""The written-out pass of a plain perceptron against autograd."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from vanishgrad.choices.activation import (
+    ELU,
+    GELU,
+    Activation,
+    Identity,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Tanh,
+)
+from vanishgrad.choices.data import Digits
+from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
+from vanishgrad.choices.normalization import Batch, Weight
+from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
+from vanishgrad.choices.residual import IdentityShortcut
+from vanishgrad.data import load
+from vanishgrad.models import build
+from vanishgrad.run import Run
+from vanishgrad.training.chain import Chain
+from vanishgrad.training.trainer import Trainer
+
+SERVED: list[Activation] = [Identity(), Tanh(), Sigmoid(), ReLU(), GELU(), SiLU(), LeakyReLU(0.1)]
+CPU = torch.device("cpu")
+
+
+def batch(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
+    data = load(run.data)
+    return data.train_x[:48].to(getattr(torch, run.dtype)), data.train_y[:48]
+
+
+@pytest.mark.parametrize("act", SERVED, ids=lambda act: act.name)
+@pytest.mark.parametrize("loss", [CrossEntropy(), BCE(), MSE()], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("depth, dtype", [(0, "float32"), (1, "float64"), (4, "float32")])
+def test_the_pass_equals_autograd_bit_by_bit(act: Activation, loss: Loss, depth: int, dtype: str) -> None:
+    run = Run(depth=depth, width=24, act=act, loss=loss, dtype=dtype)
+    model, (inputs, targets) = build(run), batch(run)
+    chain = Chain.of(model)
+    assert chain is not None
+    done = chain(inputs, targets, loss, record=True)
+    outputs = model(inputs)
+    value = loss(outputs, targets)
+    expected = torch.autograd.grad(value, list(model.parameters()))
+    assert torch.equal(done.loss, value)
+    assert torch.equal(done.outputs, outputs)
+    assert len(done.gradients) == len(expected)
+    for ours, theirs in zip(done.gradients, expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("act", SERVED, ids=lambda act: act.name)
+def test_measured_rows_are_those_of_the_taped_pass(act: Activation) -> None:
+    run = Run(depth=3, width=24, act=act)
+    rows = []
+    for chain in (True, False):
+        trainer = Trainer(run, CPU)
+        assert trainer._chain is not None
+        trainer._chain = trainer._chain if chain else None
+        done = trainer.forward_backward(*batch(run), trainer.measurement)
+        trainer.update(done.gradients, 0.1)
+        rows.append(trainer.measurement.rows(0, 0)[0])
+    assert rows[0] == rows[1]
+
+
+def test_the_weights_of_fifty_steps_agree_with_autograd() -> None:
+    run = Run(depth=3, width=24, act=Tanh(), data=Digits(train_size=200))
+    trainers = [Trainer(run, CPU) for _ in range(2)]
+    trainers[1]._chain = None
+    for _ in range(50):
+        for trainer in trainers:
+            done = trainer.forward_backward(*batch(run))
+            trainer.update(done.gradients, 0.1)
+    for ours, theirs in zip(trainers[0].parameters, trainers[1].parameters, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"act": ELU()},
+        {"act": PReLU()},
+        {"norm": Batch()},
+        {"norm": Weight()},
+        {"residual": IdentityShortcut()},
+        {"reg": Dropout()},
+        {"reg": L2()},
+        {"recompute_every": 2},
+    ],
+    ids=str,
+)
+def test_what_is_no_plain_chain_is_left_to_autograd(changes: dict[str, object]) -> None:
+    run = Run(depth=4, width=24)
+    assert Trainer(run, CPU)._chain is not None
+    assert Trainer(replace(run, reg=WeightDecay()), CPU)._chain is not None
+    assert Trainer(replace(run, **changes), CPU)._chain is None  # type: ignore[arg-type]
