@@ -64,10 +64,13 @@ def bare(run: Run) -> Step:
     return step
 
 
-def vanishgrad(run: Run, folder: Path) -> Step:
-    """The product's own training, writing its run folder."""
+def vanishgrad(run: Run, folder: Path, autograd: bool = False) -> Step:
+    """The product's own training, writing its run folder; with `autograd` as networks are trained that are no
+    plain perceptrons."""
     device = torch.device("cpu")
     session = Session(run, check(run), device, Recorder(run, folder, None, device), None)
+    if autograd:
+        session.trainer._chain = None
     source = enumerate(session._batches())
 
     def step() -> None:
@@ -212,6 +215,10 @@ def contenders(run: Run, folder: Path) -> dict[str, Step]:
             replace(every, measure="gradients"), folder / "gradients"
         ),
         "all columns, log_every=10": vanishgrad(replace(run, log_every=10), folder / "tenth"),
+        "all columns, through autograd": vanishgrad(every, folder / "autograd", autograd=True),
+        "log_every=10, through autograd": vanishgrad(
+            replace(run, log_every=10), folder / "tenth_autograd", autograd=True
+        ),
         "GradientMonitor(every=1)": monitor(run, 1),
         "GradientMonitor(every=10)": monitor(run, 10),
         "naive .item() loop, every step": naive(run, folder),

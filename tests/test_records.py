@@ -163,14 +163,14 @@ HEADER = ",".join(GRADIENT_COLUMNS)
     "content, reason",
     [
         (None, "no gradients.csv"),
-        (b"", "gradients.csv"),
-        (b"step,epo", "gradients.csv"),
-        (b"step,epoch\n0,0\n", "gradients.csv"),
-        (b"\xff\xfe\x00\x01\n\x80\x81\n", "gradients.csv"),
-        (f"{HEADER}\nx,0,1,a{',0' * 10}\n".encode(), "gradients.csv"),
-        (f"{HEADER}\n,0,1,a{',0' * 10}\n".encode(), "gradients.csv"),
-        (f"{HEADER}\n0,0,1,a{',zero' * 10}\n".encode(), "gradients.csv"),
-        (f"{HEADER}\n0,0,1,a{',0' * 30}\n0\n".encode(), "gradients.csv"),
+        (b"", "gradients.csv is empty"),
+        (b"step,epo", "gradients.csv is empty"),
+        (b"step,epoch\n0,0\n", "gradients.csv is not the table of a run"),
+        (b"\xff\xfe\x00\x01\n\x80\x81\n", "gradients.csv is not the table of a run"),
+        (f"{HEADER}\nx,0,1,a{',0' * 10}\n".encode(), "gradients.csv is not the table of a run"),
+        (f"{HEADER}\n,0,1,a{',0' * 10}\n".encode(), "gradients.csv is not the table of a run"),
+        (f"{HEADER}\n0,0,1,a{',zero' * 10}\n".encode(), "gradients.csv is not the table of a run"),
+        (f"{HEADER}\n0,0,1,a{',0' * 30}\n0\n".encode(), "gradients.csv is not the table of a run"),
     ],
     ids=["absent", "empty", "half a header", "few columns", "binary", "text", "no step", "words", "too many"],
 )
@@ -188,9 +188,9 @@ def test_a_table_that_cannot_be_read_is_named_with_the_reason(
 @pytest.mark.parametrize(
     "content, reason",
     [
-        (None, "no run.json"),
-        ("", "not readable"),
-        ('{"status": "comp', "not readable"),
+        (None, "the folder is empty"),
+        ("", "run.json is not JSON"),
+        ('{"status": "comp', "run.json is not JSON"),
         ("[]", "not the record of a run"),
         ("{}", "not the record of a run"),
         ('{"status": "fine"}', "not the record of a run"),
@@ -208,7 +208,13 @@ def test_a_record_that_cannot_be_read_is_named_with_the_reason(
 
 def test_bytes_that_are_no_text_are_not_a_record(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(UnreadableRun, match="not readable"):
+    with pytest.raises(UnreadableRun, match=r"run\.json is not JSON"):
+        read_run(tmp_path)
+
+
+def test_a_folder_of_something_else_has_no_record(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UnreadableRun, match=r"no run\.json"):
         read_run(tmp_path)
 
 

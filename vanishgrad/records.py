@@ -130,9 +130,12 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UnreadableRun(folder, f"no {RUN_FILE}") from None
-    except (OSError, ValueError) as error:
-        raise UnreadableRun(folder, f"{RUN_FILE} is not readable: {error}") from None
+        empty = folder.is_dir() and not any(folder.iterdir())
+        raise UnreadableRun(folder, "the folder is empty" if empty else f"no {RUN_FILE}") from None
+    except OSError as error:
+        raise UnreadableRun(folder, f"{RUN_FILE} is not readable: {error.strerror}") from None
+    except ValueError:
+        raise UnreadableRun(folder, f"{RUN_FILE} is not JSON") from None
     if not isinstance(record, dict) or record.get("status") not in STATUSES:
         raise UnreadableRun(folder, f"{RUN_FILE} is not the record of a run")
     return record
@@ -193,8 +196,12 @@ def _read_table(folder: Path, file: str, columns: Sequence[str] | None) -> pd.Da
         )
     except FileNotFoundError:
         raise UnreadableRun(folder, f"no {file}") from None
-    except (OSError, ValueError) as error:
-        raise UnreadableRun(folder, f"{file} is not readable: {error}") from None
+    except OSError as error:
+        raise UnreadableRun(folder, f"{file} is not readable: {error.strerror}") from None
+    except pd.errors.EmptyDataError:
+        raise UnreadableRun(folder, f"{file} is empty") from None
+    except ValueError:  # pandas says where, in terms of its parser
+        raise UnreadableRun(folder, f"{file} is not the table of a run") from None
     return table
 
 

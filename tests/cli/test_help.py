@@ -57,6 +57,15 @@ def test_the_module_is_the_command() -> None:
     assert (done.returncode, done.stdout) == (0, "vanishgrad 0.1.0\n")
 
 
+@pytest.mark.parametrize("arguments", [("train",), ("train", "depth=3"), ("report",), ("options", "act")])
+def test_every_command_tells_the_version_of_vanishgrad(
+    vanishgrad: Vanishgrad, arguments: tuple[str, ...]
+) -> None:
+    done = vanishgrad(*arguments, "--version")
+    assert (done.status, done.out, done.err) == (0, "vanishgrad 0.1.0\n", "")
+    assert "no such command" in vanishgrad("trian", "--version").error
+
+
 @pytest.mark.parametrize("arguments, hint", [(("trian",), "train"), (("depth=3",), "train"), (("zzz",), "")])
 def test_an_unknown_command_is_answered_with_the_valid_ones(
     vanishgrad: Vanishgrad, arguments: tuple[str, ...], hint: str

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vanishgrad.cli.meaning import flow, meaning
-from vanishgrad.cli.run_table import Scale, _selected
+from vanishgrad.cli.meaning import described, flow, meaning
+from vanishgrad.cli.run_table import Scale, _moments, _selected, _slopes
 from vanishgrad.report.runs import SavedRun
 
 
@@ -20,17 +20,20 @@ def a_run(
     status: str = "completed",
     accuracy: float = 0.1,
     end: float | None = None,
+    last: int = 220,
+    epochs: int = 10,
 ) -> SavedRun:
     """A run whose delta_norm shrinks by exactly `slope` decades per layer towards the input."""
-    slopes = {0: slope, 20: slope if end is None else end}
+    slopes = {last: slope if end is None else end} | {0: slope}
     rows = [
         {"step": step, "layer": layer, "delta_norm": 10.0 ** (s * (layer - depth)), "grad_norm": 1.0}
-        for step, s in slopes.items()
+        for step, s in sorted(slopes.items())
         for layer in range(1, depth + 2)
     ]
     metrics = pd.DataFrame(
         {
-            "step": [0, 20],
+            "step": [0, last],
+            "epoch": [0, epochs],
             "train_accuracy": [0.1, accuracy],
             "val_accuracy": [0.1, accuracy],
             "train_loss": [2.3, 2.3],
@@ -48,14 +51,14 @@ def test_the_flow_is_the_slope_and_the_ratio_of_the_ends_of_the_hidden_layers() 
 
 def test_vanishing_gradients_are_named_with_factor_and_ratio() -> None:
     assert meaning(a_run(0.5), None) == (
-        "Vanishing: gradients shrink 3.16 x per layer towards the input, "
+        "Vanishing: at the start gradients shrink 3.16 x per layer towards the input, "
         "and the first layer's is 3.2e-05 of the last hidden layer's."
     )
 
 
 def test_exploding_gradients_are_named_so() -> None:
     assert meaning(a_run(-1.0), None) == (
-        "Exploding: gradients grow 10 x per layer towards the input, "
+        "Exploding: at the start gradients grow 10 x per layer towards the input, "
         "and the first layer's is 1e+09 times the last hidden layer's."
     )
 
@@ -63,14 +66,18 @@ def test_exploding_gradients_are_named_so() -> None:
 def test_a_diverged_run_tells_step_layer_and_quantity_first() -> None:
     told = meaning(a_run(-1.0, status="diverged"), {"step": 7, "layer": 3, "name": "x", "what": "act_mean"})
     assert told.startswith(
-        "Exploding: at step 7 the activations of layer 3 stopped being finite; gradients grow"
+        "Exploding: at step 7 the activations of layer 3 stopped being finite; at the start gradients grow"
     )
     told = meaning(a_run(0.0, status="diverged"), {"step": 7, "layer": 11, "name": "x", "what": "loss"})
-    assert told.startswith("Diverged: at step 7 the loss stopped being finite; gradients have about the same")
+    assert told.startswith(
+        "Diverged: at step 7 the loss stopped being finite; at the start gradients have about"
+    )
 
 
 def test_a_network_that_learns_is_not_called_vanishing() -> None:
-    assert meaning(a_run(0.5, accuracy=0.9), None).startswith("It learns: gradients shrink 3.16 x")
+    assert meaning(a_run(0.5, accuracy=0.9), None).startswith(
+        "It learns. At the start gradients shrink 3.16 x"
+    )
 
 
 def test_a_change_during_training_is_told() -> None:
@@ -80,9 +87,90 @@ def test_a_change_during_training_is_told() -> None:
 
 
 def test_without_two_hidden_layers_there_is_no_slope() -> None:
-    assert meaning(a_run(0.5, depth=1), None).endswith(
-        "too few hidden layers with a gradient to tell a slope."
+    assert meaning(a_run(0.5, depth=1), None) == (
+        "It does not learn. There is no slope with fewer than two hidden layers."
     )
+    assert _slopes(a_run(0.5, depth=1)) == ""
+
+
+@pytest.mark.parametrize(
+    "last, epochs, opening",
+    [
+        (0, 0, "Not trained yet."),
+        (1, 0, "Not learned after 1 step."),
+        (199, 2, "Not learned after 199 steps."),
+        (200, 2, "It does not learn."),
+        (22, 3, "It does not learn."),
+    ],
+)
+def test_too_little_training_is_no_evidence_of_a_failure(last: int, epochs: int, opening: str) -> None:
+    assert meaning(a_run(0.1, depth=5, last=last, epochs=epochs), None).startswith(f"{opening} At the start")
+
+
+def test_a_slope_that_is_small_across_all_layers_is_none() -> None:
+    """0.03 decades per layer are 0.27 over 10 hidden layers, 2.97 over 100."""
+    assert "about the same size in every hidden layer" in meaning(a_run(0.03, accuracy=0.9), None)
+    assert "gradients shrink 1.07 x per layer" in meaning(a_run(0.03, depth=100, accuracy=0.9), None)
+
+
+def with_signal(run: SavedRun, step: int, norms: list[float]) -> SavedRun:
+    """`run` with the norms of one step replaced."""
+    run.gradients.loc[run.gradients["step"] == step, "delta_norm"] = norms
+    return run
+
+
+@pytest.mark.parametrize(
+    "first, told",
+    [
+        (0.04, "shrink {} x per layer towards the input, and the first layer's is 0.04 of the last hidden"),
+        (0.6, "shrink {} x per layer towards the input."),
+        (1.9, "shrink {} x per layer towards the input."),
+        (30.0, "shrink {} x per layer towards the input, but the first layer's is 30 times the last hidden"),
+        (0.0, "shrink {} x per layer towards the input, and the first layer's is exactly 0"),
+    ],
+)
+def test_a_ratio_near_one_is_left_out_and_one_against_the_trend_is_marked(first: float, told: str) -> None:
+    run = with_signal(a_run(0.0, last=0), 0, [first, *[1e-6] * 4, *[1.0] * 6])
+    factor = f"{10 ** described(run).slope:.3g}"
+    assert told.format(factor) in meaning(run, None)
+
+
+def test_the_bars_are_of_the_norms_that_the_sentence_compares() -> None:
+    run = a_run(0.5, depth=5)
+    norms = _moments(run)[0]
+    assert norms == pytest.approx({layer: 10 ** (0.5 * (layer - 5)) for layer in range(1, 7)})
+    assert norms[1] / norms[5] == pytest.approx(described(run).ratio)
+    run.gradients["delta_norm"] = math.nan
+    assert set(_moments(run)[0].values()) == {1.0}
+
+
+def test_gradients_that_are_zero_by_construction_are_described_where_they_begin() -> None:
+    run = with_signal(a_run(0.5, depth=5, accuracy=0.9), 0, [0.0] * 5 + [1.0])
+    middle = run.gradients[run.gradients["step"] == 220].assign(step=10)
+    rows = pd.concat([run.gradients, middle]).sort_values("step", kind="stable")
+    run = SavedRun(run.folder, run.record, rows, run.metrics)
+    assert meaning(run, None).startswith("It learns. At step 10 gradients shrink 3.16 x per layer")
+    assert list(_moments(run)) == [0, 10, 220]
+    assert _slopes(run).startswith("slope +0.500 at step 10, +0.500 at the end (")
+
+
+def test_gradients_that_stay_zero_are_said_to_be() -> None:
+    run = a_run(0.5, depth=3)
+    for step in (0, 220):
+        with_signal(run, step, [0.0, 0.0, 0.0, 1.0])
+    assert meaning(run, None).endswith("Every hidden layer's gradient is exactly 0.")
+    for step in (0, 220):
+        with_signal(run, step, [0.0] * 4)
+    assert meaning(run, None).endswith("Every gradient is exactly 0.")
+    assert _slopes(run) == ""
+
+
+def test_slopes_are_those_of_the_start_and_of_the_last_finite_step() -> None:
+    assert _slopes(a_run(0.5, end=-1.0)).startswith("slope +0.500 at the start, -1.000 at the end (")
+    assert _slopes(a_run(0.5, last=0)).startswith("slope +0.500 at the start (")
+    diverged = with_signal(a_run(0.5), 220, [math.nan] * 11)
+    assert _slopes(diverged).startswith("slope +0.500 at the start, none at the end (")
+    assert "at the end" not in meaning(diverged, None)
 
 
 def test_a_bar_is_logarithmic() -> None:
@@ -99,7 +187,10 @@ def test_a_bar_of_what_has_no_logarithm(norm: float, cells: int) -> None:
 
 
 def test_a_scale_needs_no_finite_norm() -> None:
-    assert Scale.over([0.0, math.inf, math.nan], cells=8) == (0, 1, 8)
+    scale = Scale.over([0.0, math.inf, math.nan], cells=8)
+    assert scale == (0, 1, 8, True)
+    assert str(scale) == ""
+    assert str(Scale.over([1e-3, 1.0], cells=8)) == "1e-03 to 1e+00"
 
 
 @pytest.mark.parametrize("count", [1, 2, 16, 17, 18, 1001])

@@ -80,6 +80,10 @@ def test_the_text_names_every_choice_parameter_and_default(vanishgrad: Vanishgra
     assert "lr=null" in vanishgrad("options").out
 
 
+def test_no_line_ends_in_blanks(vanishgrad: Vanishgrad) -> None:
+    assert not [line for line in vanishgrad("options").out.splitlines() if line != line.rstrip()]
+
+
 @pytest.mark.parametrize(
     "arguments, told",
     [

@@ -10,7 +10,7 @@ import pytest
 
 import vanishgrad.cli.report as command
 from vanishgrad.errors import SettingError
-from vanishgrad.report import ReportResult, Skipped
+from vanishgrad.report import Noted, ReportResult
 
 Vanishgrad = Callable[..., Any]
 
@@ -22,7 +22,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Path], Path]]:
 
     def write(runs: list[Path], out: Path) -> ReportResult:
         calls.append((runs, out))
-        return ReportResult(out / "index.html", (Skipped(Path("broken"), "no run.json"),))
+        skipped, cut_short = (
+            Noted(Path("broken"), "no run.json"),
+            Noted(Path("cut"), "ends at step 40 of 220"),
+        )
+        return ReportResult(out / "index.html", (skipped,), (cut_short,))
 
     monkeypatch.setattr(command, "write_report", write)
     monkeypatch.setattr(command, "newest_runs", lambda: Path("outputs/newest"))
@@ -49,7 +53,7 @@ def test_the_report_is_written_where_it_is_asked_for(
     done = vanishgrad("report", *arguments)
     assert (done.status, done.out) == (0, f"{out}/index.html\n")
     assert asked == [([Path(run) for run in runs], Path(out))]
-    assert done.err == "note: skipped broken: no run.json\n"
+    assert done.err == "note: skipped broken: no run.json\nnote: cut: ends at step 40 of 220\n"
 
 
 def test_several_folders_are_reported_beside_them(

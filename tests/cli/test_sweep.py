@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from vanishgrad.cli.jobs import _named
+
 Vanishgrad = Callable[..., Any]
 
 SMALL = ("depth=2", "width=8", "max_steps=2", "data.train_size=128")
@@ -52,6 +54,12 @@ def test_a_sweep_prints_a_line_per_run_and_a_row_per_setting(vanishgrad: Vanishg
     assert lines[8:] == [str(sweep.relative_to(tmp_path))]
 
 
+def test_a_sweep_of_one_is_one_run_and_no_line_ends_in_blanks(vanishgrad: Vanishgrad) -> None:
+    lines = vanishgrad("train", *SMALL, "-m", "seed=0").out.splitlines()
+    assert lines[0] == "1 run"
+    assert not [line for line in lines if line != line.rstrip()]
+
+
 def test_a_null_loss_can_be_swept(vanishgrad: Vanishgrad, tmp_path: Path) -> None:
     assert vanishgrad("train", *SMALL, "-m", "loss=null,mse").status == 0
     found = [record(job) for job in jobs(tmp_path / "outputs")]
@@ -69,9 +77,9 @@ def test_a_parameter_goes_with_swept_choices_that_all_have_it(vanishgrad: Vanish
 REFUSED = {
     "act=relu,sigmoyd": "did you mean sigmoid?",
     "act=relu,prelu act.slope=0.3": "act=relu has no parameter slope",
-    "depth=2,-1": "max_steps=1 depth=-1: depth=-1: must be",
-    "act=relu,softplus,softplus init=critical": "act=softplus init=critical: init=critical: Softplus has no",
-    "norm=none,batch batch_size=64,1": "norm=batch batch_size=1: norm=batch",
+    "depth=2,-1": "depth=-1: must be at least",
+    "act=relu,softplus,softplus init=critical": "init=critical: Softplus has no",
+    "norm=none,batch batch_size=64,1": "norm=batch with batch_size=1: one example",
     "seed=interval(0,1)": "does not support sweep type",
     "seed=0,1 hydra.verbose=true,false": "Sweeping over Hydra's configuration",
     "data=digits,mnist data.root=nowhere": "data=digits has no parameter root",
@@ -85,12 +93,22 @@ def test_a_sweep_with_an_invalid_job_starts_no_job_and_leaves_nothing(
     done = vanishgrad("train", "-m", "max_steps=1", *typed.split())
     assert (done.status, done.out) == (2, "")
     assert REFUSED[typed] in done.error
+    first, second = done.error.split(" ")[:2]
+    assert first != second
     assert not list(tmp_path.iterdir())
+
+
+def test_a_reason_that_names_no_override_of_the_job_stands_behind_them() -> None:
+    job = ["width=4", "depth=1"]
+    assert _named(job, "depth=1: is wrong") == "depth=1: is wrong"
+    assert _named(job, "width=4 with depth=1: is wrong") == "width=4 with depth=1: is wrong"
+    assert _named(job, "depth=10: is wrong") == "width=4 depth=1: depth=10: is wrong"
+    assert _named(job, "no room") == "width=4 depth=1: no room"
 
 
 def test_the_message_names_the_job_and_how_many_there_are(vanishgrad: Vanishgrad) -> None:
     error = vanishgrad("train", "-m", "depth=2,-1,-2", "seed=0,1").error
-    assert error.startswith("depth=-1 seed=0: depth=-1: must be")
+    assert error.startswith("depth=-1: must be at least 0")
     assert error.endswith("(4 of 6 jobs are refused)")
 
 
@@ -132,7 +150,7 @@ def test_another_launcher_starts_no_job_before_all_are_checked(
 ) -> None:
     done = vanishgrad("train", "-m", *SMALL, "norm=none,batch", "batch_size=64,1", "hydra/launcher=basic")
     assert (done.status, done.out) == (2, "")
-    assert "norm=batch batch_size=1: norm=batch" in done.error
+    assert done.error.startswith("norm=batch with batch_size=1: one example")
     assert not list(tmp_path.iterdir())
 
 

@@ -42,10 +42,27 @@ def test_a_run_ends_with_its_layers_its_meaning_and_its_folder(
     }  # fmt: skip
     lines = done.out.splitlines()
     assert lines[-1] == str(folder.relative_to(tmp_path))
-    shown = [line.split()[0] for line in lines[2:19]]
+    assert lines[1].split() == ["||dLoss/dz||"] * 2
+    shown = [line.split()[0] for line in lines[3:20]]
     assert shown == [*"12345", "...", "9", "10", "11", "12", "13", "...", "17", "18", "19", "20", "out"]
-    assert "Vanishing: gradients shrink" in done.out
+    assert "Vanishing: at the start gradients shrink" in done.out
     assert "slope +0." in done.out
+    assert not [line for line in lines if line != line.rstrip()]
+
+
+def test_without_the_backward_signal_the_bars_are_of_the_weights(vanishgrad: Vanishgrad) -> None:
+    done = vanishgrad("train", "depth=2", "width=8", "max_steps=0", "measure=gradients", "init=zeros")
+    lines = done.out.splitlines()
+    assert lines[0].startswith(
+        "depth=2 width=8 max_steps=0 measure=gradients init=zeros  completed after 0 steps"
+    )
+    assert lines[1].split() == ["||dLoss/dW||"]
+    assert lines[2].split() == ["layer", "step", "0"]
+    assert "Not trained yet. Every gradient is exactly 0." in lines
+
+
+def test_one_step_is_one_step(vanishgrad: Vanishgrad) -> None:
+    assert "completed after 1 step, " in vanishgrad("train", *SMALL[:2], "max_steps=1").out
 
 
 def test_run_json_tells_what_was_asked_what_was_trained_and_what_was_typed(
@@ -164,8 +181,11 @@ REFUSED = {
     "act.slope=0.1": "act=relu has no parameter slope; it has none; act=leaky_relu or prelu have it",
     "+foo=1": "there is no setting foo; valid are depth, width",
     "+depth=3": "write it without +: depth=3",
-    "~act": "nothing can be deleted; choose one of elu, erf",
-    "norm=null": "choose one of batch, group, instance, layer, none",
+    "~act": "~act: a group cannot be deleted; write act=CHOICE; choose one of elu, erf",
+    "~depth": "~depth: a setting cannot be deleted; write depth=VALUE",
+    "~optim.momentum": "a setting cannot be deleted; write optim.momentum=VALUE",
+    "norm=null": "(did you mean none?)",
+    "act=null": "act=null: choose one of elu, erf",
     "depth=abc": "depth=abc: must be an integer",
     "depth=true": "depth=true: must be an integer",
     "depth=2.0": "depth=2.0: must be an integer",

@@ -78,7 +78,7 @@ def test_the_page_says_what_was_compared_skipped_and_how_to_repeat_it(report: Pa
     assert "1 of 2 settings learn; the most accurate is act=relu (90.0%)." in text
     assert "in act=sigmoid gradients shrink by a factor of 7.94 per layer towards the input" in text
     assert str(report.parent / "7") in text
-    assert "no run.json" in text
+    assert "the folder is empty" in text
     assert command(["act=sigmoid", "name=it's"]) in text
 
 
@@ -136,9 +136,43 @@ def test_runs_of_several_folders_are_kept_apart(write_run: WriteRun) -> None:
 
 def test_nothing_to_report_on_is_a_mistake_that_says_why(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
-    with pytest.raises(SettingError, match=r"no readable run there .*no run\.json"):
+    with pytest.raises(SettingError, match=r"no readable run there .*the folder is empty"):
         write_report([tmp_path], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_was_cut_short_is_named_on_the_page(write_run: WriteRun, tmp_path: Path) -> None:
+    folder = write_run("0")
+    assert "Tables cut short" not in page_of(tmp_path)
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"steps": 220}))
+    text = Elements(page_of(tmp_path)).text
+    assert "Tables cut short" in text
+    assert "gradients.csv ends at step 20 of 220" in text
+    assert "Skipped folders" not in text
+
+
+def test_a_file_is_no_folder_to_write_to(write_run: WriteRun) -> None:
+    file = write_run("0") / "run.json"
+    for out, which in ((file, ""), (file / "below", f"{file} ")):
+        with pytest.raises(SettingError, match=rf"^out={out}: {which}is a file, not a folder$"):
+            write_report([file.parent], out)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(
+    write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write_run("0")
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path / "out")
+    with pytest.raises(SettingError, match=r"^out=.*out: the folder is not writable$"):
+        write_report([run], tmp_path / "out")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(SettingError, match=r"^out=.*new: the folder cannot be made: Permission denied$"):
+        write_report([run], tmp_path / "new")
 
 
 def test_the_headline_of_a_single_run(write_run: WriteRun) -> None:

@@ -94,21 +94,21 @@ def choices_are_a_list(folder: Path) -> None:
     (folder / "run.json").write_text(json.dumps(record | {"choices": [1]}))
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        break_json,
-        empty_folder,
-        header_only,
-        first_row_cut,
-        no_gradients,
-        zero_bytes,
-        binary,
-        words_for_numbers,
-        other_columns,
-        choices_are_a_list,
-    ],
-)
+REASONS: dict[Callable[[Path], None], str] = {
+    break_json: "run.json is not JSON",
+    empty_folder: "the folder is empty",
+    header_only: "gradients.csv has no complete row",
+    first_row_cut: "gradients.csv has no complete row",
+    no_gradients: "no gradients.csv",
+    zero_bytes: "gradients.csv is empty",
+    binary: "gradients.csv has no column step",
+    words_for_numbers: "gradients.csv is not the table of a run",
+    other_columns: "gradients.csv has no column step",
+    choices_are_a_list: "run.json has no readable choices",
+}
+
+
+@pytest.mark.parametrize("damage", REASONS)
 def test_what_cannot_be_read_is_named_with_the_reason(
     write_run: WriteRun, tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
@@ -118,7 +118,22 @@ def test_what_cannot_be_read_is_named_with_the_reason(
     found = load_runs(tmp_path)
     assert [run.folder.name for run in found] == ["0"]
     assert [skip.folder for skip in found.skipped] == [damaged]
-    assert found.skipped[0].reason
+    assert found.skipped[0].reason == REASONS[damage]
+
+
+def test_a_completed_run_whose_gradients_end_early_is_read_and_named(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    write_run("0")
+    cut, running, monitored = write_run("1"), write_run("2", status="running"), write_run("3")
+    for folder in (cut, running, monitored):
+        rows = (folder / "gradients.csv").read_text().splitlines(keepends=True)
+        (folder / "gradients.csv").write_text("".join(row for row in rows if not row.startswith("20,")))
+    record = json.loads((monitored / "run.json").read_text())
+    (monitored / "run.json").write_text(json.dumps(record | {"choices": {}}))
+    found = load_runs(tmp_path)
+    assert len(found) == 4
+    assert found.cut_short == ((cut, "gradients.csv ends at step 10 of 20"),)
 
 
 def test_a_row_cut_short_costs_only_itself(write_run: WriteRun) -> None:

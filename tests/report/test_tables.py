@@ -55,6 +55,12 @@ def test_without_delta_norm_the_verdict_follows_the_weights_gradient(write_run: 
     assert math.isnan(table["gradient_slope"].iloc[0])
 
 
+@pytest.mark.parametrize("slope, verdict", [(0.1, "gradients flow"), (0.9, "vanishing")])
+def test_an_untrained_run_is_judged_by_its_gradients(write_run: WriteRun, slope: float, verdict: str) -> None:
+    table = summary_table(load_runs(write_run("0", slope=slope, steps=(0,))))
+    assert table["verdict"].tolist() == [verdict]
+
+
 def test_numbers_that_are_not_finite_come_back_from_their_strings(write_run: WriteRun) -> None:
     folder = write_run("0", status="diverged")
     record = json.loads((folder / "run.json").read_text())

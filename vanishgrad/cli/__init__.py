@@ -82,14 +82,20 @@ def _dispatch(arguments: list[str]) -> int:
         case [] | ["help"] | ["--help" | "-h", *_]:
             print(usage.overview([(command.name, command.summary) for command in COMMANDS]))
         case ["--version"]:
-            print(f"vanishgrad {__version__}")
+            _version()
         case ["help", name, *_]:
             print(_command(name).usage())
         case [name, *rest] if {"--help", "-h"} & set(rest):
             print(_command(name).usage())
+        case [name, *rest] if "--version" in rest and name in (command.name for command in COMMANDS):
+            _version()  # Hydra would tell its own
         case [name, *rest]:
             return _command(name).run(rest)
     return DONE
+
+
+def _version() -> None:
+    print(f"vanishgrad {__version__}")
 
 
 def _command(name: str) -> Command:

@@ -17,6 +17,7 @@ from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import to_setting
 from vanishgrad.errors import SettingError
+from vanishgrad.report.labels import counted
 from vanishgrad.training import Result, check, train
 
 
@@ -67,8 +68,8 @@ class SweepJob:
         if refused:
             job, reason = refused[0]
             others = f" ({len(refused)} of {len(jobs)} jobs are refused)" if len(refused) > 1 else ""
-            raise SettingError(f"{' '.join(job)}: {reason}{others}")
-        print(f"{len(jobs)} runs", flush=True)
+            raise SettingError(f"{_named(job, reason)}{others}")
+        print(counted(len(jobs), "run"), flush=True)
 
     def __call__(self, config: DictConfig) -> None:
         overrides = _overrides()
@@ -83,6 +84,12 @@ class SweepJob:
 
     def _label(self, overrides: Sequence[str]) -> str:
         return " ".join(override for override in overrides if override not in self.common)
+
+
+def _named(job: Sequence[str], reason: str) -> str:
+    """The reason behind the overrides of the job, unless it begins with one of them."""
+    known = any(reason.startswith((f"{override}:", f"{override} ")) for override in job)
+    return reason if known else f"{' '.join(job)}: {reason}"
 
 
 def _line(result: Result) -> str:

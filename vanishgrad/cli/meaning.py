@@ -1,4 +1,4 @@
-"""What a run's gradients say, in one sentence."""
+"""What a run's gradients say, in one or two sentences."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from vanishgrad.report.labels import counted
 from vanishgrad.report.layers import at_end, at_start
 from vanishgrad.report.runs import SavedRun
-from vanishgrad.report.slope import gradient_slope
+from vanishgrad.report.slope import FEWEST_LAYERS, decades_across, gradient_slope
 from vanishgrad.report.tables import run_verdict
+from vanishgrad.report.verdict import DECADES
 
-FLAT = 0.02  # decades per layer, about 5 %
+FLAT = 0.05  # decades per layer, about 12 %
+ALIKE = 2.0  # norms within this factor of each other are not worth a ratio
+FEW_STEPS, FEW_EPOCHS = 200, 3  # below both, that a run has not learned says nothing about it
 QUANTITIES = {
     "weight_norm": "weights", "act_mean": "activations", "act_std": "activations",
     "delta_norm": "gradient", "grad_norm": "weight gradient", "bias_grad_norm": "bias gradient",
@@ -24,36 +28,65 @@ WORDS = {"learns": "It learns", "does not learn": "It does not learn", "gradient
 class Flow(NamedTuple):
     """How gradients pass through the hidden layers at one moment.
 
-    `slope` in decades per layer, positive when they shrink towards the input; `ratio` is the first hidden
-    layer's norm over the last one's. NaN where there is none.
+    `slope` in decades per layer, positive when they shrink towards the input; `decades` the same across all
+    hidden layers; `ratio` is the first hidden layer's norm over the last one's. NaN where there is none.
+    `step` is -1 where no gradient is finite.
     """
 
     slope: float
+    decades: float
     ratio: float
+    step: int
+
+    @property
+    def flat(self) -> bool:
+        """Whether it passes for no slope at all: so small, and no evidence of vanishing across all layers."""
+        return abs(self.slope) < FLAT and abs(self.decades) < DECADES
 
 
 def flow(run: SavedRun, *, end: bool) -> Flow:
-    """Of delta_norm, or of the weights' gradients where nothing else was measured."""
-    measured = np.isfinite(run.gradients["delta_norm"]).any()
-    column = "delta_norm" if measured else "grad_norm"
+    """The first logged step, or the last one that is finite."""
     rows = run.gradients.assign(run="")
-    moment = at_end(rows, column) if end else at_start(rows, column)
-    return Flow(gradient_slope(moment["layer"], moment[column]), _ratio(moment, column))
+    return _flow(at_end(rows, run.signal) if end else at_start(rows, run.signal), run.signal)
+
+
+def described(run: SavedRun) -> Flow:
+    """The first logged step that has a slope: what is zero by construction at step 0 may not stay so."""
+    rows, column = run.gradients, run.signal
+    alive = rows[(rows["layer"] < rows["layer"].max()) & np.isfinite(rows[column]) & (rows[column] > 0)]
+    layers = alive.groupby("step").size()
+    sloped = layers.index[layers >= FEWEST_LAYERS]
+    return _flow(rows[rows["step"] == sloped.min()], column) if len(sloped) else flow(run, end=False)
+
+
+def when(run: SavedRun, step: int) -> str:
+    """`at the start`, `at the end` or `at step 40`."""
+    steps = run.gradients["step"]
+    named = {steps.max(): "at the end"} | {steps.min(): "at the start"}
+    return named.get(step, f"at step {step}")
 
 
 def meaning(run: SavedRun, diverged_at: dict[str, Any] | None) -> str:
-    """The verdict with its evidence: `Vanishing: gradients shrink 4.3 x per layer towards the input: ...`."""
-    start, end = flow(run, end=False), flow(run, end=True)
+    """The verdict with its evidence: `Vanishing: at the start gradients shrink 4.3 x per layer ...`."""
     parts = [_divergence(diverged_at)] if diverged_at else []
-    parts.append(_told(end if math.isnan(start.slope) else start))
-    if abs(end.slope - start.slope) >= FLAT:  # false where there is none
-        parts.append(f"at the end they {_change(end.slope)}")
-    return f"{_word(run)}: {'; '.join(parts)}."
+    parts += _told(run, described(run))
+    word, evidence = _word(run), "; ".join(parts)
+    if word.partition(" ")[0] in ("Vanishing", "Exploding", "Diverged"):
+        return f"{word}: {evidence}."
+    return f"{word}. {evidence[:1].upper()}{evidence[1:]}."
 
 
 def _word(run: SavedRun) -> str:
     verdict = run_verdict(run)
+    if run.steps == 0 and run.status != "diverged":
+        return "Not trained yet"
+    if verdict == "does not learn" and _few(run):
+        return f"Not learned after {counted(run.steps, 'step')}"
     return WORDS.get(verdict, verdict.capitalize())
+
+
+def _few(run: SavedRun) -> bool:
+    return run.steps < FEW_STEPS and not run.metrics["epoch"].max() >= FEW_EPOCHS
 
 
 def _divergence(at: dict[str, Any]) -> str:
@@ -62,24 +95,53 @@ def _divergence(at: dict[str, Any]) -> str:
     return f"at step {at['step']} the {what}{where} stopped being finite"
 
 
-def _told(start: Flow) -> str:
+def _told(run: SavedRun, start: Flow) -> list[str]:
+    """The gradients of the step described, and what became of them."""
     if math.isnan(start.slope):
-        return "too few hidden layers with a gradient to tell a slope"
-    if abs(start.slope) < FLAT:
-        return "gradients have about the same size in every hidden layer"
-    return f"gradients {_change(start.slope)} towards the input{_compared(start.ratio)}"
+        return [_no_slope(run)]
+    end, moment = flow(run, end=True), when(run, start.step)
+    if start.flat:
+        told = [f"{moment} gradients have about the same size in every hidden layer"]
+    else:
+        told = [f"{moment} gradients {_change(start)} towards the input{_compared(start)}"]
+    if end.step > start.step and abs(end.slope - start.slope) >= FLAT:
+        told.append(f"{when(run, end.step)} they {_change(end)}")
+    return told
 
 
-def _change(slope: float) -> str:
-    if abs(slope) < FLAT:
+def _no_slope(run: SavedRun) -> str:
+    rows = run.gradients.dropna(subset=run.signal)
+    output, zero = run.gradients["layer"].max(), rows[run.signal] == 0
+    if output <= FEWEST_LAYERS:
+        return "there is no slope with fewer than two hidden layers"
+    if len(rows) and zero.all():
+        return "every gradient is exactly 0"
+    if len(rows) and zero[rows["layer"] < output].all():
+        return "every hidden layer's gradient is exactly 0"
+    return "fewer than two hidden layers have a gradient that is finite and not 0"
+
+
+def _change(found: Flow) -> str:
+    if found.flat:
         return "keep their size"
-    return f"{'shrink' if slope > 0 else 'grow'} {10 ** abs(slope):.3g} x per layer"
+    return f"{'shrink' if found.slope > 0 else 'grow'} {10 ** abs(found.slope):.3g} x per layer"
 
 
-def _compared(ratio: float) -> str:
-    if math.isnan(ratio):
+def _compared(found: Flow) -> str:
+    """The ratio of the ends, unless it is near 1."""
+    if math.isnan(found.ratio) or 1 / ALIKE <= found.ratio <= ALIKE:
         return ""
-    return f", and the first layer's is {ratio:.2g} {'of' if ratio < 1 else 'times'} the last hidden layer's"
+    link = "and" if (found.ratio < 1) == (found.slope > 0) else "but"
+    if found.ratio == 0:
+        return f", {link} the first layer's is exactly 0"
+    how = "of" if found.ratio < 1 else "times"
+    return f", {link} the first layer's is {found.ratio:.2g} {how} the last hidden layer's"
+
+
+def _flow(moment: pd.DataFrame, column: str) -> Flow:
+    layer, norm = moment["layer"], moment[column]
+    step = int(moment["step"].iloc[0]) if len(moment) else -1
+    return Flow(gradient_slope(layer, norm), decades_across(layer, norm), _ratio(moment, column), step)
 
 
 def _ratio(moment: pd.DataFrame, column: str) -> float:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vanishgrad.cli.keywords import keywords
+from vanishgrad.cli.plain import show
 from vanishgrad.config.catalogue import Choice, Group, Parameter, groups, scalars
 from vanishgrad.config.typed import shown
 from vanishgrad.errors import one_of, require
@@ -47,11 +48,11 @@ def _json(numbers: Sequence[Parameter], found: Sequence[Group]) -> str:
 def _show(console: Console, numbers: Sequence[Parameter], found: Sequence[Group]) -> None:
     if numbers:
         console.print(Text("numbers", style="bold"))
-        console.print(Padding(_parameters(numbers), (0, 0, 1, 2)))
+        show(console, Padding(_parameters(numbers), (0, 0, 1, 2)))
     for group in found:
         default = "the data's own" if group.default is None else group.default
-        console.print(Text.assemble((group.name, "bold"), f"  {group.meaning}  Default: {default}"))
-        console.print(Padding(_choices(group), (0, 0, 1, 2)))
+        show(console, Text.assemble((group.name, "bold"), f"  {group.meaning}  Default: {default}"))
+        show(console, Padding(_choices(group), (0, 0, 1, 2)))
 
 
 def _choices(group: Group) -> Table:

@@ -27,6 +27,8 @@ def report(arguments: Sequence[str]) -> int:
     written = write_report(folders, out)
     for folder, reason in written.skipped:
         print(f"note: skipped {folder}: {reason}", file=sys.stderr)
+    for folder, reason in written.cut_short:
+        print(f"note: {folder}: {reason}", file=sys.stderr)
     print(written.page)
     if show:
         webbrowser.open(written.page.resolve().as_uri())

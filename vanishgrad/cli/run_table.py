@@ -12,30 +12,38 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vanishgrad.cli.meaning import flow, meaning
+from vanishgrad.cli.meaning import described, flow, meaning, when
+from vanishgrad.cli.plain import show
 from vanishgrad.cli.saved import saved
-from vanishgrad.report.labels import flatten, summary
+from vanishgrad.report.labels import counted, flatten, summary
 from vanishgrad.report.runs import SavedRun
 from vanishgrad.training import Result
 
 WIDEST = 110  # columns of a terminal that are used
 SHOWN = 5  # layers at the input, in the middle and at the output of a deep network
+QUANTITIES = {"delta_norm": "||dLoss/dz||", "grad_norm": "||dLoss/dW||"}
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 Norms = dict[int, float]
 
 
 class Scale(NamedTuple):
-    """A logarithmic axis from 10^low to 10^high, `cells` characters long."""
+    """A logarithmic axis from 10^low to 10^high, `cells` characters long; `empty` where no norm is on it."""
 
     low: int
     high: int
     cells: int
+    empty: bool = False
+
+    def __str__(self) -> str:
+        return "" if self.empty else f"1e{self.low:+03d} to 1e{self.high:+03d}"
 
     @classmethod
     def over(cls, norms: Iterable[float], cells: int) -> Scale:
         """The axis of whole decades that holds every norm that is finite and not 0."""
-        decades = [math.log10(norm) for norm in norms if math.isfinite(norm) and norm > 0] or [0.0]
+        decades = [math.log10(norm) for norm in norms if math.isfinite(norm) and norm > 0]
+        if not decades:
+            return cls(0, 1, cells, empty=True)
         low, high = math.floor(min(decades)), math.ceil(max(decades))
         return cls(low, max(high, low + 1), cells)
 
@@ -54,37 +62,39 @@ def show_run(console: Console, result: Result, folder: Path) -> None:
     """Print the table, the sentence, what was reached, and where the run folder is."""
     run = saved(result)
     console.print(Text(_title(run, result), style="bold"))
-    console.print(_table(console, _moments(run)), "")
-    console.print(_slopes(run))
-    console.print(Text(meaning(run, result.diverged_at), style="bold"))
+    show(console, _table(console, _moments(run), QUANTITIES[run.signal]), "")
+    if slopes := _slopes(run):
+        console.print(slopes)
+    show(console, Text(meaning(run, result.diverged_at), style="bold"))
     console.print(_reached(result))
     console.print(str(folder), soft_wrap=True)
 
 
 def _title(run: SavedRun, result: Result) -> str:
     setting = " ".join(run.overrides) or summary(flatten(run.choices))
-    return f"{setting}  {result.status} after {result.steps} steps, {result.seconds:.1f} s"
+    return f"{setting}  {result.status} after {counted(result.steps, 'step')}, {result.seconds:.1f} s"
 
 
 def _moments(run: SavedRun) -> dict[int, Norms]:
-    """Step -> layer -> gradient norm of its weights, at the first logged step and at the last."""
+    """Step -> layer -> norm, at the first logged step, the one that the sentence describes, and the last."""
     rows = run.gradients
-    steps = dict.fromkeys((int(rows["step"].min()), int(rows["step"].max())))
-    return {step: _norms(rows[rows["step"] == step]) for step in steps}
+    first, last = int(rows["step"].min()), int(rows["step"].max())
+    steps = sorted({first, max(first, described(run).step), last})
+    return {step: _norms(rows[rows["step"] == step], run.signal) for step in steps}
 
 
-def _norms(rows: pd.DataFrame) -> Norms:
-    return dict(zip(rows["layer"].astype(int), rows["grad_norm"].astype(float), strict=True))
+def _norms(rows: pd.DataFrame, column: str) -> Norms:
+    return dict(zip(rows["layer"].astype(int), rows[column].astype(float), strict=True))
 
 
-def _table(console: Console, moments: dict[int, Norms]) -> Table:
+def _table(console: Console, moments: dict[int, Norms], quantity: str) -> Table:
     cells = (min(console.width, WIDEST) - 7) // len(moments) - 11
     scale = Scale.over((norm for norms in moments.values() for norm in norms.values()), max(8, cells))
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("layer", justify="right", min_width=6)
     for step in moments:
         table.add_column(f"step {step}", justify="right", no_wrap=True, min_width=7)
-        table.add_column(f"1e{scale.low:+03d} to 1e{scale.high:+03d}", no_wrap=True, min_width=scale.cells)
+        table.add_column(f"{quantity}\n{scale}", no_wrap=True, min_width=scale.cells)
     layers = sorted(next(iter(moments.values())))
     for layer in _selected(layers):
         if layer is None:
@@ -113,8 +123,16 @@ def _selected(layers: Sequence[int]) -> list[int | None]:
 
 
 def _slopes(run: SavedRun) -> str:
-    start, end = (_signed(flow(run, end=end).slope) for end in (False, True))
-    return f"slope {start} at the start, {end} at the end (decades per layer, + vanishes)"
+    """Of the step described and of the last finite one; empty where there is none at all."""
+    start, end, last = described(run), flow(run, end=True), int(run.gradients["step"].max())
+    if math.isnan(start.slope):
+        return ""
+    told = [f"{_signed(start.slope)} {when(run, start.step)}"]
+    if end.step > start.step:
+        told.append(f"{_signed(end.slope)} {when(run, end.step)}")
+    elif last > start.step:
+        told.append("none at the end")
+    return f"slope {', '.join(told)} (decades per layer, + vanishes)"
 
 
 def _signed(slope: float) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from vanishgrad.cli.plain import show
 from vanishgrad.records import UnreadableRun, read_run
 from vanishgrad.report.runs import load_runs, run_folders
 from vanishgrad.report.tables import settings_table, summary_table
@@ -21,7 +22,7 @@ def show_sweep(console: Console, folder: Path) -> None:
     """Print mean and spread over the seeds of every setting, and where the sweep is."""
     runs = load_runs(folder, most_steps=MOST_STEPS)
     if len(runs):
-        console.print(_table(settings_table(summary_table(runs), runs.keys)))
+        show(console, _table(settings_table(summary_table(runs), runs.keys)))
     console.print(str(folder), soft_wrap=True)
 
 

@@ -42,12 +42,12 @@ def check_names(override: Override, groups: Groups, numbers: Sequence[str]) -> N
         not (override.is_add() or override.is_force_add()),
         f"{text}: {head} exists already; write it without +: {text.lstrip('+')}",
     )
-    require(not override.is_delete(), f"{text}: nothing can be deleted; {_instead(head, groups)}")
+    require(not override.is_delete(), f"{text}: {_no_deletion(head, parameter, groups)}")
     require(override.package is None, f"{text}: write {head}=CHOICE, without @{override.package}")
     require(not parameter or head in groups, f"{text}: {head} has no parameters; write {head}=VALUE")
     if head in groups and not parameter:
         for value in values(override):
-            one_of(head, _choice_name(value), groups[head])
+            _check_choice(head, value, groups[head])
 
 
 def check_parameters(override: Override, options: Sequence[str]) -> None:
@@ -128,8 +128,11 @@ def _normalised(override: Override, swept: set[str]) -> str:
     return f"{key}=choice({value})" if late else text
 
 
-def _choice_name(value: Any) -> str:
-    return value if isinstance(value, str) else shown(value)
+def _check_choice(group: str, value: Any, choices: Sequence[str]) -> None:
+    name = value if isinstance(value, str) else shown(value)
+    meant = value is None and name not in choices and "none" in choices
+    require(not meant, f"{group}=null: choose one of {', '.join(choices)} (did you mean none?)")
+    one_of(group, name, choices)
 
 
 def _valid(name: str, names: Sequence[str]) -> str:
@@ -145,8 +148,12 @@ def _owners(group: str, parameter: str) -> str:
     return f"; {group}={' or '.join(owners)} {'has' if len(owners) == 1 else 'have'} it" if owners else ""
 
 
-def _instead(head: str, groups: Groups) -> str:
-    return f"choose one of {', '.join(groups[head])}" if head in groups else f"write {head}=VALUE"
+def _no_deletion(head: str, parameter: str, groups: Groups) -> str:
+    """What to write in place of `~act`."""
+    if head not in groups or parameter:
+        key = f"{head}.{parameter}" if parameter else head
+        return f"a setting cannot be deleted; write {key}=VALUE"
+    return f"a group cannot be deleted; write {head}=CHOICE; choose one of {', '.join(groups[head])}"
 
 
 def _bare(text: str, groups: Groups) -> str:

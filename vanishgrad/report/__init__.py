@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vanishgrad.report.runs import Runs, SavedRun, Skipped, load_runs, newest_runs
+from vanishgrad.report.runs import Noted, Runs, SavedRun, load_runs, newest_runs
 
 if TYPE_CHECKING:
     from vanishgrad.report.write import ReportResult, write_report
 
-__all__ = ["ReportResult", "Runs", "SavedRun", "Skipped", "load_runs", "newest_runs", "write_report"]
+__all__ = ["Noted", "ReportResult", "Runs", "SavedRun", "load_runs", "newest_runs", "write_report"]
 
 
 def __getattr__(name: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from vanishgrad.report.labels import flatten, shown
+from vanishgrad.report.labels import counted, flatten, shown
 from vanishgrad.report.runs import Runs
 
 MOST_VALUES = 8
@@ -15,7 +15,7 @@ FLAT_SLOPE = 0.05
 def compared(runs: Runs) -> str:
     """`6 settings, 18 runs: act = sigmoid, tanh, relu; norm = none, batch`."""
     settings = len(set(runs.labels))
-    count = f"{_plural(settings, 'setting')}, {_plural(len(runs), 'run')}"
+    count = f"{counted(settings, 'setting')}, {counted(len(runs), 'run')}"
     detail = "; ".join(f"{key} = {_values(runs, key)}" for key in runs.keys) or ", ".join(
         dict.fromkeys(runs.labels)
     )
@@ -70,7 +70,3 @@ def _values(runs: Runs, key: str) -> str:
     )
     listed = list(values)[:MOST_VALUES]
     return ", ".join(listed) + (f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else "")
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")

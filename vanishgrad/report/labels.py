@@ -81,6 +81,11 @@ def shown(value: Value) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
 def _plain(value: Any) -> Value:
     return value if value is None or isinstance(value, str | int | float) else str(value)
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from vanishgrad.report.gallery import Picture
 from vanishgrad.report.headline import answer, compared
-from vanishgrad.report.runs import Runs, Skipped
+from vanishgrad.report.runs import Noted, Runs
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -28,7 +28,7 @@ def page(runs: Runs, summary: pd.DataFrame, settings: pd.DataFrame, pictures: Se
         figures="\n".join(_figure(picture) for picture in pictures if picture.png),
         left_out=_left_out(pictures),
         runs=_runs(runs, summary),
-        skipped=_skipped(runs.skipped),
+        skipped=_listed("Skipped folders", runs.skipped) + _listed("Tables cut short", runs.cut_short),
     )
 
 
@@ -113,10 +113,10 @@ def _repeat(overrides: Sequence[str], choices: object) -> str:
     return command(overrides) if overrides or choices else ""
 
 
-def _skipped(skipped: Sequence[Skipped]) -> str:
-    if not skipped:
+def _listed(heading: str, folders: Sequence[Noted]) -> str:
+    if not folders:
         return ""
     items = "".join(
-        f"<li><code>{escape(str(one.folder))}</code>: {escape(one.reason)}</li>" for one in skipped
+        f"<li><code>{escape(str(one.folder))}</code>: {escape(one.reason)}</li>" for one in folders
     )
-    return f"<h2>Skipped folders</h2><ul class=skipped>{items}</ul>"
+    return f"<h2>{escape(heading)}</h2><ul class=skipped>{items}</ul>"

@@ -16,6 +16,7 @@ import pandas as pd
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import (
     GRADIENT_COLUMNS,
+    GRADIENTS_FILE,
     METRIC_COLUMNS,
     METRICS_FILE,
     RUN_FILE,
@@ -33,8 +34,8 @@ REPORT_PAGE = "index.html"
 DATED = re.compile(r"\d{4}-\d\d-\d\d_")
 
 
-class Skipped(NamedTuple):
-    """A folder that holds no readable run, and why."""
+class Noted(NamedTuple):
+    """A folder that holds no readable run, or not the whole of it, and why."""
 
     folder: Path
     reason: str
@@ -74,19 +75,42 @@ class SavedRun:
         given = self.choices.get("name") or self.record.get("name")
         return str(given or ("" if self.choices else self.folder.name))
 
+    @property
+    def signal(self) -> str:
+        """The column that tells how gradients pass: dLoss/dz, or dLoss/dW where nothing else was measured."""
+        return "delta_norm" if self.gradients["delta_norm"].notna().any() else "grad_norm"
+
+    @property
+    def steps(self) -> int:
+        """The last step in its tables."""
+        return int(max(table["step"].max() for table in (self.gradients, self.metrics) if len(table)))
+
+    @property
+    def cut_short(self) -> str | None:
+        """What is missing of a completed run; training always logs its last step, a monitor need not."""
+        last, steps = int(self.gradients["step"].max()), self.record.get("steps")
+        if self.status != "completed" or not self.choices or not isinstance(steps, int) or last >= steps:
+            return None
+        return f"{GRADIENTS_FILE} ends at step {last} of {steps}"
+
 
 @dataclass(frozen=True, eq=False)
 class Runs:
     """Run folders read together, in the order of their numbers, and the folders that were skipped."""
 
     runs: tuple[SavedRun, ...]
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[Noted, ...] = ()
 
     def __len__(self) -> int:
         return len(self.runs)
 
     def __iter__(self) -> Iterator[SavedRun]:
         return iter(self.runs)
+
+    @property
+    def cut_short(self) -> tuple[Noted, ...]:
+        """The runs that were read although their gradients end before the run did."""
+        return tuple(Noted(run.folder, reason) for run in self if (reason := run.cut_short) is not None)
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -96,13 +120,8 @@ class Runs:
     @cached_property
     def labels(self) -> tuple[str, ...]:
         """The setting of each run, as `act=sigmoid norm=batch`."""
-        return tuple(
-            run_labels(
-                [run.choices for run in self.runs],
-                [run.overrides for run in self.runs],
-                [run.name for run in self.runs],
-            )
-        )
+        choices, overrides = [run.choices for run in self.runs], [run.overrides for run in self.runs]
+        return tuple(run_labels(choices, overrides, [run.name for run in self.runs]))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -144,9 +163,9 @@ def load_runs(*folders: str | Path, most_steps: int | None = None) -> Runs:
         try:
             runs.append(_read(folder, most_steps))
         except UnreadableRun as error:
-            skipped.append(Skipped(folder, error.reason))
+            skipped.append(Noted(folder, error.reason))
         except ValueError as error:
-            skipped.append(Skipped(folder, f"a table is not readable: {error}"))
+            skipped.append(Noted(folder, f"a table is not readable: {error}"))
     return Runs(tuple(runs), tuple(skipped))
 
 
@@ -175,22 +194,22 @@ def _read(folder: Path, most_steps: int | None) -> SavedRun:
     record = read_run(folder)
     if not isinstance(record.get("choices") or {}, dict):
         raise UnreadableRun(folder, "run.json has no readable choices")
-    gradients = _readable(folder, read_gradients(folder), GRADIENT_COLUMNS)
+    gradients = _readable(folder, GRADIENTS_FILE, read_gradients(folder), GRADIENT_COLUMNS)
     if gradients.empty:
         raise UnreadableRun(folder, "gradients.csv has no complete row")
     no_metrics = pd.DataFrame(columns=list(METRIC_COLUMNS), dtype=float)
     metrics = read_metrics(folder) if (folder / METRICS_FILE).exists() else no_metrics
-    metrics = _readable(folder, metrics, METRIC_COLUMNS)
+    metrics = _readable(folder, METRICS_FILE, metrics, METRIC_COLUMNS)
     if most_steps is not None:
         gradients, metrics = thin(gradients, most_steps), _thin_metrics(metrics, most_steps)
     return SavedRun(folder, record, by_layer(gradients), metrics)
 
 
-def _readable(folder: Path, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def _readable(folder: Path, file: str, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """All `columns`; those that an older version did not write are empty, but a table needs its key."""
     missing = [name for name in ("step", "layer") if name in columns and name not in table]
     if missing:
-        raise UnreadableRun(folder, f"a table has no column {missing[0]}")
+        raise UnreadableRun(folder, f"{file} has no column {missing[0]}")
     return table.reindex(columns=list(columns))
 
 

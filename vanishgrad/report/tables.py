@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -61,7 +62,8 @@ def run_verdict(run: SavedRun) -> Verdict:
     accuracy = (_first(run, "train_accuracy"), _last(run, "val_accuracy", "train_accuracy"))
     loss = (_first(run, "train_loss"), _last(run, "val_loss", "train_loss"))
     decades = tuple(_decades(run, when) for when in ("start", "end"))
-    return verdict(Evidence(run.status, decades, accuracy, loss))
+    untrained = Evidence(run.status, decades)
+    return verdict(untrained if run.steps == 0 else replace(untrained, accuracy=accuracy, loss=loss))
 
 
 def number(value: Any) -> float:
@@ -97,9 +99,8 @@ def _moment(run: SavedRun, column: str, when: Literal["start", "end"]) -> pd.Dat
 
 def _decades(run: SavedRun, when: Literal["start", "end"]) -> float:
     """Of delta_norm; of the weights' gradient where only that was measured."""
-    column = "delta_norm" if np.isfinite(run.gradients["delta_norm"]).any() else "grad_norm"
-    rows = _moment(run, column, when)
-    return decades_across(rows["layer"], rows[column])
+    rows = _moment(run, run.signal, when)
+    return decades_across(rows["layer"], rows[run.signal])
 
 
 def _first(run: SavedRun, column: str) -> float:

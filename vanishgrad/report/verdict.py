@@ -9,7 +9,7 @@ The rules, in order:
    start or at the end.
 4. `exploding`: they grow by that much.
 5. `does not learn`: none of these, and it did not learn.
-6. `gradients flow`: none of these, and no loss or accuracy was recorded.
+6. `gradients flow`: none of these, and no loss or accuracy was recorded, or no step was trained.
 
 Nothing here depends on the size of the gradients, and an exact zero is no evidence: a zero-initialised branch
 is not vanishing.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vanishgrad.errors import SettingError
+from vanishgrad.errors import SettingError, require
 from vanishgrad.report.gallery import draw_gallery
 from vanishgrad.report.page import page
-from vanishgrad.report.runs import Runs, Skipped, load_runs
+from vanishgrad.report.runs import Noted, Runs, load_runs
 from vanishgrad.report.tables import settings_table, summary_table
 
 # Enough for a smooth curve on a screen; bounds the memory that a large sweep takes.
@@ -17,10 +18,11 @@ MOST_STEPS = 120
 
 
 class ReportResult(NamedTuple):
-    """The page that was written and the folders that were skipped."""
+    """The page that was written, the folders that were skipped, and those whose tables end early."""
 
     page: Path
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[Noted, ...]
+    cut_short: tuple[Noted, ...] = ()
 
 
 def write_report(runs: Sequence[str | Path], out: str | Path) -> ReportResult:
@@ -29,7 +31,7 @@ def write_report(runs: Sequence[str | Path], out: str | Path) -> ReportResult:
     if not len(loaded):
         raise SettingError(_nothing(runs, loaded))
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     summary = summary_table(loaded)
     settings = settings_table(summary, loaded.keys)
     summary.to_csv(folder / "summary.csv", index=False, float_format="%.9g")
@@ -37,7 +39,19 @@ def write_report(runs: Sequence[str | Path], out: str | Path) -> ReportResult:
     pictures = list(draw_gallery(loaded, summary, folder / "figures"))
     index = folder / "index.html"
     index.write_text(page(loaded, summary, settings, pictures), encoding="utf-8")
-    return ReportResult(index, loaded.skipped)
+    return ReportResult(index, loaded.skipped, loaded.cut_short)
+
+
+def _make(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before anything is drawn."""
+    for path in (folder, *folder.parents):
+        which = "" if path == folder else f"{path} "
+        require(path.is_dir() or not path.exists(), f"out={folder}: {which}is a file, not a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingError(f"out={folder}: the folder cannot be made: {error.strerror}") from None
+    require(os.access(folder, os.W_OK | os.X_OK), f"out={folder}: the folder is not writable")
 
 
 def _nothing(runs: Sequence[str | Path], loaded: Runs) -> str:
