@@ -37,7 +37,7 @@ from vanishgrad.training.prepare import check
 from vanishgrad.training.recorder import Recorder
 from vanishgrad.training.session import Session
 
-STEPS = 20  # per turn; a multiple of log_every
+STEPS = 50  # per turn, so that a contender works with its own caches; a multiple of log_every
 Step = Callable[[], None]
 
 
@@ -241,7 +241,7 @@ def measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--batch", type=int, default=64)

@@ -31,7 +31,8 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
 
 def _each(tensors: Sequence[Tensor], exact: bool) -> Tensor:
     if exact or not FULL.issuperset(tensor.dtype for tensor in tensors):
-        return torch.stack(torch._foreach_norm(list(tensors), dtype=torch.float64))
+        # not _foreach_norm, which holds float64 copies of all tensors at once
+        return torch.stack([torch.linalg.vector_norm(tensor, dtype=torch.float64) for tensor in tensors])
     if max(map(Tensor.numel, tensors)) <= LONG:
         return torch.stack(torch._foreach_norm(list(tensors)))
     return torch.cat([row_norms(tensor.reshape(1, -1), False) for tensor in tensors])
@@ -52,7 +53,9 @@ def row_norms(rows: Tensor, exact: bool) -> Tensor:
     """The L2 norm of each row of `(rows, ...)`, accumulated in float64 if `exact`; long rows in pieces."""
     flat = rows.flatten(1)
     if exact or rows.dtype not in FULL:
-        return torch.linalg.vector_norm(flat, dim=1, dtype=torch.float64)
+        few = max(1, LONG // max(1, flat.shape[1]))  # a CPU makes a float64 copy of what it is given
+        parts = flat.split(few) if flat.device.type == "cpu" else (flat,)
+        return torch.cat([torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in parts])
     whole = flat.shape[1] // LONG * LONG
     if flat.shape[1] <= LONG:
         return torch.linalg.vector_norm(flat, dim=1)

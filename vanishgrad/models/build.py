@@ -9,6 +9,7 @@ from vanishgrad.choices.initialization import LSUV
 from vanishgrad.choices.model import MLP
 from vanishgrad.data import load
 from vanishgrad.models.initialize import initialize_
+from vanishgrad.models.layout import side_by_side_
 from vanishgrad.models.lsuv import unit_variance_
 from vanishgrad.models.mlp import mlp
 from vanishgrad.models.network import Network
@@ -22,6 +23,7 @@ def build(run: Run) -> Network:
     `(batch, *run.data.shape) -> (batch, run.data.outputs)`. Only `init=lsuv` reads the data.
     """
     model = blank(run)
+    side_by_side_(model.parameters())
     initialize_(model, run)
     if isinstance(run.init, LSUV):
         unit_variance_(model, _sample(run, run.init.batch_size).to(getattr(torch, run.dtype)), run.init)

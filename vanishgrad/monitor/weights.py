@@ -55,7 +55,7 @@ class WeightHistory:
         """||W|| and ||W - W_0||, `(2, matrices)`."""
         lengths, moved = [], []
         for chunk in self._chunks:
-            before = chunk.before.copy_(chunk.now(weights))
+            before = chunk.before.copy_(chunk.now(weights, self._scratch[chunk.start.shape]))
             lengths.append(row_norms(before, exact))
             scratch = self._scratch[before.shape]
             moved.append(row_norms(torch.sub(before, chunk.start, out=scratch), exact))
@@ -66,7 +66,7 @@ class WeightHistory:
         moved = []
         for chunk in self._chunks:
             scratch = self._scratch[chunk.before.shape]
-            moved.append(row_norms(torch.sub(chunk.now(weights), chunk.before, out=scratch), exact))
+            moved.append(row_norms(torch.sub(chunk.now(weights, scratch), chunk.before, out=scratch), exact))
         return self._together(moved)
 
     def _together(self, *columns: list[Tensor]) -> Tensor:
@@ -81,17 +81,16 @@ class WeightHistory:
 
 
 class Chunk:
-    """Weights of equal shape as stacks, `(rows, *shape)`: at the start, before a step, for computing."""
+    """Weights of equal shape as stacks, `(rows, *shape)`: at the start and before a step."""
 
     def __init__(self, members: list[int], weights: Sequence[Tensor]) -> None:
         self.members = members
         self.start = torch.stack([weights[index] for index in members])
         self.before = torch.empty_like(self.start)
-        self.scratch = torch.empty_like(self.start)
         self._together = neighbours([weights[index] for index in members])
 
-    def now(self, weights: Sequence[Tensor]) -> Tensor:
+    def now(self, weights: Sequence[Tensor], scratch: Tensor) -> Tensor:
         """The weights as they are now; a view where they lie side by side, else a copy in `scratch`."""
         if self._together is not None and self._together.data_ptr() == weights[self.members[0]].data_ptr():
             return self._together
-        return torch.stack([weights[index] for index in self.members], out=self.scratch)
+        return torch.stack([weights[index] for index in self.members], out=scratch)

@@ -48,8 +48,9 @@ class Trainer:
 
     def __init__(self, run: Run, device: torch.device) -> None:
         self.run, self.device = run, device
-        self.model = build(run).to(device)
-        side_by_side_(self.model.parameters())
+        self.model = build(run)
+        if device.type != "cpu":
+            side_by_side_(self.model.to(device).parameters())
         self.matrices = weight_matrices(self.model)
         self._named = list(self.model.named_parameters())
         self.parameters = [parameter for _, parameter in self._named]
