@@ -20,17 +20,21 @@ from vanishgrad.monitor.tape import Activated, Recorded
 
 aten = torch.ops.aten
 
-# module, dLoss/dy, z, y -> dLoss/dz, for y = module(z)
+# module, dLoss/dy, z, y: turns dLoss/dy into dLoss/dz in place, for y = module(z)
 Backward = Callable[[Any, Tensor, Tensor | None, Tensor], Tensor]
 BACKWARD: dict[type[nn.Module], Backward] = {
     nn.Identity: lambda module, gradient, z, y: gradient,
-    nn.Tanh: lambda module, gradient, z, y: aten.tanh_backward.default(gradient, y),
-    nn.Sigmoid: lambda module, gradient, z, y: aten.sigmoid_backward.default(gradient, y),
-    nn.ReLU: lambda module, gradient, z, y: aten.threshold_backward.default(gradient, y, 0),
-    nn.GELU: lambda module, gradient, z, y: aten.gelu_backward.default(gradient, z),
-    nn.SiLU: lambda module, gradient, z, y: aten.silu_backward.default(gradient, z),
-    nn.LeakyReLU: lambda module, gradient, z, y: aten.leaky_relu_backward.default(
-        gradient, z, module.negative_slope, False
+    nn.Tanh: lambda module, gradient, z, y: aten.tanh_backward.grad_input(gradient, y, grad_input=gradient),
+    nn.Sigmoid: lambda module, gradient, z, y: aten.sigmoid_backward.grad_input(
+        gradient, y, grad_input=gradient
+    ),
+    nn.ReLU: lambda module, gradient, z, y: aten.threshold_backward.grad_input(
+        gradient, y, 0, grad_input=gradient
+    ),
+    nn.GELU: lambda module, gradient, z, y: aten.gelu_backward.grad_input(gradient, z, grad_input=gradient),
+    nn.SiLU: lambda module, gradient, z, y: aten.silu_backward.grad_input(gradient, z, grad_input=gradient),
+    nn.LeakyReLU: lambda module, gradient, z, y: aten.leaky_relu_backward.grad_input(
+        gradient, z, module.negative_slope, False, grad_input=gradient
     ),
 }
 
@@ -48,6 +52,8 @@ class ChainPass:
 class Chain:
     """Linear layers with activations between them; reads the parameters of `linears` at every pass.
 
+    The gradients of a pass lie in memory that the next pass overwrites.
+
     Arguments:
         linears: the hidden layers and the output layer, each with a bias.
         activations: one after each hidden layer, of a type in `BACKWARD`.
@@ -58,6 +64,13 @@ class Chain:
         self._weights = [linear.weight.detach() for linear in linears]
         self._transposed = [weight.t() for weight in self._weights]
         self._biases = [linear.bias.detach() for linear in linears]
+        # memory is kept from pass to pass: fresh memory costs a page fault for every 4 KiB
+        self._gradients = [
+            torch.empty_like(tensor)
+            for pair in zip(self._weights, self._biases, strict=True)
+            for tensor in pair
+        ]
+        self._signals: list[Tensor] = []
         self._backward = [BACKWARD[type(activation)] for activation in activations]
 
     @classmethod
@@ -79,7 +92,7 @@ class Chain:
             entered, zs, outputs = self._forward(inputs.flatten(1))
         value, gradient = _loss_and_gradient(loss, outputs, targets)
         with torch.no_grad():
-            gradients, deltas = self._back(gradient, entered, zs, record)
+            gradients, deltas = self._back(gradient, entered, zs)
         return ChainPass(value, outputs, gradients, self._recorded(entered, zs, deltas) if record else [])
 
     def _forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor | None], Tensor]:
@@ -93,19 +106,26 @@ class Chain:
         return entered, zs, torch.addmm(self._biases[-1], entered[-1], self._transposed[-1])
 
     def _back(
-        self, gradient: Tensor, entered: list[Tensor], zs: list[Tensor | None], keep: bool
+        self, gradient: Tensor, entered: list[Tensor], zs: list[Tensor | None]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Gradients of weights and biases in the order of the layers; dLoss/dz of each layer if kept."""
-        gradients, deltas = [], []
+        """Gradients of weights and biases in the order of the layers, and dLoss/dz of each layer."""
+        signals = self._signals_for(entered)
+        deltas = [gradient]
         for layer in range(len(entered) - 1, -1, -1):
-            if keep:
-                deltas.append(gradient)
-            gradients += [gradient.sum(0), gradient.t() @ entered[layer]]
+            torch.sum(gradient, 0, out=self._gradients[2 * layer + 1])
+            torch.mm(gradient.t(), entered[layer], out=self._gradients[2 * layer])
             if layer:
-                arrived = gradient @ self._weights[layer]
+                arrived = torch.mm(gradient, self._weights[layer], out=signals[layer - 1])
                 activation, backward = self.activations[layer - 1], self._backward[layer - 1]
                 gradient = backward(activation, arrived, zs[layer - 1], entered[layer])
-        return gradients[::-1], deltas[::-1]
+                deltas.append(gradient)
+        return self._gradients, deltas[::-1]
+
+    def _signals_for(self, entered: list[Tensor]) -> list[Tensor]:
+        """Memory for the signal that arrives at each hidden layer, kept while the batch has the same size."""
+        if not self._signals or self._signals[0].shape[0] != entered[0].shape[0]:
+            self._signals = [torch.empty_like(outputs) for outputs in entered[1:]]
+        return self._signals
 
     def _recorded(
         self, entered: list[Tensor], zs: list[Tensor | None], deltas: list[Tensor]
