@@ -16,7 +16,7 @@ from vanishgrad.monitor.statistics import COLUMNS as ACTIVATION_COLUMNS
 from vanishgrad.monitor.statistics import ActivationStatistics
 from vanishgrad.monitor.tape import Activated, Recorded, Tape
 from vanishgrad.monitor.weights import WeightHistory
-from vanishgrad.norms import norms
+from vanishgrad.norms import SteadyNorms, norms
 from vanishgrad.records import GRADIENT_COLUMNS, Cell
 
 MEASURED = GRADIENT_COLUMNS[GRADIENT_COLUMNS.index("name") + 1 :]
@@ -45,6 +45,7 @@ class Measurement:
         self._bias_of = _entries(indices, [matrix.bias for matrix in self.matrices])
         self._activation_statistics = ActivationStatistics()
         self.everything = everything
+        self._steady, self._written_out = SteadyNorms(), False
         self._weights = WeightHistory(self.matrices) if everything else None
         self._all = {index: index for index in range(len(self.matrices))}
         self._columns = Columns(len(self.matrices))
@@ -64,9 +65,10 @@ class Measurement:
         return [record.edge for record in self.tape.recorded if record.edge is not None]
 
     def take(self, recorded: Iterable[Recorded]) -> None:
-        """Take what was recorded without a tape, gradients included, in place of an earlier pass."""
+        """Take what a written-out pass recorded, gradients included, in place of an earlier pass."""
         self.tape.clear()
         self.tape.outputs.extend(recorded)
+        self._written_out = True
 
     @torch.no_grad()
     def gradients(
@@ -116,7 +118,8 @@ class Measurement:
         weights = _by_matrix(self.tape.weights)
         deltas = _by_matrix(self.tape.outputs)
         effective = [sum(uses[1:], uses[0]) for uses in weights.values()]
-        sizes = norms([*reached, *effective, *map(_joined, deltas.values())])
+        measured = self._steady if self._written_out else norms
+        sizes = measured([*reached, *effective, *map(_joined, deltas.values())])
         self.grad_norm = torch.linalg.vector_norm(sizes[: len(reached)])
         if len(reached) == len(gradients) and not weights:  # as always but for unusual models
             own, biases = self._weight_of, self._bias_of

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.loss import Loss
+from vanishgrad.models.layout import side_by_side
 from vanishgrad.models.network import Network
 from vanishgrad.monitor.slopes import reads_outputs
 from vanishgrad.monitor.tape import Activated, Recorded
@@ -65,11 +66,8 @@ class Chain:
         self._transposed = [weight.t() for weight in self._weights]
         self._biases = [linear.bias.detach() for linear in linears]
         # memory is kept from pass to pass: fresh memory costs a page fault for every 4 KiB
-        self._gradients = [
-            torch.empty_like(tensor)
-            for pair in zip(self._weights, self._biases, strict=True)
-            for tensor in pair
-        ]
+        pairs = zip(self._weights, self._biases, strict=True)
+        self._gradients = side_by_side(tensor for pair in pairs for tensor in pair)
         self._signals: list[Tensor] = []
         self._backward = [BACKWARD[type(activation)] for activation in activations]
 
@@ -109,8 +107,8 @@ class Chain:
         self, gradient: Tensor, entered: list[Tensor], zs: list[Tensor | None]
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Gradients of weights and biases in the order of the layers, and dLoss/dz of each layer."""
-        signals = self._signals_for(entered)
-        deltas = [gradient]
+        signals = self._signals_for(entered, gradient)
+        deltas = [signals[-1].copy_(gradient)]
         for layer in range(len(entered) - 1, -1, -1):
             torch.sum(gradient, 0, out=self._gradients[2 * layer + 1])
             torch.mm(gradient.t(), entered[layer], out=self._gradients[2 * layer])
@@ -121,10 +119,10 @@ class Chain:
                 deltas.append(gradient)
         return self._gradients, deltas[::-1]
 
-    def _signals_for(self, entered: list[Tensor]) -> list[Tensor]:
-        """Memory for the signal that arrives at each hidden layer, kept while the batch has the same size."""
-        if not self._signals or self._signals[0].shape[0] != entered[0].shape[0]:
-            self._signals = [torch.empty_like(outputs) for outputs in entered[1:]]
+    def _signals_for(self, entered: list[Tensor], gradient: Tensor) -> list[Tensor]:
+        """Memory for dLoss/dz of every layer, kept while the batch has the same size."""
+        if not self._signals or len(self._signals[-1]) != len(gradient):
+            self._signals = side_by_side([*entered[1:], gradient])
         return self._signals
 
     def _recorded(
