@@ -2,8 +2,8 @@
 
     python scripts/benchmark_startup.py [--rounds 7]
 
-Both are whole processes, in turns; the figures are medians. `--help` is measured too: it imports neither
-torch nor Hydra.
+All are whole processes, in turns; the figures are medians. `to the first step` ends where the first forward
+pass would begin; `one step` is a whole run with its table at the end; `--help` imports neither torch nor Hydra.
 """
 
 from __future__ import annotations
@@ -15,17 +15,26 @@ import sys
 import tempfile
 import time
 
+STOP_AT_FIRST_STEP = """
+import os, sys
+from vanishgrad.cli import main
+from vanishgrad.training.session import Session
+Session._step = lambda *ignored: os._exit(0)
+main(sys.argv[1:])
+"""
+TRAIN = ["train", "max_steps=1", "hydra.run.dir={folder}"]
 COMMANDS = {
     "import torch": ["-c", "import torch"],
-    "train max_steps=1": ["-m", "vanishgrad", "train", "max_steps=1", "hydra.run.dir={folder}"],
-    "--help": ["-m", "vanishgrad", "train", "--help"],
+    "train: to the first step": ["-c", STOP_AT_FIRST_STEP, *TRAIN],
+    "train: one step": ["-m", "vanishgrad", *TRAIN],
+    "train --help": ["-m", "vanishgrad", "train", "--help"],
 }
 
 
 def seconds(arguments: list[str]) -> float:
     """Wall time of one process."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, *(argument.format(folder=folder) for argument in arguments)]
+        command = [sys.executable, *(argument.replace("{folder}", folder) for argument in arguments)]
         start = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return time.perf_counter() - start
@@ -42,11 +51,8 @@ def main() -> None:
             if number:  # the first round fills the file cache
                 times[name].append(taken)
     for name, found in times.items():
-        print(f"{name:20s} {statistics.median(found):6.2f} s")
-    more = statistics.median(
-        b - a for a, b in zip(times["import torch"], times["train max_steps=1"], strict=True)
-    )
-    print(f"a whole run of one step takes {more:.2f} s more than importing torch")
+        more = statistics.median(b - a for a, b in zip(times["import torch"], found, strict=True))
+        print(f"{name:26s} {statistics.median(found):6.2f} s  {more:+6.2f} s beside importing torch")
 
 
 if __name__ == "__main__":
