@@ -3,7 +3,7 @@
     python scripts/benchmark_startup.py [--rounds 7]
 
 All are whole processes, in turns; the figures are medians. `to the first step` ends where the first forward
-pass would begin; `one step` is a whole run with its table at the end; `--help` imports neither torch nor Hydra.
+pass would begin, `one step` is a whole run with its table; `--help` imports neither torch nor Hydra.
 """
 
 from __future__ import annotations
