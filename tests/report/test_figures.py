@@ -256,3 +256,15 @@ def test_panels_follow_the_first_key_where_they_can() -> None:
 def test_too_many_settings_for_lines_have_no_panels() -> None:
     assert len(palette(map(str, range(24))).panels) == 3
     assert palette(map(str, range(25))).panels == ()
+
+
+def test_long_labels_make_a_figure_wider_not_its_panels_narrower(tmp_path: Path, write_run: WriteRun) -> None:
+    three_settings(write_run)
+    gradients = load_runs(tmp_path).gradients
+    longer = gradients.assign(setting=gradients["setting"] + " init=critical residual=identity epochs=20")
+    widths = []
+    for frame in (gradients, longer):
+        figure = gradient_by_layer(frame)
+        figure.draw_without_rendering()
+        widths.append(min(axes.get_window_extent().width for axes in figure.axes))
+    assert widths[1] > 0.85 * widths[0]

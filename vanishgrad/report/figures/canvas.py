@@ -21,13 +21,21 @@ ZEROS_NOTE = "exact zeros are left out of log axes"
 BORDER_NOTE = "what lies beyond 1e-90 or 1e90 is drawn there"
 MOST_TICKS = 6
 TITLE_WIDTH = 42
+LABEL_WIDTH = 34
+SHORT_LABEL = 18  # characters that fit beside a panel as it is
+CHARACTER = 0.075  # inches of a label
 
 
 def panels(
-    title: str, rows: int, columns: int, panel: tuple[float, float]
+    title: str, rows: int, columns: int, panel: tuple[float, float], labels: Iterable[str] = ()
 ) -> tuple[Figure, NDArray[np.object_]]:
-    """A titled figure and its `(rows, columns)` axes; `panel` is the size of one of them in inches."""
-    width = max(columns * panel[0], 5.0)
+    """A titled figure and its `(rows, columns)` axes.
+
+    `panel` is the size of one of them in inches; `labels` that will stand beside them make the figure wider,
+    not the panels narrower.
+    """
+    longest = max((len(line) for label in labels for line in label.splitlines()), default=0)
+    width = max(columns * panel[0], 5.0) + CHARACTER * max(0, longest - SHORT_LABEL)
     size = (width, rows * panel[1] + 0.7)
     figure = Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
     figure.suptitle(title, fontsize=13, fontweight="bold")
@@ -55,6 +63,11 @@ def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
 def plain(text: str) -> str:
     """Text of the user's as it is: a dollar starts no formula, an underscore hides no entry of a legend."""
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+def wrapped(label: str) -> str:
+    """A long label in several lines, for a legend or an axis of settings."""
+    return fill(plain(label), LABEL_WIDTH, subsequent_indent="  ", break_long_words=False)
 
 
 def note(figure: Figure, text: str) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.canvas import name_axes, note, panels, plain, say_empty
+from vanishgrad.report.figures.canvas import name_axes, note, panels, say_empty, wrapped
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.view import divergence_mark, spans_decades
 
@@ -20,8 +20,9 @@ def final_accuracy(summary: pd.DataFrame, colours: Palette | None = None) -> Fig
     accuracy = bool(np.isfinite(summary["final_val_accuracy"]).any())
     column, what = ("final_val_accuracy", "accuracy") if accuracy else ("final_val_loss", "loss")
     order = _order(summary, column, best_last=accuracy)
-    height = 0.34 * len(order) + 0.9
-    figure, axes = panels(f"Final validation {what} by setting", 1, 1, (8.0, height))
+    names = [wrapped(label) for label in order]
+    height = 0.34 * len(order) + 0.14 * sum(name.count("\n") for name in names) + 0.9
+    figure, axes = panels(f"Final validation {what} by setting", 1, 1, (8.0, height), names)
     _draw(axes[0, 0], summary, column, order, colours or palette(summary["setting"]))
     name_axes(axes[0, 0], "", f"validation {what} at the end", "")
     if accuracy:
@@ -40,7 +41,7 @@ def _order(summary: pd.DataFrame, column: str, *, best_last: bool) -> list[str]:
 
 
 def _draw(axes: Axes, summary: pd.DataFrame, column: str, order: list[str], colours: Palette) -> None:
-    marked = [plain(label) + divergence_mark(summary[summary["setting"] == label]) for label in order]
+    marked = [wrapped(label) + divergence_mark(summary[summary["setting"] == label]) for label in order]
     axes.set_yticks(range(len(order)), marked, fontsize=9)
     axes.set_ylim(-0.6, len(order) - 0.4)
     for place, label in enumerate(order):

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.canvas import layer_ticks, name_axes, panels, plain, say_empty, share_limits
+from vanishgrad.report.figures.canvas import layer_ticks, name_axes, panels, say_empty, share_limits, wrapped
 from vanishgrad.report.figures.palette import Palette
 from vanishgrad.report.figures.view import View, divergence_mark, over_seeds
 
@@ -20,7 +20,11 @@ FRACTION_LIMITS = (-0.03, 1.03)
 def draw_lines(title: str, views: Sequence[View], colours: Palette) -> Figure:
     """A column of panels per view, a row per panel of the palette; the legend stands beside its row."""
     width = 4.6 if len(views) > 1 else 7.0
-    figure, axes = panels(title, len(colours.panels), len(views), (width, 3.1))
+    names = [wrapped(label) for label in colours.labels]
+    lines = max(sum(wrapped(label).count("\n") + 1 for label in labels) for labels in colours.panels)
+    figure, axes = panels(
+        title, len(colours.panels), len(views), (width, max(3.1, 0.16 * lines + 0.7)), names
+    )
     for row, labels in enumerate(colours.panels):
         for column, view in enumerate(views):
             _draw_panel(axes[row, column], view, labels, colours)
@@ -83,6 +87,6 @@ def _legend(axes: Axes, views: Sequence[View], labels: Iterable[str], colours: P
             color=colours.colours[label],
             marker=colours.markers[label],
             markersize=4,
-            label=plain(label) + mark,
+            label=wrapped(label) + mark,
         )
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)

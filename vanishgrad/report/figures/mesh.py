@@ -70,7 +70,8 @@ def colour_bar(
 
 def draw_setting_maps(title: str, views: Sequence[View], colours: Palette) -> Figure:
     """A map per view with a row per setting, the first on top."""
-    figure, axes = panels(title, 1, len(views), (4.6, max(3.0, 0.2 * len(colours.labels) + 1.2)))
+    height = max(3.0, 0.2 * len(colours.labels) + 1.2)
+    figure, axes = panels(title, 1, len(views), (4.6, height), colours.labels)
     for column, view in enumerate(views):
         name_axes(axes[0, column], view.title, view.x_label, "setting" if column == 0 else "")
         alike = pd.concat([other.frame for other in views if other.y == view.y])
