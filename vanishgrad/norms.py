@@ -57,7 +57,7 @@ class SteadyNorms:
             self._blocks = [block for block in found if block is not None]
             order = [index for group in groups for index in group]
             self._order = torch.tensor(order, device=tensors[0].device).argsort()
-        if len(self._blocks) == 0 or sum(map(len, self._blocks)) < len(tensors):
+        if sum(map(len, self._blocks)) < len(tensors) or not tensors:
             return norms(tensors)
         return checked(tensors[0].device, self._measure).index_select(0, self._order)
 
@@ -119,16 +119,16 @@ def neighbours(tensors: Sequence[Tensor]) -> Tensor | None:
     return first.as_strided((len(tensors), *first.shape), (step, *first.stride()), places[0])
 
 
-def chunks(tensors: Sequence[Tensor]) -> list[list[int]]:
-    """The positions of tensors of equal shape, in groups of bounded size to be stacked.
+def chunks(tensors: Sequence[Tensor], kinds: Sequence[object] | None = None) -> list[list[int]]:
+    """The positions of tensors of equal shape (and kind), in groups of bounded size to be stacked.
 
     One operation on a stack costs a fraction of one per layer.
     """
-    groups: dict[torch.Size, list[int]] = defaultdict(list)
+    groups: dict[tuple[object, torch.Size], list[int]] = defaultdict(list)
     for index, tensor in enumerate(tensors):
-        groups[tensor.shape].append(index)
+        groups[None if kinds is None else kinds[index], tensor.shape].append(index)
     found = []
-    for shape, group in groups.items():
+    for (_, shape), group in groups.items():
         rows = max(1, CHUNK // max(1, shape.numel()))
         found += [group[start : start + rows] for start in range(0, len(group), rows)]
     return found

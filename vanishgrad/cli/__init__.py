@@ -12,7 +12,7 @@ from vanishgrad import __version__
 from vanishgrad.cli import usage
 from vanishgrad.errors import SettingError
 
-DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
+DONE, REFUSED, INTERRUPTED = 0, 2, 130  # and 1 when a run failed
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from vanishgrad.monitor.slopes import flatness
 from vanishgrad.monitor.tape import Activated
-from vanishgrad.norms import CHUNK, is_safe, row_norms
+from vanishgrad.norms import chunks, is_safe, row_norms
 
 COLUMNS = ("act_mean", "act_std", "saturation", "dead_fraction")
 
@@ -30,7 +29,8 @@ class ActivationStatistics:
         if not activations:
             return torch.zeros(len(COLUMNS), 0, dtype=torch.float64)
         found, order = [], []
-        for indices in self._alike(activations):
+        kinds = [self._kind(one.module) for one in activations]
+        for indices in chunks([one.outputs for one in activations], kinds):
             chosen = [activations[index] for index in indices]
             outputs = self._stack("outputs", [one.outputs for one in chosen])
             given = [one.inputs for one in chosen if one.inputs is not None]
@@ -58,17 +58,6 @@ class ActivationStatistics:
                 self._memory.clear()
             self._memory[key] = torch.empty(shape, dtype=like.dtype, device=like.device)
         return self._memory[key]
-
-    def _alike(self, activations: Sequence[Activated]) -> list[list[int]]:
-        """Positions of activations of the same function and shape, in groups of bounded size."""
-        groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
-        for index, one in enumerate(activations):
-            groups[self._kind(one.module), one.outputs.shape].append(index)
-        bounded = []
-        for members in groups.values():
-            rows = max(1, CHUNK // max(1, activations[members[0]].outputs.numel()))
-            bounded += [members[start : start + rows] for start in range(0, len(members), rows)]
-        return bounded
 
     def _kind(self, module: nn.Module) -> object:
         """Equal for modules that are the same function: torch's own without parameters, and equally set."""

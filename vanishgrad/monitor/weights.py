@@ -84,13 +84,15 @@ class Chunk:
     """Weights of equal shape as stacks, `(rows, *shape)`: at the start and before a step."""
 
     def __init__(self, members: list[int], weights: Sequence[Tensor]) -> None:
-        self.members = members
-        self.start = torch.stack([weights[index] for index in members])
+        mine = [weights[index] for index in members]
+        self.members, self.start = members, torch.stack(mine)
         self.before = torch.empty_like(self.start)
-        self._together = neighbours([weights[index] for index in members])
+        self._together = neighbours(mine)
+        self._places = [weight.data_ptr() for weight in mine]
 
     def now(self, weights: Sequence[Tensor], scratch: Tensor) -> Tensor:
         """The weights as they are now; a view where they lie side by side, else a copy in `scratch`."""
-        if self._together is not None and self._together.data_ptr() == weights[self.members[0]].data_ptr():
+        mine = [weights[index] for index in self.members]
+        if self._together is not None and [weight.data_ptr() for weight in mine] == self._places:
             return self._together
-        return torch.stack([weights[index] for index in self.members], out=scratch)
+        return torch.stack(mine, out=scratch)

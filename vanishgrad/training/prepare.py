@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 
 from vanishgrad.choices.normalization import Batch
@@ -33,6 +35,12 @@ def check(run: Run) -> Dataset:
     )
     batch = batch_size_of(run, examples)
     check_memory(run, at_least_parameters(run), batch)
-    with torch.device("meta"):
-        check_memory(run, sum(parameter.numel() for parameter in blank(run).parameters()), batch)
+    check_memory(run, parameters_of(run), batch)
     return data
+
+
+@lru_cache(maxsize=4096)
+def parameters_of(run: Run) -> int:
+    """Parameters of the network of `run`, counted without memory; kept, since a run is checked twice."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in blank(run).parameters())

@@ -47,17 +47,15 @@ class Trainer:
     """
 
     def __init__(self, run: Run, device: torch.device) -> None:
-        self.run, self.device = run, device
+        self.run = run
         self.model = build(run)
         if device.type != "cpu":
             side_by_side_(self.model.to(device).parameters())
         self.matrices = weight_matrices(self.model)
-        self._named = list(self.model.named_parameters())
-        self.parameters = [parameter for _, parameter in self._named]
+        names = [name for name, _ in self.model.named_parameters()]
+        self.parameters = list(self.model.parameters())
         self._values = [parameter.detach() for parameter in self.parameters]
-        self._output = next(
-            index for index, (name, _) in enumerate(self._named) if name.startswith(self.model.output_name)
-        )
+        self._output = next(i for i, name in enumerate(names) if name.startswith(self.model.output_name))
         self._decaying = decaying(self.matrices)
         decay = 1 - run.rate * run.reg.strength if isinstance(run.reg, WeightDecay) else 1.0
         self._finite = FiniteCheck(run.rate, decay)

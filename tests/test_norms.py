@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vanishgrad.norms import norms, total_norm
+from vanishgrad.models.layout import side_by_side
+from vanishgrad.norms import SteadyNorms, neighbours, norms, total_norm
 
 SCALES = [1e-37, 1e-30, 1e-22, 1e-15, 1e-3, 1.0, 1e15, 1e20, 1e30, 1e37]
 
@@ -94,3 +95,49 @@ def test_the_total_is_the_norm_of_all_elements(scale: float) -> None:
     tensors = [random(scale, 4, 3), random(scale, 7, seed=1), random(scale, seed=2)]
     expected = hypot(torch.cat([tensor.flatten() for tensor in tensors]))
     assert total_norm(tensors).item() == pytest.approx(expected, rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1.0, 1e25])
+def test_millions_of_random_squares_lose_no_digits(scale: float) -> None:
+    tensor = random(1.0, 2000, 2000)
+    expected = scale * float(tensor.double().square().sum().sqrt())
+    assert norms([tensor * scale]).item() == pytest.approx(expected, rel=1e-6, abs=0)
+
+
+def test_views_are_read_as_they_are() -> None:
+    tensor = torch.arange(12.0).reshape(3, 4)
+    assert norms([tensor.T[1:]]).item() == pytest.approx(hypot(tensor.T[1:]), rel=1e-6)
+
+
+SHAPES = [(3, 5), (4,), (3, 5), (3, 5), (4,), (7, 2)]
+
+
+def filled(places: list[Tensor], scale: float) -> list[Tensor]:
+    for seed, place in enumerate(places):
+        place.copy_(random(scale, *place.shape, seed=seed))
+    return places
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_steady_norms_are_norms_whether_memory_stays_or_moves(scale: float) -> None:
+    steady = SteadyNorms()
+    for _ in range(2):
+        beside = filled(side_by_side([torch.empty(shape) for shape in SHAPES]), scale)
+        apart = [tensor.clone() for tensor in beside]
+        for tensors in (beside, beside, apart):
+            expected = [hypot(tensor) for tensor in tensors]
+            assert steady(tensors).tolist() == pytest.approx(expected, rel=1e-6, abs=0)
+        beside[2].mul_(3.0)
+        assert steady(beside)[2].item() == pytest.approx(hypot(beside[2]), rel=1e-6, abs=0)
+
+
+def test_neighbours_are_seen_as_one_and_nothing_else_is() -> None:
+    beside = filled(side_by_side([torch.empty(3, 5) for _ in range(4)]), 1.0)
+    together = neighbours(beside)
+    assert together is not None
+    assert torch.equal(together, torch.stack(beside))
+    assert neighbours([tensor.clone() for tensor in beside]) is None
+    assert neighbours(beside[::-1]) is None
+    assert neighbours([beside[0], beside[1], beside[3]]) is None
+    square = torch.arange(18.0).reshape(2, 3, 3)
+    assert neighbours([square[0], square[1].T]) is None
