@@ -40,7 +40,8 @@ def with_type(value: Any) -> tuple[type, Any]:
 
 
 def test_the_numbers_in_the_config_are_those_of_the_dataclass() -> None:
-    expected = {key: with_type(getattr(Run(), key)) for key in SCALARS} | {"loss": with_type(None)}
+    left_to_others = dict.fromkeys(("depth", "loss", "act"), with_type(None))
+    expected = {key: with_type(getattr(Run(), key)) for key in SCALARS} | left_to_others
     found = {key: with_type(value) for key, value in PRIMARY.items() if key not in ("defaults", "hydra")}
     assert list(found.items()) == list(expected.items())
 
@@ -51,7 +52,7 @@ def test_the_groups_in_the_config_are_those_of_the_dataclass_at_their_defaults()
     }
     found = {key: value for key, value in defaults.items() if not key.startswith("override")}
     expected = {group: getattr(getattr(Run(), group), "name", None) for group in GROUPS}
-    assert found == expected | {"remedy": "none", "experiment": "none"}
+    assert found == expected | {"act": None, "remedy": "none", "experiment": "none"}
 
 
 def test_the_config_itself_stands_before_the_experiment() -> None:
@@ -95,7 +96,8 @@ def test_run_json_describes_the_setting_before_its_remedy_and_the_remedy() -> No
     provenance = found.provenance(["remedy=clipping"])
     assert provenance.choices == describe(found.composed) | {"remedy": {"name": "clipping", "max_norm": 1.0}}
     assert provenance.config["depth"] == 3
-    assert provenance.config["act"] == {"_target_": "vanishgrad.choices.activation.ReLU"}
+    assert provenance.config["act"] is None
+    assert provenance.choices["act"] == {"name": "relu"}
     assert provenance.overrides == ["remedy=clipping"]
 
 
@@ -103,15 +105,16 @@ BROKEN = {
     "foo: 1": "foo: there is no such setting; valid are depth, width",
     "depth: 3.0": "depth=3.0: must be an integer",
     "depth: true": "depth=true: must be an integer",
-    "depth: null": "depth=null: must be an integer",
+    "width: null": "width=null: must be an integer",
     "lr: fast": "lr=fast: must be a number or null",
     "lr: [1]": "lr=[1]: must be a number or null",
     "batch_size: true": "batch_size=true: must be full or an integer of at least 1",
     "threads: 1.5": "threads=1.5: must be auto or an integer of at least 1",
     "width: ${nothing}": "width: Interpolation key 'nothing' not found",
-    "act: null": "act=null: choose one of elu, erf",
+    "norm: null": "norm=null: choose one of batch, group",
     "act: relu": "act=relu: choose one of elu, erf",
-    "act: {slope: 1}": "act.slope=1: act=relu has no parameter slope; it has none",
+    "act: {slope: 1}": "act={slope: 1}: choose one of elu, erf",
+    "norm: {groups: 1}": "norm.groups=1: norm=none has no parameter groups; it has position",
     "act: {_target_: os.system}": "act._target_=os.system: must be one of the choices in vanishgrad.choices",
     "act: {_target_: vanishgrad.choices.clipping.NoClip}": "must be one of the choices",
     "act: {_target_: vanishgrad.choices.activation.Activation}": "must be one of the choices",
@@ -197,3 +200,11 @@ def test_not_a_number_is_a_number_here_and_refused_where_it_makes_no_sense() -> 
 )
 def test_a_value_is_shown_as_it_is_typed(value: Any, text: str) -> None:
     assert shown(value) == text
+
+
+def test_depth_and_activation_are_the_models_own_unless_given() -> None:
+    own = setting("model=lstm", "data=adding").composed
+    assert (own.depth, own.act.name) == (1, "tanh")
+    given = setting("model=lstm", "data=adding", "depth=2", "act=relu").composed
+    assert (given.depth, given.act.name) == (2, "relu")
+    assert setting("act=sigmoid", "act=null").composed.act.name == "relu"

@@ -1,7 +1,7 @@
 """Remedies: each changes the fields that it names, and nothing else."""
 
 import inspect
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import pytest
@@ -11,8 +11,10 @@ from vanishgrad import Run, build, remedies
 from vanishgrad.choices.activation import ELU, SELU, LeakyReLU, PReLU, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.clipping import ByNorm
 from vanishgrad.choices.initialization import Critical, Gaussian, He, Xavier
+from vanishgrad.choices.model import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import Batch, Layer
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
+from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L1, L2
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
 from vanishgrad.errors import SettingError
@@ -49,7 +51,16 @@ CASES: list[tuple[Remedy, dict[str, Any]]] = [
     (remedies.UseRMSprop(), {"optim": RMSprop(), "lr": None}),
     (remedies.UseRMSprop(0.02), {"optim": RMSprop(), "lr": 0.02}),
     (remedies.SmallRate(0.5), {"lr": 0.15}),
+    (remedies.UsePretraining(3, 0.2), {"pretrain": Autoencoder(3, 0.2)}),
+    (remedies.UseGRU(), {"model": GRU(), "act": Tanh()}),
+    (remedies.UseLSTM(2.0), {"model": LSTM(2.0), "act": Tanh()}),
 ]
+
+
+def sick(remedy: Remedy) -> Run:
+    """A setting that the remedy is for."""
+    cells = isinstance(remedy, remedies.UseGRU | remedies.UseLSTM)
+    return replace(SICK, model=RNN(), act=ReLU()) if cells else SICK
 
 
 def changed(before: Run, after: Run) -> dict[str, Any]:
@@ -60,7 +71,7 @@ def changed(before: Run, after: Run) -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore:init=critical")  # sigmoid's critical point is saturated, and says so
 @pytest.mark.parametrize("remedy, expected", CASES, ids=str)
 def test_a_remedy_changes_what_it_names_and_nothing_else(remedy: Remedy, expected: dict[str, Any]) -> None:
-    assert changed(SICK, remedy(SICK)) == expected
+    assert changed(sick(remedy), remedy(sick(remedy))) == expected
 
 
 def test_every_remedy_is_among_the_cases_and_named_as_in_the_contract() -> None:
@@ -74,6 +85,7 @@ def test_every_remedy_is_among_the_cases_and_named_as_in_the_contract() -> None:
     assert {choice.name for choice in choices} == {
         "none", "relu", "leaky_relu", "prelu", "elu", "selu", "tanh", "xavier", "he", "critical", "batchnorm",
         "layernorm", "residual", "rezero", "clipping", "l1", "l2", "adam", "adagrad", "rmsprop", "small_rate",
+        "pretraining", "gru", "lstm",
     }  # fmt: skip
 
 
@@ -82,7 +94,7 @@ def test_parameters_default_to_those_of_the_choice_that_is_made(remedy: Remedy) 
     untouched = type(remedy)()
     if isinstance(untouched, remedies.UseCritical):
         return
-    for value in changed(Run(act=Sigmoid()), untouched(Run(act=Sigmoid()))).values():
+    for value in changed(sick(remedy), untouched(sick(remedy))).values():
         assert not is_dataclass(value) or value == type(value)()
 
 
@@ -97,6 +109,14 @@ def test_the_rate_of_another_optimizer_is_forgotten() -> None:
 def test_a_remedy_that_does_not_suit_the_setting_is_refused_like_the_setting() -> None:
     with pytest.raises(SettingError, match="norm=batch with batch_size=1"):
         remedies.UseBatchNorm()(Run(batch_size=1))
+
+
+def test_a_cell_takes_the_place_of_a_recurrent_one_alone() -> None:
+    for remedy in (remedies.UseGRU(), remedies.UseLSTM()):
+        with pytest.raises(
+            SettingError, match=f"model=mlp: {remedy.name} takes the place"
+        ):
+            remedy(SICK)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +134,7 @@ def test_a_wrong_parameter_is_refused(make: Any, message: str) -> None:
         make()
 
 
-SHARED = [remedy for remedy, expected in CASES if "init" not in expected]
+SHARED = [remedy for remedy, expected in CASES if not {"init", "model"} & set(expected)]
 
 
 @pytest.mark.parametrize("remedy", SHARED, ids=str)

@@ -1,10 +1,13 @@
-"""A run as plain data: what run.json holds."""
+"""A run as plain data: what run.json holds, and back."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from typing import Any, get_args, get_type_hints
 
+from vanishgrad.errors import one_of
 from vanishgrad.run import GROUPS, Run
 
 
@@ -22,3 +25,34 @@ def describe_choice(choice: Any) -> dict[str, Any]:
     """One choice with its parameters."""
     parameters = {item.name: getattr(choice, item.name) for item in fields(choice)}
     return {"name": choice.name} | parameters
+
+
+def described(record: Mapping[str, Any]) -> Run:
+    """The run that `describe` described; a field that the record lacks, of an older version, has its default.
+
+    Raises:
+        SettingError: for a choice that does not exist, or a value that makes no sense.
+    """
+    names = [item.name for item in fields(Run) if item.name in record]
+    return Run(**{name: _restored(name, record[name]) for name in names})
+
+
+def _restored(field: str, value: Any) -> Any:
+    if field not in GROUPS or value is None:
+        return value
+    kinds = choices_of(field)
+    one_of(field, value["name"], kinds)
+    kind = kinds[value["name"]]
+    given = {item.name: value[item.name] for item in fields(kind) if item.name in value}
+    return kind(**{name: tuple(item) if isinstance(item, list) else item for name, item in given.items()})
+
+
+def choices_of(group: str) -> dict[str, Any]:
+    """Every choice of a group by its name: the dataclasses of its module."""
+    hint = get_type_hints(Run)[group]
+    protocol = (get_args(hint) or (hint,))[0]
+    home = ".".join(protocol.__module__.split(".")[:3])  # vanishgrad.choices.<group>
+    kinds = [kind for kind in vars(import_module(home)).values() if isinstance(kind, type)]
+    own = [kind for kind in kinds if is_dataclass(kind) and kind.__module__.startswith(home)]
+    names = {kind: getattr(kind, "name", None) for kind in own}
+    return {name: kind for kind, name in names.items() if isinstance(name, str)}

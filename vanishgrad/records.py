@@ -20,6 +20,16 @@ RUN_FILE = "run.json"
 GRADIENTS_FILE = "gradients.csv"
 METRICS_FILE = "metrics.csv"
 CHECKPOINT_FILE = "checkpoint.pt"
+TIME_GRADIENTS_FILE = "time_gradients.csv"
+GATES_FILE = "gates.csv"
+RESIDUAL_FILE = "residual_gradients.csv"
+PRETRAIN_FILE = "pretrain.csv"
+DEAD_UNITS_FILE = "dead_units.csv"
+INPUT_GRADIENTS_FILE = "input_gradients.csv"
+FRAMES_FILE = "frames.csv"
+SAMPLE_FILE = "sample.txt"
+FILTERS_ARRAYS = "filters.npz"
+FRAMES_ARRAYS = "frames.npz"
 STATUSES = ("running", "completed", "diverged", "interrupted", "failed")
 
 GRADIENT_COLUMNS = (
@@ -30,10 +40,22 @@ METRIC_COLUMNS = (
     "step", "epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "penalty",
     "grad_norm", "clipped_grad_norm", "seconds",
 )  # fmt: skip
-TEXT_COLUMNS = ("name",)
-COUNT_COLUMNS = ("step", "epoch", "layer")
+EXTRA_COLUMNS = {  # of the tables that not every run has
+    TIME_GRADIENTS_FILE: ("step", "layer", "t", "grad_norm", "cell_grad_norm"),
+    GATES_FILE: ("step", "layer", "gate", "t", "near_zero", "near_one", "mean"),
+    RESIDUAL_FILE: ("step", "block", "layer", "stream_norm", "shortcut_norm", "branch_norm", "cosine"),
+    PRETRAIN_FILE: ("layer", "epoch", "loss"),
+    DEAD_UNITS_FILE: ("step", "layer", "units", "dead_fraction"),
+    INPUT_GRADIENTS_FILE: ("step", "lag", "correlation"),
+    FRAMES_FILE: ("step", "frame", "cross_entropy", "mean_frame_cross_entropy", "floor_cross_entropy"),
+}
+TEXT_COLUMNS = ("name", "gate")
+COUNT_COLUMNS = ("step", "epoch", "layer", "t", "block", "units", "frame", "lag")
 NOT_A_NUMBER = {
-    name: ["", "nan"] for name in (*GRADIENT_COLUMNS, *METRIC_COLUMNS) if name not in TEXT_COLUMNS
+    name: ["", "nan"]
+    for columns in (GRADIENT_COLUMNS, METRIC_COLUMNS, *EXTRA_COLUMNS.values())
+    for name in columns
+    if name not in TEXT_COLUMNS
 }
 
 WAIT = 0.2  # seconds that a row waits for others at the most, while a run goes on
@@ -121,6 +143,13 @@ def read_metrics(folder: Path, columns: Sequence[str] | None = None) -> pd.DataF
     return _read_table(folder, METRICS_FILE, columns)
 
 
+def read_extra(folder: Path, file: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """One of the tables in `EXTRA_COLUMNS`; without rows where the run did not write it."""
+    if not (folder / file).exists():
+        return frame([], EXTRA_COLUMNS[file] if columns is None else columns)
+    return _read_table(folder, file, columns)
+
+
 def read_run(folder: Path) -> dict[str, Any]:
     """run.json of a run folder.
 
@@ -155,6 +184,15 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
+
+
+def write_arrays(path: Path, **arrays: Any) -> None:
+    """Write numpy arrays to an .npz file, atomically."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    replace_file(path, buffer.getvalue())
 
 
 def strict(value: Any) -> Any:

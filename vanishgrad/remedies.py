@@ -8,11 +8,13 @@ from typing import ClassVar, Protocol
 from vanishgrad.choices.activation import ELU, SELU, LeakyReLU, PReLU, ReLU, Tanh
 from vanishgrad.choices.clipping import ByNorm
 from vanishgrad.choices.initialization import Critical, He, Xavier
+from vanishgrad.choices.model import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import Batch, Layer
 from vanishgrad.choices.optimizer import Adagrad, Adam, RMSprop
+from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L1, L2
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
-from vanishgrad.errors import positive
+from vanishgrad.errors import positive, require
 from vanishgrad.run import Run
 
 
@@ -317,3 +319,54 @@ class SmallRate:
 
     def __call__(self, run: Run) -> Run:
         return replace(run, lr=run.rate * self.factor)
+
+
+@dataclass(frozen=True)
+class UsePretraining:
+    """pretrain=autoencoder: greedy and layer by layer, then the whole as usual (Bengio et al. 2007).
+
+    Arguments:
+        epochs: passes over the training inputs per layer.
+        lr: learning rate of every layer.
+    """
+
+    epochs: int = Autoencoder.epochs
+    lr: float = Autoencoder.lr
+    name: ClassVar[str] = "pretraining"
+
+    def __call__(self, run: Run) -> Run:
+        return replace(run, pretrain=Autoencoder(self.epochs, self.lr))
+
+
+@dataclass(frozen=True)
+class UseGRU:
+    """model=gru in place of another recurrent cell, with its own act=tanh (Cho et al. 2014)."""
+
+    name: ClassVar[str] = "gru"
+
+    def __call__(self, run: Run) -> Run:
+        _needs_recurrence(run, "gru")
+        return replace(run, model=GRU(), act=GRU.default_act)
+
+
+@dataclass(frozen=True)
+class UseLSTM:
+    """model=lstm in place of another recurrent cell, with its own act=tanh (Hochreiter and Schmidhuber 1997).
+
+    Arguments:
+        forget_bias: the forget gate's bias at the start.
+    """
+
+    forget_bias: float = 1.0
+    name: ClassVar[str] = "lstm"
+
+    def __call__(self, run: Run) -> Run:
+        _needs_recurrence(run, "lstm")
+        return replace(run, model=LSTM(self.forget_bias), act=LSTM.default_act)
+
+
+def _needs_recurrence(run: Run, cell: str) -> None:
+    require(
+        isinstance(run.model, RNN | LSTM | GRU),
+        f"model={run.model.name}: {cell} takes the place of a recurrent cell; use model=rnn",
+    )

@@ -89,3 +89,44 @@ def test_outputs_far_out_stay_finite(loss: Loss) -> None:
 def test_mse_takes_single_values_without_an_axis_of_their_own() -> None:
     outputs, targets = torch.tensor([[1.0], [2.0]]), torch.tensor([0.0, 4.0])
     assert MSE()(outputs, targets).item() == pytest.approx((1 + 4) / 2)
+
+
+OVER_TIME = [
+    [[2.0, -1.0, 0.5], [0.3, 0.2, 0.1]],
+    [[-3.0, 4.0, 1.0], [0.0, 0.1, -0.2]],
+]  # (batch, time, classes)
+CLASSES_OVER_TIME = [[0, 2], [1, 1]]
+
+
+@pytest.mark.parametrize("loss, formula", CASES, ids=described)
+def test_classes_at_every_time_step_are_averaged_over_batch_and_time(
+    loss: Loss, formula: Callable[[Rows, Rows], float]
+) -> None:
+    found = loss(torch.tensor(OVER_TIME, dtype=torch.float64), torch.tensor(CLASSES_OVER_TIME))
+    rows = [row for sequence in OVER_TIME for row in sequence]
+    wanted = [[float(k == c) for k in range(3)] for sequence in CLASSES_OVER_TIME for c in sequence]
+    assert found.shape == ()
+    assert found.item() == pytest.approx(formula(rows, wanted), rel=1e-12)
+
+
+@pytest.mark.parametrize("loss, formula", [(BCE(), bce), (MSE(), mse)], ids=described)
+def test_frames_are_summed_over_all_but_the_examples(
+    loss: Loss, formula: Callable[[Rows, Rows], float]
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(3, 4, 1, 5, 6, generator=generator, dtype=torch.float64)  # (batch, time, 1, h, w)
+    frames = torch.rand(3, 4, 1, 5, 6, generator=generator)
+    expected = formula(outputs.flatten(1).tolist(), frames.flatten(1).tolist())
+    assert loss(outputs, frames).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_cross_entropy_over_time_has_the_gradient_of_its_parts() -> None:
+    outputs = torch.tensor(OVER_TIME, dtype=torch.float64, requires_grad=True)
+    CrossEntropy()(outputs, torch.tensor(CLASSES_OVER_TIME)).backward()
+    one_hot = torch.nn.functional.one_hot(torch.tensor(CLASSES_OVER_TIME), 3)
+    torch.testing.assert_close(outputs.grad, (outputs.detach().softmax(-1) - one_hot) / 4)
+
+
+def test_mse_of_one_output_per_example_is_the_mean_squared_error() -> None:
+    outputs, targets = torch.tensor([[1.0], [2.0], [0.5]]), torch.tensor([[0.0], [4.0], [0.5]])
+    assert MSE()(outputs, targets).item() == pytest.approx((1 + 4) / 3)

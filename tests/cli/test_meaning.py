@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from vanishgrad.cli.bars import Scale, selected
 from vanishgrad.cli.meaning import described, flow, meaning
-from vanishgrad.cli.run_table import Scale, _moments, _selected, _slopes
+from vanishgrad.cli.run_table import _moments, _slopes
 from vanishgrad.report.runs import SavedRun
 
 
@@ -195,7 +196,7 @@ def test_a_scale_needs_no_finite_norm() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 16, 17, 18, 1001])
 def test_of_many_layers_the_first_the_middle_and_the_last_are_shown(count: int) -> None:
-    shown = _selected(range(1, count + 1))
+    shown = selected(range(1, count + 1))
     layers = [layer for layer in shown if layer is not None]
     assert layers == sorted(set(layers))
     assert (layers[0], layers[-1]) == (1, count)

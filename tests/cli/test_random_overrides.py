@@ -41,7 +41,7 @@ NUMBERS = {
 }
 NONSENSE = [
     "+foo=1", "++depth=3", "~act", "~depth", "sigmoid", "depth", "act=", "=3", "depth=3=4", "act=relu)",
-    "name=[a", "name='", "act@norm=relu", "act/relu=1", "act=null", "norm=null", "act={slope: 1}",
+    "name=[a", "name='", "act@norm=relu", "act/relu=1", "norm=null", "act={slope: 1}",
     "act=[relu]",
     "act.slope", "actt=relu", "act.nothing=1", "act._target_=os.system", "norm.position.x=1", "depth.x=1",
     "experiment=nothing", "depth=???", "act=relu,tanh", "seed=range(3)", "hydra/launcher=nothing",

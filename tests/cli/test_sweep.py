@@ -168,24 +168,46 @@ EXPERIMENTS = sorted(
 )
 
 
+SETTINGS = ("moving_digits", "resnet")  # one run each
+LONG = ("copy", "text", "thousand_layers")  # one seed
+DOWNLOADS = ("resnet", "speed_of_learning")
+SMALL_DATA = {
+    "adding": ["data.train_size=128", "data.held_out=64"],
+    "copy": ["data.train_size=128", "data.held_out=64"],
+    "temporal_order": ["data.train_size=128", "data.held_out=64"],
+    "moving_digits": ["data.train_size=32", "data.held_out=8"], "pretraining": ["pretrain.epochs=1"],
+}  # fmt: skip
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_is_a_sweep_over_three_seeds_without_further_arguments(
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in DOWNLOADS])
+def test_an_experiment_runs_without_further_arguments(
     vanishgrad: Vanishgrad, tmp_path: Path, name: str
 ) -> None:
-    done = vanishgrad("train", f"experiment={name}", "max_steps=1", "width=4", "depth=3")
+    shallow = [] if name in ("depth", "moving_digits", "shattered_gradients") else ["depth=3"]
+    done = vanishgrad(
+        "train", f"experiment={name}", "max_steps=1", "width=4", *shallow, *SMALL_DATA.get(name, [])
+    )
     assert done.status == 0, done.err
+    if name in SETTINGS:
+        return
     found = [record(job) for job in jobs(tmp_path / "outputs")]
-    assert {one["seed"] for one in found} == {0, 1, 2}
-    assert len(found) >= 6
+    assert {one["seed"] for one in found} == ({0} if name in LONG else {0, 1, 2})
+    assert len(found) >= 2
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_says_how_it_is_used_and_sweeps_three_seeds(name: str) -> None:
+def test_an_experiment_says_how_it_is_used_and_sweeps_over_seeds(name: str) -> None:
     text = (REPOSITORY / "conf/experiment" / f"{name}.yaml").read_text()
     assert text.splitlines()[1] == f"# vanishgrad train experiment={name}"
-    hydra = yaml.safe_load(text)["hydra"]
-    assert (hydra["mode"], hydra["sweeper"]["params"]["seed"]) == ("MULTIRUN", "0,1,2")
+    assert text.splitlines()[2].startswith("# ")
+    hydra = yaml.safe_load(text).get("hydra")
+    if name in SETTINGS:
+        assert hydra is None
+    else:
+        assert hydra["mode"] == "MULTIRUN"
+        seeds = None if name in LONG else "range(20)" if name == "speed_of_learning" else "0,1,2"
+        assert hydra["sweeper"]["params"].get("seed") == seeds
 
 
 def test_an_experiment_is_a_sweep_without_further_arguments(vanishgrad: Vanishgrad, tmp_path: Path) -> None:

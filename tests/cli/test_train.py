@@ -185,7 +185,6 @@ REFUSED = {
     "~depth": "~depth: a setting cannot be deleted; write depth=VALUE",
     "~optim.momentum": "a setting cannot be deleted; write optim.momentum=VALUE",
     "norm=null": "(did you mean none?)",
-    "act=null": "act=null: choose one of elu, erf",
     "depth=abc": "depth=abc: must be an integer",
     "depth=true": "depth=true: must be an integer",
     "depth=2.0": "depth=2.0: must be an integer",

@@ -1,6 +1,7 @@
 """A thousand layers: what the stream of rezero and fixup does to gradients, and that it lets them train."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -8,12 +9,15 @@ from torch import Tensor, nn
 
 from vanishgrad import Run, build, train
 from vanishgrad.choices.clipping import ByNorm
-from vanishgrad.choices.initialization import Normal
-from vanishgrad.choices.optimizer import SGD
-from vanishgrad.choices.residual import Fixup, NoResidual, Rezero
+from vanishgrad.choices.initialization import He, Normal
+from vanishgrad.choices.model import CNN
+from vanishgrad.choices.normalization import Batch, NoNorm, Normalization
+from vanishgrad.choices.optimizer import SGD, Adam
+from vanishgrad.choices.residual import Fixup, IdentityShortcut, NoResidual, Residual, Rezero, Scaled
 from vanishgrad.data import load
 
 BASE = Run(depth=1000, width=32)
+CONV = replace(BASE, width=8, model=CNN())
 MOMENTUM = replace(BASE, optim=SGD(momentum=0.9), lr=0.01, log_every=10**6, measure="gradients", threads=1)
 CHANCE = 0.1  # ten digits, about equally frequent
 
@@ -45,8 +49,9 @@ def test_rezero_carries_the_gradient_through_500_blocks_bit_by_bit() -> None:
     assert all(torch.equal(gradient, gradients[-1]) for gradient in gradients)
 
 
-def test_fixup_carries_the_gradient_through_500_blocks_as_soon_as_there_is_one() -> None:
-    model = build(replace(BASE, residual=Fixup()))
+@pytest.mark.parametrize("base", [BASE, CONV], ids=["mlp", "cnn"])
+def test_fixup_carries_the_gradient_through_500_blocks_as_soon_as_there_is_one(base: Run) -> None:
+    model = build(replace(base, residual=Fixup()))
     assert not any(gradient.any() for gradient in stream_gradients(model, *batch()))  # its classifier is zero
     lengths = []
     for _ in range(3):
@@ -58,6 +63,40 @@ def test_fixup_carries_the_gradient_through_500_blocks_as_soon_as_there_is_one()
     for first, *_, last in lengths:  # branches too, from the second of these steps on
         assert last > 0
         assert first == pytest.approx(last, rel=0.1)
+
+
+def test_rezero_carries_the_gradient_of_maps_through_each_stage_bit_by_bit() -> None:
+    gradients = stream_gradients(build(replace(CONV, residual=Rezero())), *batch())
+    stages = [[g for g in gradients if g.shape[1:] == shape] for shape in ((8, 8, 8), (16, 4, 4), (32, 2, 2))]
+    assert [len(stage) for stage in stages] == [166, 166, 167]
+    for stage in stages:
+        assert stage[-1].any()
+        assert all(torch.equal(gradient, stage[-1]) for gradient in stage)
+
+
+@pytest.mark.parametrize("residual, norm, growth", [
+    (IdentityShortcut(), Batch(), 1000.0),  # a power of the depth: block l adds about 1/l to the stream
+    (Scaled(), NoNorm(), 10.0),
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("init", [BASE.init, He()], ids=str)
+def test_a_thousand_convolutions_carry_gradients_to_the_first(
+    residual: Residual, norm: Normalization, growth: float, init: He
+) -> None:
+    run = replace(CONV, residual=residual, norm=norm, init=init)
+    lengths = [float(gradient.double().norm()) for gradient in stream_gradients(build(run), *batch())]
+    assert 1 / 10 < lengths[0] / lengths[-1] < growth
+
+
+def test_a_hundred_plain_convolutions_do_not() -> None:
+    model, (x, y) = build(replace(CONV, depth=100)), batch()
+    nn.functional.cross_entropy(model(x), y).backward()
+    lengths = [float(p.grad.double().norm()) for p in model.parameters() if p.grad is not None and p.ndim > 1]
+    assert lengths[0] < 1e-20 * lengths[-1]
+
+
+def test_without_normalization_or_scale_a_thousand_convolutions_overflow() -> None:
+    model = build(replace(CONV, residual=IdentityShortcut(), init=He()))
+    assert not model(batch()[0]).isfinite().any()
 
 
 def final_accuracy(run: Run) -> float:
@@ -74,6 +113,19 @@ def test_rezero_learns_the_digits_at_depth_1000() -> None:
 @pytest.mark.slow
 def test_fixup_learns_the_digits_at_depth_1000() -> None:
     assert final_accuracy(replace(MOMENTUM, residual=Fixup(), epochs=8)) > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"residual": IdentityShortcut(), "norm": Batch(), "recompute_every": 32, "epochs": 4},
+        {"residual": Rezero(), "init": He(), "optim": Adam(), "lr": None, "epochs": 4},
+    ],
+    ids=["batchnorm", "rezero"],
+)
+def test_a_convolutional_network_of_depth_1000_learns_the_digits(choices: dict[str, Any]) -> None:
+    assert final_accuracy(replace(MOMENTUM, width=8, model=CNN(), **choices)) > 0.9
 
 
 @pytest.mark.slow

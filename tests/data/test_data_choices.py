@@ -1,40 +1,83 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from vanishgrad.choices.data import CIFAR10, MNIST, Data, Digits, FashionMNIST, Spirals
+from vanishgrad.choices.data import (
+    CIFAR10,
+    MNIST,
+    Adding,
+    Copy,
+    Data,
+    Digits,
+    FashionMNIST,
+    Spirals,
+    TemporalOrder,
+    Text,
+    baseline_of,
+)
 from vanishgrad.errors import SettingError
 
-CHOICES = (Digits, MNIST, FashionMNIST, CIFAR10, Spirals)
+IMAGES = (Digits, MNIST, FashionMNIST, CIFAR10)
+SCALED = (*IMAGES, Spirals)
+GENERATED = (Adding, Copy, TemporalOrder)
 CONF = Path(__file__).parents[2] / "conf" / "data"
 
 
-def describe(data: Data) -> tuple[tuple[int, ...], int, str]:
-    return data.shape, data.outputs, data.default_loss
-
-
 @pytest.mark.parametrize(
-    ("data", "shape", "outputs"),
+    ("data", "shape", "outputs", "symbols", "loss"),
     [
-        (Digits(), (1, 8, 8), 10),
-        (MNIST(), (1, 28, 28), 10),
-        (FashionMNIST(), (1, 28, 28), 10),
-        (CIFAR10(), (3, 32, 32), 10),
-        (Spirals(classes=5), (2,), 5),
+        (Digits(), (1, 8, 8), 10, None, "cross_entropy"),
+        (MNIST(), (1, 28, 28), 10, None, "cross_entropy"),
+        (FashionMNIST(), (1, 28, 28), 10, None, "cross_entropy"),
+        (CIFAR10(), (3, 32, 32), 10, None, "cross_entropy"),
+        (Digits(sequence="rows"), (8, 8), 10, None, "cross_entropy"),
+        (MNIST(sequence="pixels"), (784, 1), 10, None, "cross_entropy"),
+        (FashionMNIST(sequence="rows"), (28, 28), 10, None, "cross_entropy"),
+        (CIFAR10(sequence="rows"), (32, 96), 10, None, "cross_entropy"),
+        (CIFAR10(sequence="pixels"), (1024, 3), 10, None, "cross_entropy"),
+        (Spirals(classes=5), (2,), 5, None, "cross_entropy"),
+        (Adding(length=7), (7, 2), 1, None, "mse"),
+        (Copy(length=100), (120,), 9, 10, "cross_entropy"),
+        (Copy(length=5, memory=2, alphabet=3), (9,), 4, 5, "cross_entropy"),
+        (TemporalOrder(length=30), (30,), 4, 8, "cross_entropy"),
     ],
 )
 def test_a_choice_describes_its_examples_without_loading_them(
-    data: Data, shape: tuple[int, ...], outputs: int
+    data: Data, shape: tuple[int, ...], outputs: int, symbols: int | None, loss: str
 ) -> None:
-    assert describe(data) == (shape, outputs, "cross_entropy")
+    assert (data.shape, data.outputs, data.symbols, data.default_loss) == (shape, outputs, symbols, loss)
 
 
-@pytest.mark.parametrize("choice", CHOICES)
+def test_only_data_with_a_published_baseline_has_one() -> None:
+    assert [baseline_of(choice()) for choice in SCALED] == [None] * 5
+    assert {choice: getattr(baseline_of(choice()), "metric", None) for choice in GENERATED} == {
+        Adding: "val_loss",
+        Copy: "val_loss",
+        TemporalOrder: "val_accuracy",
+    }
+
+
+def test_importing_the_choices_reads_nothing_and_stays_light() -> None:
+    program = (
+        "import sys, builtins; opened = []; import os, io;"
+        "import dataclasses, typing, collections, functools, math, pathlib, importlib;"
+        "sys.addaudithook(lambda event, what: opened.append(str(what[0])) if event == 'open' else None);"
+        "import vanishgrad.choices.data;"
+        "print([name for name in opened if not name.endswith(('.py', '.pyc')) and '.pyc.' not in name]);"
+        "print({'torch', 'numpy', 'pydoc_data.topics'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["[]", "set()", ""]
+
+
+@pytest.mark.parametrize("choice", (*SCALED, *GENERATED, Text))
 def test_the_yaml_file_of_a_choice_lists_its_fields_and_defaults(choice: Any) -> None:
     text = (CONF / f"{choice.name}.yaml").read_text()
     fields = yaml.safe_load(text)
@@ -59,13 +102,45 @@ def test_the_yaml_file_of_a_choice_lists_its_fields_and_defaults(choice: Any) ->
         (Spirals, {"classes": 1}, "data.classes=1: must be at least 2"),
         (Spirals, {"noise": -0.1}, "data.noise=-0.1: must be finite, at least 0"),
         (Spirals, {"noise": float("nan")}, "data.noise=nan: must be finite, at least 0"),
+        (Adding, {"length": 1}, "data.length=1: must be at least 2"),
+        (Adding, {"train_size": 0}, "data.train_size=0: must be at least 1"),
+        (Adding, {"held_out": 0}, "data.held_out=0: must be at least 1"),
+        (
+            Adding,
+            {"length": 10_000},
+            "data.train_size=50000 data.held_out=2000: sequences of this length must be at most 12500 in "
+            "all, to fit into memory",
+        ),
+        (Copy, {"length": 0}, "data.length=0: must be at least 1"),
+        (Copy, {"memory": 0}, "data.memory=0: must be at least 1"),
+        (Copy, {"alphabet": 1}, "data.alphabet=1: must be at least 2"),
+        (Copy, {"train_size": -1}, "data.train_size=-1: must be at least 1"),
+        (
+            Copy,
+            {"length": 10**9},
+            "data.train_size=20000 data.held_out=1000: sequences of this length must be at most 0 in all, "
+            "to fit into memory",
+        ),
+        (TemporalOrder, {"length": 19}, "data.length=19: must be at least 20"),
+        (TemporalOrder, {"held_out": 0}, "data.held_out=0: must be at least 1"),
+        (Text, {"path": ""}, "data.path=: must be a UTF-8 file, or null for the text CPython carries"),
+        (Text, {"length": 0}, "data.length=0: must be at least 1"),
+        (Text, {"train_size": 0}, "data.train_size=0: must be at least 1"),
+        *[
+            (
+                choice,
+                {"sequence": "row"},
+                "data.sequence=row: choose one of rows, pixels, null (did you mean rows?)",
+            )
+            for choice in IMAGES
+        ],
         *[
             (
                 choice,
                 {"scale": "units"},
                 "data.scale=units: choose one of standard, unit (did you mean unit?)",
             )
-            for choice in CHOICES
+            for choice in SCALED
         ],
     ],
 )

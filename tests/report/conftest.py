@@ -8,8 +8,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 GRADIENTS = [
@@ -22,6 +24,9 @@ METRICS = [
 ]
 
 WriteRun = Callable[..., Path]
+
+
+Row = dict[str, Any]
 
 
 def choices(**given: Any) -> dict[str, Any]:
@@ -58,6 +63,145 @@ def module_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_shared_run(module_path: Path) -> WriteRun:
     """Write a run folder below `module_path`."""
     return partial(write_run_below, module_path)
+
+
+@pytest.fixture(scope="session")
+def add() -> SimpleNamespace:
+    """Functions that add to a run folder what not every run has: `add.gates(folder)`, `add.record(...)`."""
+    return SimpleNamespace(**{each.__name__: each for each in EXTRAS})
+
+
+def time_gradients(
+    folder: Path,
+    slope: float = 0.1,
+    length: int = 20,
+    *,
+    layers: int = 1,
+    steps: Sequence[int] = (0, 20),
+    cells: bool = False,
+    change: Callable[[Row], Row] = lambda row: row,
+) -> None:
+    """||dLoss/dh_t|| falls by exactly `slope` decades per time step towards the first."""
+    rows = [
+        {"step": step, "layer": layer, "t": t, "grad_norm": 10 ** (slope * (t - length)),
+         "cell_grad_norm": 2 * 10 ** (slope * (t - length) / 2) if cells else ""}
+        for step in steps for layer in range(1, layers + 1) for t in range(1, length + 1)
+    ]  # fmt: skip
+    add_rows(folder / "time_gradients.csv", [change(row) for row in rows])
+
+
+def gates(
+    folder: Path, names: Sequence[str] = ("input", "forget", "output"), steps: Sequence[int] = (0, 10, 20)
+) -> None:
+    """Each gate opens by 0.01 per step from its own start; the fractions differ between two time steps."""
+    rows = [
+        {"step": step, "layer": 1, "gate": gate, "t": t,
+         "near_zero": max(0.0, 0.5 - 0.01 * step - 0.1 * place),
+         "near_one": 0.1 * place + 0.01 * step + 0.05 * (t - 1.5), "mean": 0.5}
+        for step in steps for place, gate in enumerate(names) for t in (1, 2)
+    ]  # fmt: skip
+    add_rows(folder / "gates.csv", rows)
+
+
+def residual_terms(
+    folder: Path, branch: float = 0.3, blocks: int = 10, steps: Sequence[int] = (0, 20)
+) -> None:
+    rows = [
+        {"step": step, "block": block, "layer": 2 * block + 1, "stream_norm": 1.1**block,
+         "shortcut_norm": 1.0, "branch_norm": branch * (1 + 0.1 * block), "cosine": 0.2 * math.sin(block)}
+        for step in steps for block in range(1, blocks + 1)
+    ]  # fmt: skip
+    add_rows(folder / "residual_gradients.csv", rows)
+
+
+def input_gradients(folder: Path, length: float = 10.0, steps: Sequence[int] = (0, 20)) -> None:
+    rows = [
+        {"step": step, "lag": lag, "correlation": math.exp(-lag / length)}
+        for step in steps
+        for lag in range(60)
+    ]
+    add_rows(folder / "input_gradients.csv", rows)
+
+
+def dead_units(folder: Path, rate: float = 0.02, steps: Sequence[int] = (0, 10, 20)) -> None:
+    """Layer 1 has 10 units, layer 2 has 30 and dies twice as fast."""
+    rows = [
+        {"step": step, "layer": layer, "units": units, "dead_fraction": min(1.0, layer * rate * step)}
+        for step in steps
+        for layer, units in ((1, 10), (2, 30))
+    ]
+    add_rows(folder / "dead_units.csv", rows)
+
+
+def pretraining(folder: Path, layers: int = 3, epochs: int = 5) -> None:
+    """Layer l starts at 100 l and keeps 1/(1 + epoch/l) of it."""
+    rows = [
+        {"layer": layer, "epoch": epoch, "loss": 100 * layer / (1 + epoch / layer)}
+        for layer in range(1, layers + 1)
+        for epoch in range(epochs + 1)
+    ]
+    add_rows(folder / "pretrain.csv", rows)
+
+
+def frame_losses(folder: Path, best: float = 100.0, steps: Sequence[int] = (0, 20)) -> None:
+    rows = [
+        {"step": step, "frame": frame, "cross_entropy": best * (1 + frame / 5) if step else 700.0,
+         "mean_frame_cross_entropy": 300.0 + frame, "floor_cross_entropy": 20.0}
+        for step in steps for frame in range(1, 11)
+    ]  # fmt: skip
+    add_rows(folder / "frames.csv", rows)
+
+
+def filters(folder: Path, *, units: int = 50, channels: int = 1, pretrained: bool = True) -> None:
+    generator = np.random.default_rng(0)
+    side = np.arange(8.0) - 3.5
+    stripes = np.cos(np.add.outer(np.add.outer(0.1 * np.arange(units), 0.5 * side), side))
+    noise = generator.normal(size=(3, units, channels, 8, 8)).astype(np.float32)
+    learned = {"pretrained": noise[1] * 0.3 + stripes[:, None]} if pretrained else {}
+    trained = (noise[2] + 3 * stripes[:, None]).astype(np.float32)
+    np.savez(folder / "filters.npz", start=noise[0], trained=trained, **learned)
+
+
+def predicted_frames(folder: Path, blur: float = 0.5, given: int = 10, predicted: int = 10) -> None:
+    """A bright square that moves by one pixel a frame; its prediction fades."""
+    frames = np.zeros((2, given + predicted, 1, 24, 24), dtype=np.float32)
+    for t in range(given + predicted):
+        frames[:, t, :, t % 18 : t % 18 + 6, 4:10] = 1.0
+    true = frames[:, given:]
+    fading = true * (blur ** np.linspace(0, 2, predicted))[:, None, None, None].astype(np.float32)
+    np.savez(folder / "frames.npz", given=frames[:, :given], true=true, predicted=fading)
+
+
+def sample(folder: Path, text: str) -> None:
+    (folder / "sample.txt").write_text(text, encoding="utf-8")
+
+
+def record(folder: Path, **changed: Any) -> None:
+    """Change entries of run.json."""
+    known = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(known | changed))
+
+
+def no_accuracy(folder: Path, last_loss: float) -> None:
+    """Leave only losses, the last of them `last_loss`."""
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    blank = {"train_accuracy": "", "val_accuracy": ""}
+    rows = [row | blank for row in rows]
+    rows[-1] |= {"train_loss": last_loss, "val_loss": last_loss}
+    _table(folder / "metrics.csv", METRICS, rows)
+    final = {"train_loss": last_loss, "val_loss": last_loss}
+    record(folder, metrics={"final": final, "best": {**final, "step": 20}})
+
+
+EXTRAS = (
+    time_gradients, gates, residual_terms, input_gradients, dead_units, pretraining, frame_losses, filters,
+    predicted_frames, sample, record, no_accuracy,
+)  # fmt: skip
+
+
+def add_rows(path: Path, rows: Sequence[Row]) -> None:
+    _table(path, list(rows[0]), rows)
 
 
 def write_run_below(root: Path, place: str, **given: Any) -> Path:

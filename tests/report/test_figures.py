@@ -14,11 +14,11 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from vanishgrad.report import load_runs
+from vanishgrad.report.exhibits import EXHIBITS, Exhibit
 from vanishgrad.report.figures import gradient_by_layer, learning_speed, palette, training_curves
 from vanishgrad.report.figures.gradient_heatmap import chosen_runs, gradient_heatmap
-from vanishgrad.report.figures.learning_speed import chosen_layers
+from vanishgrad.report.figures.layer_lines import chosen_layers
 from vanishgrad.report.figures.view import over_seeds, spans_decades
-from vanishgrad.report.gallery import EXHIBITS, Exhibit
 from vanishgrad.report.tables import summary_table
 
 WriteRun = Callable[..., Path]
@@ -105,7 +105,10 @@ def is_colour_bar(axes: Axes) -> bool:
     return hasattr(axes, "_colorbar")
 
 
-@pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda exhibit: exhibit.name)
+OF_EVERY_RUN = [exhibit for exhibit in EXHIBITS if not exhibit.is_extra]
+
+
+@pytest.mark.parametrize("exhibit", OF_EVERY_RUN, ids=lambda exhibit: exhibit.name)
 def test_every_figure_renders_with_titles_and_named_axes(
     exhibit: Exhibit, tables: dict[str, pd.DataFrame]
 ) -> None:

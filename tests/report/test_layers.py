@@ -51,6 +51,25 @@ def test_one_matrix_per_layer_is_left_as_it_is() -> None:
     pd.testing.assert_frame_equal(by_layer(rows), rows.drop(columns="name"))
 
 
+@pytest.mark.parametrize(
+    "names, deltas, expected",
+    [
+        (["xi_1", "hi_1", "xf_1", "hf_1"], [3.0, 3.0, 4.0, 4.0], 5.0),
+        (["cell.x_1", "cell.h_1"], [2.0, 2.0], 2.0),
+        (["xn_1", "hn_1"], [5.0, 1.0], 5.0),  # the reset gate stands between hn and the sum
+        (["hi_1", "xi_1"], [NAN, 7.0], 7.0),
+        (["a.xi_1", "b.linear"], [3.0, 4.0], 5.0),
+    ],
+)
+def test_matrices_added_up_to_one_z_count_its_gradient_once(
+    names: list[str], deltas: list[float], expected: float
+) -> None:
+    rows = pd.DataFrame({"step": 0, "layer": 1, "name": names, "grad_norm": 1.0, "delta_norm": deltas})
+    combined = by_layer(rows.assign(weight_norm=1.0))
+    assert list(combined["delta_norm"]) == pytest.approx([expected])
+    assert list(combined["grad_norm"]) == pytest.approx([math.sqrt(len(names))])
+
+
 def test_thinning_keeps_the_first_and_the_last_step_and_is_alike_for_equal_lengths() -> None:
     rows = pd.DataFrame({"step": [step for step in range(1001) for _ in range(2)]})
     kept = thin(rows, 100)["step"]

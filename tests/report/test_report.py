@@ -7,18 +7,22 @@ import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from vanishgrad.errors import SettingError
 from vanishgrad.report import load_runs, write_report
-from vanishgrad.report.gallery import EXHIBITS
+from vanishgrad.report.exhibits import EXHIBITS
 from vanishgrad.report.headline import answer, compared
 from vanishgrad.report.page import command, page
 from vanishgrad.report.tables import settings_table, summary_table
 
 WriteRun = Callable[..., Path]
+
+
+OF_EVERY_RUN = [exhibit for exhibit in EXHIBITS if not exhibit.is_extra]
 
 
 class Elements(HTMLParser):
@@ -55,7 +59,7 @@ def report(write_shared_run: WriteRun, module_path: Path) -> Path:
 
 
 def test_a_report_folder_is_complete(report: Path) -> None:
-    names = {f"{exhibit.name}.{kind}" for exhibit in EXHIBITS for kind in ("png", "svg")}
+    names = {f"{exhibit.name}.{kind}" for exhibit in OF_EVERY_RUN for kind in ("png", "svg")}
     assert {path.name for path in (report / "figures").iterdir()} == names
     assert len(pd.read_csv(report / "summary.csv")) == 2
     assert pd.read_csv(report / "settings.csv")["setting"].tolist() == ["act=sigmoid", "act=relu"]
@@ -64,7 +68,7 @@ def test_a_report_folder_is_complete(report: Path) -> None:
 def test_the_page_needs_nothing_beside_itself(report: Path) -> None:
     elements = Elements((report / "index.html").read_text(encoding="utf-8"))
     sources = list(elements.attributes("src"))
-    assert len(sources) == len(EXHIBITS)
+    assert len(sources) == len(OF_EVERY_RUN)
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert not list(elements.attributes("href"))
     assert not re.search(
@@ -113,6 +117,86 @@ def test_a_second_report_has_the_same_bytes_and_is_not_counted_as_a_run(report: 
     result = write_report([report.parent], report)
     assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == before
     assert [skip.folder.name for skip in result.skipped] == ["7"]
+
+
+def headings(html: str) -> list[str]:
+    return re.findall(r'<th scope="col"><button>([^<]*)</button>', html)
+
+
+def test_the_settings_table_has_only_columns_with_numbers(
+    write_run: WriteRun, tmp_path: Path, add: SimpleNamespace
+) -> None:
+    write_run("mlp/0")
+    assert headings(page_of(tmp_path / "mlp")) == [
+        *["setting", "verdict", "val. accuracy", "val. loss", "slope at start", "slope at end", "runs"]
+    ]
+    recurrent = write_run("rnn/0", setting={"model": "rnn", "depth": 1})
+    add.no_accuracy(recurrent, 2.0)
+    add.time_gradients(recurrent, 0.1)
+    final = {"val_loss": 2.0, "bits_per_character": 2.5, "perplexity": 5.66}
+    add.record(recurrent, metrics={"final": final})
+    assert headings(page_of(tmp_path / "rnn")) == [
+        *["setting", "verdict", "val. loss", "bits per character", "perplexity", "time slope", "runs"]
+    ]
+
+
+def test_the_page_explains_what_its_columns_mean_and_no_others(
+    write_run: WriteRun, tmp_path: Path, add: SimpleNamespace
+) -> None:
+    folder = write_run("0", setting={"depth": 1})
+    add.time_gradients(folder)
+    add.record(folder, baseline={"metric": "val_loss", "value": 1 / 6, "source": "always <1>"})
+    text = Elements(page_of(tmp_path)).text
+    assert "per hidden layer" not in text
+    assert "Time slope: decades per time step" in text
+    assert "scores: loss 0.167 (always <1>)." in text
+
+
+def test_baselines_that_differ_have_a_column(
+    write_run: WriteRun, tmp_path: Path, add: SimpleNamespace
+) -> None:
+    for job, value in enumerate((0.25, 0.125)):
+        folder = write_run(str(job), setting={"depth": job + 2})
+        add.record(folder, baseline={"metric": "val_loss", "value": value, "source": ""})
+    assert "baseline loss" in headings(page_of(tmp_path))
+    assert "data-value='0.125'" in page_of(tmp_path)
+
+
+def test_sampled_text_is_shown_as_it_is(write_run: WriteRun, tmp_path: Path, add: SimpleNamespace) -> None:
+    text = "  def <b>f</b>():\n\treturn 'ä & ö'\n"
+    add.sample(write_run("0"), text + 600 * "x")
+    html = page_of(tmp_path)
+    assert "<b>" not in html
+    assert (text + 600 * "x")[:600] in Elements(html).text
+    assert (text + 600 * "x")[:601] not in Elements(html).text
+
+
+def test_one_sample_of_each_of_a_few_settings_is_shown(
+    write_run: WriteRun, tmp_path: Path, add: SimpleNamespace
+) -> None:
+    for setting in range(6):
+        for seed in (0, 1):
+            folder = write_run(f"{setting}{seed}", setting={"depth": setting + 1, "seed": seed})
+            add.sample(folder, f"text {setting} {seed}")
+    assert re.findall(r"text \d \d", page_of(tmp_path)) == [f"text {setting} 0" for setting in range(4)]
+
+
+def test_a_page_without_samples_has_no_section_for_them(write_run: WriteRun) -> None:
+    assert "Sampled text" not in page_of(write_run("0"))
+
+
+def test_a_file_that_cannot_be_read_is_named_and_costs_only_its_figure(
+    write_run: WriteRun, tmp_path: Path, add: SimpleNamespace
+) -> None:
+    folder = write_run("0")
+    add.time_gradients(folder)
+    (folder / "filters.npz").write_bytes(b"PK\x03\x04 and no more")
+    (folder / "gates.csv").write_text("step,word\n1,2\n")
+    html = write_report([folder], tmp_path / "out").page.read_text(encoding="utf-8")
+    assert "filters.npz is not a file of arrays" in html
+    assert "gates.csv has no column gate" in html
+    assert "<figure id='gradient_through_time'>" in html
+    assert "<figure id='gate_activity'>" not in html
 
 
 def test_what_was_not_measured_is_left_out_and_named(write_run: WriteRun, tmp_path: Path) -> None:
@@ -196,6 +280,27 @@ def test_the_headline_names_the_steepest_slope(slopes: list[float], expected: st
     table = pd.DataFrame({"setting": ["a", "b"], "verdict": "does not learn"})
     table["gradient_slope_mean"] = slopes or [float("nan")] * 2
     assert expected in answer(table)
+
+
+@pytest.mark.parametrize(
+    "slope, expected",
+    [
+        (0.1, "in b gradients shrink by a factor of 1.26 per time step towards the first"),
+        (-0.1, "in b gradients grow by a factor of 1.26 per time step towards the first"),
+        (0.001, "Through time gradients pass about unchanged"),
+    ],
+)
+def test_the_headline_tells_of_time_where_there_is_no_slope_over_layers(slope: float, expected: str) -> None:
+    table = pd.DataFrame(
+        {"setting": ["a", "b"], "verdict": "does not learn", "time_slope_mean": [0.0, slope]}
+    )
+    assert expected in answer(table.assign(gradient_slope_mean=float("nan")))
+
+
+def test_without_accuracies_the_best_setting_is_that_of_the_lowest_loss() -> None:
+    table = pd.DataFrame({"setting": ["a", "b", "c"], "verdict": "learns", "gradient_slope_mean": 0.0})
+    table["final_val_loss_mean"] = [0.5, 0.004, float("nan")]
+    assert "the lowest loss is that of b (0.004)" in answer(table)
 
 
 def test_a_run_of_a_monitor_has_no_command(write_run: WriteRun) -> None:

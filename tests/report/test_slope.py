@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vanishgrad.report.slope import decades_across, gradient_slope
+from vanishgrad.report.slope import decades_across, decades_through, gradient_slope, log_slope
 
 INF, NAN = float("inf"), float("nan")
 
@@ -49,3 +49,17 @@ def test_zeros_and_what_is_not_finite_are_left_out(bad: float) -> None:
 def test_without_two_hidden_layers_there_is_no_slope(layer: list[int], norm: list[float]) -> None:
     assert math.isnan(gradient_slope(layer, norm))
     assert math.isnan(decades_across(layer, norm))
+
+
+@pytest.mark.parametrize("slope", [0.3, -0.3])
+def test_through_time_every_place_counts_and_underflow_does_not_shorten_the_way(slope: float) -> None:
+    t = np.arange(1, 101)
+    norm = 10.0 ** (slope * t)
+    assert log_slope(t, norm) == pytest.approx(slope)
+    assert decades_through(t, norm) == pytest.approx(99 * slope)
+    assert decades_through(t, np.where(t < 40, 0.0, norm)) == pytest.approx(99 * slope)
+
+
+def test_one_time_step_has_no_slope() -> None:
+    assert math.isnan(decades_through([1], [1.0]))
+    assert math.isnan(decades_through([], []))

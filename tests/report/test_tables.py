@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -78,6 +79,69 @@ def test_a_run_that_was_cut_off_has_the_last_metrics_it_wrote(write_run: WriteRu
     record = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps(record | {"metrics": None}))
     assert summary_table(load_runs(folder))["final_val_accuracy"].tolist() == pytest.approx([0.8])
+
+
+def recurrent(write_run: WriteRun, add: SimpleNamespace, loss: float, slope: float, place: str = "0") -> Path:
+    folder = write_run(place, setting={"model": "rnn", "depth": 1})
+    add.no_accuracy(folder, loss)
+    add.time_gradients(folder, slope, length=50)
+    add.record(folder, baseline={"metric": "val_loss", "value": 1 / 6, "source": "always 1"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    "loss, slope, verdict",
+    [
+        (0.16, 0.2, "vanishing through time"),
+        (0.16, -0.2, "exploding through time"),
+        (0.16, 0.0, "does not learn"),
+        (0.01, 0.2, "learns"),
+    ],
+)
+def test_a_recurrent_network_is_judged_by_its_baseline_and_its_gradient_through_time(
+    write_run: WriteRun, add: SimpleNamespace, loss: float, slope: float, verdict: str
+) -> None:
+    table = summary_table(load_runs(recurrent(write_run, add, loss, slope)))
+    assert table["verdict"].tolist() == [verdict]
+    assert table["time_slope"].tolist() == pytest.approx([slope], abs=1e-9)
+    assert table["baseline_val_loss"].tolist() == pytest.approx([1 / 6])
+    assert math.isnan(table["gradient_slope"].iloc[0])
+
+
+def test_an_accuracy_is_compared_with_its_baseline(write_run: WriteRun, add: SimpleNamespace) -> None:
+    folder = write_run("0", accuracy=0.4)
+    assert summary_table(load_runs(folder))["verdict"].tolist() == ["learns"]
+    add.record(folder, baseline={"metric": "val_accuracy", "value": 0.25, "source": ""})
+    assert summary_table(load_runs(folder))["verdict"].tolist() == ["does not learn"]
+
+
+def test_columns_that_no_run_knows_are_left_out(
+    write_run: WriteRun, add: SimpleNamespace, tmp_path: Path
+) -> None:
+    write_run("0")
+    assert not {"time_slope", "baseline_val_loss", "baseline_val_accuracy"} & set(
+        summary_table(load_runs(tmp_path))
+    )
+    recurrent(write_run, add, 0.01, 0.1, "1")
+    table = summary_table(load_runs(tmp_path))
+    assert table["time_slope"].isna().tolist() == [True, False]
+    assert "baseline_val_accuracy" not in table
+    assert settings_table(table)["baseline_val_loss"].notna().tolist() == [False, True]
+
+
+def test_further_metrics_are_columns(write_run: WriteRun, add: SimpleNamespace) -> None:
+    folder = write_run("0")
+    add.record(folder, metrics={"final": {"bits_per_character": 2.5}})
+    table = summary_table(load_runs(folder))
+    assert table["final_bits_per_character"].tolist() == [2.5]
+    assert settings_table(table)["final_bits_per_character_mean"].tolist() == [2.5]
+
+
+def test_a_network_that_overflows_at_once_explodes(write_run: WriteRun) -> None:
+    nothing = write_run(
+        "0", steps=(0,), status="diverged", change=lambda row: row | {"delta_norm": "nan", "grad_norm": "inf"}
+    )
+    assert summary_table(load_runs(nothing))["verdict"].tolist() == ["exploding"]
 
 
 def summary(**columns: list[Any]) -> pd.DataFrame:

@@ -50,3 +50,50 @@ def test_verdicts(
 )
 def test_learning(accuracy: tuple[float, float], loss: tuple[float, float], learned: bool | None) -> None:
     assert has_learned(accuracy, loss) is learned
+
+
+@pytest.mark.parametrize(
+    "status, decades, time_decades, accuracy, expected",
+    [
+        ("completed", (NAN,), (9.0, 9.0), AT_CHANCE, "vanishing through time"),
+        ("completed", (NAN,), (NAN, -3.0), AT_CHANCE, "exploding through time"),
+        ("completed", (2.5,), (-3.0,), AT_CHANCE, "vanishing"),
+        ("completed", (NAN,), (9.0, 9.0), LEARNED, "learns"),
+        ("completed", (NAN,), (1.0, -1.0), AT_CHANCE, "does not learn"),
+        ("diverged", (NAN,), (-9.0,), AT_CHANCE, "exploding through time"),
+        ("diverged", (NAN,), (9.0,), AT_CHANCE, "diverged"),
+    ],
+)
+def test_verdicts_through_time(
+    status: str,
+    decades: tuple[float, ...],
+    time_decades: tuple[float, ...],
+    accuracy: tuple[float, float],
+    expected: str,
+) -> None:
+    assert verdict(Evidence(status, decades, accuracy, time_decades=time_decades)) == expected
+
+
+def test_numbers_that_overflow_before_any_training_are_an_explosion() -> None:
+    assert verdict(Evidence("diverged", (NAN, NAN), overflowed=True)) == "exploding"
+    assert verdict(Evidence("completed", (NAN, NAN), overflowed=True)) == "gradients flow"
+
+
+@pytest.mark.parametrize(
+    "error, learned",
+    [
+        ((1 / 6, 0.01), True),
+        ((1 / 6, 0.13), False),  # a loss of 2 at the start does not make this learning
+        ((0.75, 0.75), False),  # one of four classes, always
+        ((0.75, 0.5), True),
+        ((0.0, 0.0), False),
+    ],
+)
+def test_what_ignorance_scores_takes_the_place_of_the_start(
+    error: tuple[float, float], learned: bool
+) -> None:
+    assert has_learned((0.0, 0.25), (2.0, 0.13), error) is learned
+
+
+def test_a_baseline_without_a_result_says_nothing() -> None:
+    assert has_learned((0.1, 0.9), (NAN, NAN), (0.75, NAN)) is True

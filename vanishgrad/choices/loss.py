@@ -1,4 +1,7 @@
-"""Loss functions of `(batch, outputs)` predictions, averaged over the batch."""
+"""Loss functions of a network's outputs, averaged over the batch.
+
+Targets are class numbers, one per example or one at every time step, or values of the outputs' own shape.
+"""
 
 from __future__ import annotations
 
@@ -15,43 +18,61 @@ class Loss(Protocol):
     name: ClassVar[str]
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """A scalar; `targets` are class numbers `(batch,)` or values `(batch, outputs)`."""
+        """A scalar.
+
+        Arguments:
+            outputs: `(batch, classes)`, `(batch, time, classes)`, or values of any shape `(batch, ...)`.
+            targets: class numbers, int64, `(batch,)` or `(batch, time)`; or values, as many as the outputs.
+        """
         ...
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Softmax cross-entropy in nats, mean over examples, and over time where every step has a target."""
+
+    name: ClassVar[str] = "cross_entropy"
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        answers = outputs.flatten(0, -2)  # (answers, classes)
+        wanted = targets.reshape(answers.shape) if targets.is_floating_point() else targets.flatten()
+        return F.cross_entropy(answers, wanted)
+
+
+@dataclass(frozen=True)
+class BCE:
+    """Binary cross-entropy, a sigmoid per output: summed over outputs, mean over examples.
+
+    With a class at every time step, outputs are summed over classes, and the mean is over time as well.
+    """
+
+    name: ClassVar[str] = "bce"
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        loss = F.binary_cross_entropy_with_logits(outputs, _values(targets, outputs), reduction="sum")
+        return loss / _answers(targets)
+
+
+@dataclass(frozen=True)
+class MSE:
+    """Squared error, summed over outputs, mean over examples; classes as one-hot values.
+
+    With a class at every time step, outputs are summed over classes, and the mean is over time as well.
+    """
+
+    name: ClassVar[str] = "mse"
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return F.mse_loss(outputs, _values(targets, outputs), reduction="sum") / _answers(targets)
 
 
 def _values(targets: Tensor, outputs: Tensor) -> Tensor:
     """Targets in the form of the outputs: class numbers become one-hot rows."""
     if targets.is_floating_point():
         return targets.to(outputs.dtype).reshape(outputs.shape)
-    return F.one_hot(targets, outputs.shape[1]).to(outputs.dtype)
+    return F.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
 
 
-@dataclass(frozen=True)
-class CrossEntropy:
-    """Softmax cross-entropy in nats, mean over examples."""
-
-    name: ClassVar[str] = "cross_entropy"
-
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(outputs, targets)
-
-
-@dataclass(frozen=True)
-class BCE:
-    """Binary cross-entropy, a sigmoid per class: summed over classes, mean over examples."""
-
-    name: ClassVar[str] = "bce"
-
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        loss = F.binary_cross_entropy_with_logits(outputs, _values(targets, outputs), reduction="sum")
-        return loss / len(outputs)
-
-
-@dataclass(frozen=True)
-class MSE:
-    """Squared error, summed over outputs, mean over examples; classes as one-hot values."""
-
-    name: ClassVar[str] = "mse"
-
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        return F.mse_loss(outputs, _values(targets, outputs), reduction="sum") / len(outputs)
+def _answers(targets: Tensor) -> int:
+    """How many answers are averaged over: one per class number, or per example of values."""
+    return len(targets) if targets.is_floating_point() else targets.numel()

@@ -50,9 +50,16 @@ def _options(arguments: list[str]) -> int:
     return options(arguments)
 
 
+def _sample(arguments: list[str]) -> int:
+    from vanishgrad.cli.sample import sample
+
+    return sample(arguments)
+
+
 COMMANDS = (
     Command("train", "train one run, or with -m a sweep", usage.train, _train),
     Command("report", "figures, tables and one page from run folders", usage.report, _report),
+    Command("sample", "text from a trained character model", usage.sample, _sample),
     Command(
         "options", "every group and choice, with parameters, defaults and sources", usage.options, _options
     ),

@@ -99,8 +99,11 @@ def _line(result: Result) -> str:
 
     at = result.diverged_at
     told = [result.status if at is None else f"diverged at step {at['step']}"]
+    accuracy, loss = result.final.get("val_accuracy"), result.final.get("val_loss")
     numbers = {
-        "accuracy {:.3f}": result.final.get("val_accuracy"),
+        "accuracy {:.3f}": accuracy,
+        "loss {:.4g}": loss if accuracy is None else None,
+        "bits per character {:.3f}": result.final.get("bits_per_character"),
         "slope {:+.3f}": flow(saved(result), end=False).slope,
     }
     told += [form.format(x) for form, x in numbers.items() if x is not None and math.isfinite(x)]

@@ -11,7 +11,13 @@ import pandas as pd
 from vanishgrad.report.labels import counted
 from vanishgrad.report.layers import at_end, at_start
 from vanishgrad.report.runs import SavedRun
-from vanishgrad.report.slope import FEWEST_LAYERS, decades_across, gradient_slope
+from vanishgrad.report.slope import (
+    FEWEST_LAYERS,
+    decades_across,
+    decades_through,
+    gradient_slope,
+    log_slope,
+)
 from vanishgrad.report.tables import run_verdict
 from vanishgrad.report.verdict import DECADES
 
@@ -69,7 +75,10 @@ def when(run: SavedRun, step: int) -> str:
 def meaning(run: SavedRun, diverged_at: dict[str, Any] | None) -> str:
     """The verdict with its evidence: `Vanishing: at the start gradients shrink 4.3 x per layer ...`."""
     parts = [_divergence(diverged_at)] if diverged_at else []
-    parts += _told(run, described(run))
+    through_time = _through_time(run)
+    if not (through_time and run.gradients["layer"].max() <= FEWEST_LAYERS):
+        parts += _told(run, described(run))
+    parts += through_time
     word, evidence = _word(run), "; ".join(parts)
     if word.partition(" ")[0] in ("Vanishing", "Exploding", "Diverged"):
         return f"{word}: {evidence}."
@@ -107,6 +116,40 @@ def _told(run: SavedRun, start: Flow) -> list[str]:
     if end.step > start.step and abs(end.slope - start.slope) >= FLAT:
         told.append(f"{when(run, end.step)} they {_change(end)}")
     return told
+
+
+def _through_time(run: SavedRun) -> list[str]:
+    """How the gradients of a recurrent network's states change from the last time step to the first."""
+    rows = run.extra("time_gradients")
+    told: list[str] = []
+    for moment in ("start", "end") if len(rows) else ():
+        there = rows[rows["moment"] == moment]
+        found = _over_time(there["t"], there["grad_norm"])
+        if not math.isnan(found.slope):
+            change = "keep their size" if found.flat else f"{_grown(found)} per time step"
+            who = "they" if told else "gradients"
+            where = "" if told else " back through time"
+            told.append(f"at the {moment} {who} {change}{where}{_first_of_last(found)}")
+    return told
+
+
+def _over_time(t: pd.Series, norm: pd.Series) -> Flow:
+    ordered = norm[t.sort_values().index].to_numpy()
+    ends = ordered.size >= 2 and np.isfinite(ordered[[0, -1]]).all() and ordered[-1] > 0
+    return Flow(
+        log_slope(t, norm), decades_through(t, norm), ordered[0] / ordered[-1] if ends else math.nan, 0
+    )
+
+
+def _grown(found: Flow) -> str:
+    return f"{'shrink' if found.slope > 0 else 'grow'} {10 ** abs(found.slope):.3g} x"
+
+
+def _first_of_last(found: Flow) -> str:
+    """The ratio of the first time step's norm to the last one's, unless it is near 1."""
+    if math.isnan(found.ratio) or 1 / ALIKE <= found.ratio <= ALIKE:
+        return ""
+    return f", the first state's is {found.ratio:.2g} of the last's"
 
 
 def _no_slope(run: SavedRun) -> str:

@@ -7,8 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
+from vanishgrad.training.pretraining import LayerEpoch
 from vanishgrad.training.progress import Observer
 from vanishgrad.training.progress import Progress as State
 
@@ -27,10 +35,17 @@ def progress_bar(console: Console) -> Iterator[Observer | None]:
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True, expand=True) as bar:
         task = bar.add_task("", total=None)
+        layers: dict[int, TaskID] = {}
         last = 0.0
 
-        def observe(state: State) -> None:
+        def observe(state: State | LayerEpoch) -> None:
             nonlocal last
+            if isinstance(state, LayerEpoch):
+                told = f"pretraining layer {state.layer} of {state.layers}  loss {state.loss:.4g}"
+                if state.layer not in layers:
+                    layers[state.layer] = bar.add_task("", total=state.epochs)
+                bar.update(layers[state.layer], completed=state.epoch, description=told)
+                return
             now = time.monotonic()
             if now - last >= EVERY or state.step == state.total:
                 last = now

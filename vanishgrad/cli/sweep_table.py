@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from rich.console import Console
@@ -16,6 +16,23 @@ from vanishgrad.report.runs import load_runs, run_folders
 from vanishgrad.report.tables import settings_table, summary_table
 
 MOST_STEPS = 120  # as many as the report reads
+
+
+class Column(NamedTuple):
+    """A number of the settings table, shown where some setting has it; the loss only without an accuracy."""
+
+    heading: str
+    name: str
+    form: str
+
+
+COLUMNS = (
+    Column("accuracy", "final_val_accuracy", "{:.3f}"),
+    Column("loss", "final_val_loss", "{:.4g}"),
+    Column("bits per character", "final_bits_per_character", "{:.3f}"),
+    Column("slope at start", "gradient_slope", "{:+.3f}"),
+    Column("slope through time", "time_slope", "{:+.3f}"),
+)
 
 
 def show_sweep(console: Console, folder: Path) -> None:
@@ -41,16 +58,21 @@ def _failure(folder: Path) -> str | None:
 
 
 def _table(settings: pd.DataFrame) -> Table:
+    known = [
+        column
+        for column in COLUMNS
+        if settings.get(f"{column.name}_mean", pd.Series(dtype=float)).notna().any()
+    ]
+    if any(column.name == "final_val_accuracy" for column in known):
+        known = [column for column in known if column.name != "final_val_loss"]
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("setting", overflow="fold")
-    for heading in ("accuracy", "slope at start", "runs"):
+    for heading in (*(column.heading for column in known), "runs"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict")
     for _, row in settings.iterrows():
-        table.add_row(
-            str(row["setting"]), _number(row, "final_val_accuracy", "{:.3f}"),
-            _number(row, "gradient_slope", "{:+.3f}"), str(row["runs"]), str(row["verdict"]),
-        )  # fmt: skip
+        cells = [_number(row, column.name, column.form) for column in known]
+        table.add_row(str(row["setting"]), *cells, str(row["runs"]), str(row["verdict"]))
     return table
 
 

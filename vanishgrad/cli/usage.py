@@ -74,6 +74,22 @@ Figures, tables and one self-contained page from run folders.
   vanishgrad report runs=[outputs/first,outputs/second] out=comparison"""
 
 
+def sample() -> str:
+    return """\
+usage: vanishgrad sample run=DIR [prompt=TEXT] [temperature=0.8] [length=400] [seed=0]
+
+Text from a trained character model, one character after the other.
+
+  run          the folder of a run with data=text
+  prompt       what the text begins with; in its characters
+  temperature  below 1 safer, above 1 wilder; 0 always takes the likeliest character
+  length       characters to write
+  seed         of the dice
+
+  vanishgrad train model=lstm data=text width=128 optim=adam lr=3e-3
+  vanishgrad sample run=outputs/2026-01-31_12-00-00 prompt="The " temperature=0.5"""
+
+
 def options() -> str:
     return """\
 usage: vanishgrad options [GROUP] [format=json]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
 from omegaconf import OmegaConf
 
-from vanishgrad.config.location import choice_names, config_folder
+from vanishgrad.config.location import choice_names, config_folder, home_of, within
 from vanishgrad.remedies import Remedy
 from vanishgrad.run import GROUPS, SCALARS, Run
 
@@ -50,7 +50,8 @@ class Group:
 
 def scalars() -> list[Parameter]:
     """The keys of the configuration that are no groups."""
-    return _parameters(Run, "", SCALARS)
+    run = Run()  # with the depth that the model has of its own
+    return [replace(item, default=getattr(run, item.key)) for item in _parameters(Run, "", SCALARS)]
 
 
 def groups() -> list[Group]:
@@ -62,10 +63,16 @@ def groups() -> list[Group]:
 
 def _group(name: str, protocol: type) -> Group:
     default = "none" if name == "remedy" else getattr(getattr(Run(), name), "name", None)
-    kinds = [_kind(name, choice) for choice in choice_names(name)]
-    order = list(vars(import_module(protocol.__module__)))
-    kinds.sort(key=lambda kind: (kind.name != default, order.index(kind.__name__)))
+    kinds, order = [_kind(name, choice) for choice in choice_names(name)], _defined(home_of(protocol))
+    kinds.sort(key=lambda kind: (kind.name != default, order.index(kind)))
     return Group(name, default, _summary(protocol), [_choice(name, kind) for kind in kinds])
+
+
+def _defined(home: str) -> list[Any]:
+    """The classes of a module, or of the modules that a package imports from, as they stand in the files."""
+    classes = [thing for thing in vars(import_module(home)).values() if isinstance(thing, type)]
+    modules = dict.fromkeys(kind.__module__ for kind in classes if within(home, kind))
+    return [thing for module in modules for thing in vars(import_module(module)).values()]
 
 
 def _kind(group: str, choice: str) -> Any:

@@ -16,9 +16,10 @@ from vanishgrad.config.location import config_folder
 from vanishgrad.config.typed import shown
 from vanishgrad.errors import SettingError, one_of, require
 
-NULL_LOSS = "null"  # the name under which Hydra finds the choice `loss=null`
+NULLABLE = ("act", "loss")  # groups that the model or the data chooses for when nobody else does
+NULL = "null"  # the name under which Hydra finds the choice `loss=null`
 LONGEST = 100  # characters of an override that are repeated in a message
-QUOTED_NULL = f"'{NULL_LOSS}'"
+QUOTED_NULL = f"'{NULL}'"
 BARE_NULL = re.compile(r"""(?<![\w'"])null(?![\w'"])""", re.IGNORECASE)
 
 Groups = Mapping[str, Sequence[str]]
@@ -64,7 +65,7 @@ def check_parameters(override: Override, options: Sequence[str]) -> None:
 def parameters_of(group: str, option: str) -> list[str] | None:
     """The parameters in the config file of a choice; None for a choice from elsewhere."""
     file = config_folder() / group / f"{option}.yaml"
-    if option == NULL_LOSS:
+    if option == NULL:
         return []
     if not file.exists():
         return None
@@ -94,7 +95,8 @@ def normalised(overrides: Sequence[Override]) -> list[str]:
 
 def as_typed(override: str) -> str:
     """An override of a job as the user would type it."""
-    return f"loss={NULL_LOSS}" if override == f"loss={QUOTED_NULL}" else override
+    key, _, value = override.partition("=")
+    return f"{key}={NULL}" if key in NULLABLE and value == QUOTED_NULL else override
 
 
 def is_parameter(override: Override) -> bool:
@@ -122,8 +124,8 @@ def _short(text: str) -> str:
 def _normalised(override: Override, swept: set[str]) -> str:
     text = override.input_line or ""
     key, _, value = text.partition("=")
-    if key == "loss":
-        return f"loss={BARE_NULL.sub(QUOTED_NULL, value)}"
+    if key in NULLABLE:
+        return f"{key}={BARE_NULL.sub(QUOTED_NULL, value)}"
     late = is_parameter(override) and key.partition(".")[0] in swept and not override.is_sweep_override()
     return f"{key}=choice({value})" if late else text
 

@@ -21,13 +21,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vanishgrad.config import overrides as typed_overrides
 from vanishgrad.config.location import CONFIG_NAME, choice_names, config_folder, group_names
+from vanishgrad.description import choices_of
 from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.run import SCALARS
 
 VERSION_BASE = "1.3"
 DATED = "${now:"
 
-ConfigStore.instance().store(group="loss", name=typed_overrides.NULL_LOSS, node={}, package="_global_")
+for group in typed_overrides.NULLABLE:
+    ConfigStore.instance().store(group=group, name=typed_overrides.NULL, node={}, package="_global_")
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _groups(load: ConfigLoader, search: Sequence[str]) -> dict[str, list[str]]:
     groups = {name: choice_names(name) for name in group_names()}
     if search:
         groups = {name: load.get_group_options(name, overrides=list(search)) for name in groups}
-    return groups | {"loss": [*groups["loss"], typed_overrides.NULL_LOSS]}
+    return groups | {name: [*groups[name], typed_overrides.NULL] for name in typed_overrides.NULLABLE}
 
 
 @contextmanager
@@ -151,10 +153,25 @@ def _set_parameters(config: DictConfig, overrides: Sequence[Override], swept: bo
 
 def _options(chosen: Mapping[str, str | None], overrides: Sequence[Override]) -> dict[str, list[str]]:
     """The choices that the jobs make of each group: those typed, else the one composed."""
-    found = {group: [name or typed_overrides.NULL_LOSS] for group, name in chosen.items()}
+    found = {group: [name or typed_overrides.NULL] for group, name in chosen.items()}
     typed = {
         o.key_or_group: list(typed_overrides.values(o))
         for o in overrides
         if not typed_overrides.is_parameter(o)
     }
-    return found | {group: [str(name) for name in names] for group, names in typed.items()}
+    found |= {group: [str(name) for name in names] for group, names in typed.items()}
+    return found | {group: _own(group, found) for group in typed_overrides.NULLABLE}
+
+
+def _own(group: str, options: Mapping[str, Sequence[str]]) -> list[str]:
+    """The choices of a group with null resolved: the model's own activation, the data's own loss."""
+    models, sources = choices_of("model"), choices_of("data")
+    own = {
+        "act": [models[name].default_act.name for name in options["model"] if name in models],
+        "loss": [sources[name].default_loss for name in options["data"] if name in sources],
+    }
+    return list(dict.fromkeys(
+        name
+        for option in options[group]
+        for name in (own[group] if option == typed_overrides.NULL else [option])
+    ))  # fmt: skip

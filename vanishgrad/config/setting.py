@@ -10,12 +10,12 @@ from typing import Any, get_args, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vanishgrad.config.location import choice_names
+from vanishgrad.config.location import choice_names, home_of, within
 from vanishgrad.config.typed import shown, typed
 from vanishgrad.description import describe, describe_choice
 from vanishgrad.errors import SettingError, require
 from vanishgrad.remedies import Remedy
-from vanishgrad.run import GROUPS, Run
+from vanishgrad.run import GROUPS, OPTIONAL, Run
 from vanishgrad.training.provenance import Provenance
 
 KINDS = get_type_hints(Run)
@@ -74,10 +74,9 @@ def _given(key: str, values: dict[str, Any]) -> Any:
 
 def _field(key: str, values: dict[str, Any]) -> Any:
     value, kind = _given(key, values), KINDS[key]
-    if key not in GROUPS:
-        return typed(key, value, kind)
-    protocols = get_args(kind) or (kind,)
-    return None if value is None and type(None) in protocols else _choice(key, value, protocols[0])
+    if value is None and key in OPTIONAL:
+        return None
+    return _choice(key, value, (get_args(kind) or (kind,))[0]) if key in GROUPS else typed(key, value, kind)
 
 
 def _choice(group: str, value: Any, protocol: Any) -> Any:
@@ -103,10 +102,10 @@ def no_parameter(group: str, choice: str, parameter: str, value: Any, valid: Seq
 def _located(group: str, target: Any, protocol: Any) -> Any:
     """The dataclass `target` names; only the choices of this group count."""
     module, _, name = str(target).rpartition(".")
-    home = protocol.__module__
+    home = home_of(protocol)
     kind = getattr(import_module(home), name, None) if module == home else None
     require(
-        isinstance(kind, type) and is_dataclass(kind) and hasattr(kind, "name"),
+        isinstance(kind, type) and is_dataclass(kind) and hasattr(kind, "name") and within(home, kind),
         f"{group}._target_={shown(target)}: must be one of the choices in {home}",
     )
     return kind

@@ -1,4 +1,4 @@
-"""Data sets as tensors: reading, splitting, scaling. All loading is here."""
+"""Data sets as tensors: reading, drawing, splitting, scaling."""
 
 from vanishgrad.data.dataset import Dataset
 from vanishgrad.data.loading import load

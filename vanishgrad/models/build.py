@@ -6,21 +6,28 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.initialization import LSUV
-from vanishgrad.choices.model import MLP
+from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM
 from vanishgrad.data import load
+from vanishgrad.models.cnn import cnn
+from vanishgrad.models.conv_lstm import ConvLSTMNetwork, conv_lstm
 from vanishgrad.models.initialize import initialize_
 from vanishgrad.models.layout import side_by_side_
 from vanishgrad.models.lsuv import unit_variance_
 from vanishgrad.models.mlp import mlp
 from vanishgrad.models.network import Network
+from vanishgrad.models.recurrent import Recurrent, recurrent
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 
+AnyNetwork = Network | Recurrent | ConvLSTMNetwork
 
-def build(run: Run) -> Network:
+
+def build(run: Run) -> AnyNetwork:
     """The network of `run` with its initial weights, on the CPU, in training mode.
 
-    `(batch, *run.data.shape) -> (batch, run.data.outputs)`. Only `init=lsuv` reads the data.
+    `(batch, *run.data.shape) -> (batch, run.data.outputs)`; `(batch, time, run.data.outputs)` where there is
+    a target at every time step, and predicted frames `(batch, time, channels, height, width)`. Only
+    `init=lsuv` reads the data, and data=text its vocabulary.
     """
     model = blank(run)
     side_by_side_(model.parameters())
@@ -30,11 +37,21 @@ def build(run: Run) -> Network:
     return model
 
 
-def blank(run: Run) -> Network:
+def blank(run: Run) -> AnyNetwork:
     """The network of `run` with undefined values. Under `torch.device("meta")` it takes no memory."""
+    return _family(run).to(getattr(torch, run.dtype))
+
+
+def _family(run: Run) -> AnyNetwork:
     match run.model:
         case MLP():
-            return mlp(run).to(getattr(torch, run.dtype))
+            return mlp(run)
+        case CNN():
+            return cnn(run)
+        case RNN() | LSTM() | GRU():
+            return recurrent(run, run.data.symbols, run.data.outputs)
+        case ConvLSTM():
+            return conv_lstm(run)
         case unknown:
             raise TypeError(f"no builder for {unknown}")
 

@@ -8,13 +8,13 @@ from torch import nn
 from vanishgrad.choices.initialization import fans, fill_bias_
 from vanishgrad.choices.residual import Fixup, Highway
 from vanishgrad.layers import WeightMatrix, weight_matrices
-from vanishgrad.models.network import Network
+from vanishgrad.models.recurrent.initialize import start_recurrent_
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 
 
 @torch.no_grad()
-def initialize_(model: Network, run: Run) -> None:
+def initialize_(model: nn.Module, run: Run) -> None:
     """Fill all parameters and buffers of `model` in place, on the CPU.
 
     A weight's stream is named after its module, so that two runs that differ in depth, in shortcuts or in
@@ -32,6 +32,7 @@ def initialize_(model: Network, run: Run) -> None:
         _fixup_(matrices, run)
     if isinstance(run.residual, Highway):
         _open_gates_(matrices, run.residual.gate_bias)
+    start_recurrent_(matrices, run)
 
 
 def _draw_(matrix: WeightMatrix, run: Run) -> None:

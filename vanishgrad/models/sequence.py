@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
-Observer = Callable[[nn.Module, Tensor, Tensor], None]
+from vanishgrad.models.observer import Observer
 
 
 class Sequence(nn.Sequential):
@@ -22,6 +20,10 @@ class Sequence(nn.Sequential):
         for module in self:
             output = module(x)
             if observer is not None:
-                observer(module, x, output)
+                observer.module(module, x, output)
             x = output
         return x
+
+    def shown(self) -> set[nn.Module]:
+        """The modules that an observer sees."""
+        return set(self)

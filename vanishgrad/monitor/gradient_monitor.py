@@ -168,7 +168,7 @@ class GradientMonitor:
     def _forget_dropped(self) -> None:
         """Forget passes whose gradients were dropped: a skipped step, or an attack on the inputs."""
         tape = self._measurement.tape
-        heard = any(record.gradient is not None for record in tape.recorded)
+        heard = any(awaited.gradient is not None for awaited in tape.recorded.awaited)
         if heard and all(parameter.grad is None for parameter in self._trainable):
             tape.clear()
 
@@ -207,8 +207,8 @@ class GradientMonitor:
         """Measure the gradients, once for each step that is due."""
         if self.due and not self._stepped and self._measured is None:
             self._measured = self.step
-            tape = self._measurement.tape
-            tape.outputs[:] = [record for record in tape.outputs if record.gradient is not None]
+            outputs = self._measurement.tape.recorded.outputs
+            outputs[:] = [record for record in outputs if record.gradient is not None]
             self._measurement.gradients([_dense(parameter.grad) for parameter in self._trainable])
 
     def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,13 +12,16 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
 from vanishgrad.layers import weight_matrices
+from vanishgrad.models.residual import Fork
 from vanishgrad.monitor.columns import Columns
+from vanishgrad.monitor.residual_terms import split
 from vanishgrad.monitor.statistics import COLUMNS as ACTIVATION_COLUMNS
 from vanishgrad.monitor.statistics import ActivationStatistics
-from vanishgrad.monitor.tape import Activated, Recorded, Tape
+from vanishgrad.monitor.tape import Activated, Recorded, Tape, Terms
+from vanishgrad.monitor.through_time import gate_rows, time_rows
 from vanishgrad.monitor.weights import WeightHistory
 from vanishgrad.norms import SteadyNorms, norms
-from vanishgrad.records import GRADIENT_COLUMNS, Cell
+from vanishgrad.records import GATES_FILE, GRADIENT_COLUMNS, RESIDUAL_FILE, TIME_GRADIENTS_FILE, Cell
 
 MEASURED = GRADIENT_COLUMNS[GRADIENT_COLUMNS.index("name") + 1 :]
 
@@ -33,22 +37,28 @@ class Measurement:
         model: the module being trained; `weight_drift` counts from its weights now.
         everything: False measures `grad_norm` and `bias_grad_norm` alone.
         listen: receive gradients by hooks, because the backward pass is somebody else's.
+        frugal: keep no layer's activations and gradients longer than the pass needs them, for a model
+            that computes its activations again in the backward pass.
     """
 
-    def __init__(self, model: nn.Module, everything: bool = True, listen: bool = False) -> None:
+    def __init__(
+        self, model: nn.Module, everything: bool = True, listen: bool = False, frugal: bool = False
+    ) -> None:
         self.matrices = weight_matrices(model)
         self.grad_norm = torch.zeros((), dtype=torch.float64)
-        self.tape = Tape(model, self.matrices, keep_activations=everything, listen=listen)
+        self._activation_statistics = ActivationStatistics()
+        reduce = self._statistics_of if frugal else None
+        self.tape = Tape(model, self.matrices, keep_activations=everything, listen=listen, reduce=reduce)
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         indices = {id(parameter): index for index, parameter in enumerate(parameters)}
         self._weight_of = _entries(indices, [None if m.parametrization else m.weight for m in self.matrices])
         self._bias_of = _entries(indices, [matrix.bias for matrix in self.matrices])
-        self._activation_statistics = ActivationStatistics()
         self.everything = everything
         self._steady, self._written_out = SteadyNorms(), False
         self._weights = WeightHistory(self.matrices) if everything else None
         self._all = {index: index for index in range(len(self.matrices))}
         self._columns = Columns(len(self.matrices))
+        self._forks = _blocks(model)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -62,12 +72,12 @@ class Measurement:
 
     def recorded(self) -> list[GradientEdge]:
         """What the forward pass recorded whose gradients `gradients` needs beside those of the parameters."""
-        return [record.edge for record in self.tape.recorded if record.edge is not None]
+        return [awaited.edge for awaited in self.tape.recorded.awaited if awaited.edge is not None]
 
     def take(self, recorded: Iterable[Recorded]) -> None:
         """Take what a written-out pass recorded, gradients included, in place of an earlier pass."""
         self.tape.clear()
-        self.tape.outputs.extend(recorded)
+        self.tape.recorded.outputs.extend(recorded)
         self._written_out = True
 
     @torch.no_grad()
@@ -81,8 +91,9 @@ class Measurement:
             of_recorded: for every tensor of `recorded`; None when the measurement listens for them itself.
         """
         if of_recorded is not None:
-            for record, gradient in zip(self.tape.recorded, of_recorded, strict=True):
-                record.receive(gradient)
+            asked = [awaited for awaited in self.tape.recorded.awaited if awaited.edge is not None]
+            for awaited, gradient in zip(asked, of_recorded, strict=True):
+                awaited.receive(gradient)
         self._columns = Columns(len(self.matrices))
         self._measure_gradients(of_parameters)
         if self._weights is not None:
@@ -112,11 +123,38 @@ class Measurement:
             for matrix, *values in zip(self.matrices, *table, strict=True)
         ], others
 
+    @torch.no_grad()
+    def beside(self, step: int) -> dict[str, list[tuple[Cell, ...]]]:
+        """The rows of this step for the tables that not every run has, by file name.
+
+        Call it between `gradients` and `rows`, which forgets the pass.
+        """
+        recorded = self.tape.recorded
+        return {
+            TIME_GRADIENTS_FILE: time_rows(step, recorded.timed),
+            GATES_FILE: gate_rows(step, recorded.timed),
+            RESIDUAL_FILE: self._residual_rows(step, recorded.terms),
+        }
+
+    def _residual_rows(self, step: int, terms: Sequence[Terms]) -> list[tuple[Cell, ...]]:
+        """Rows of residual_gradients.csv."""
+        there = [one for one in terms if one.direct.gradient is not None and one.into.gradient is not None]
+        found = {one.fork: one.split[0] for one in terms if one.split is not None}
+        if there:
+            pairs = [(one.direct.gradient, one.into.gradient) for one in there]
+            table = split([a for a, _ in pairs if a is not None], [b for _, b in pairs if b is not None])
+            found |= dict(zip([one.fork for one in there], table, strict=True))
+        return [
+            (step, block, layer, *(None if math.isnan(number) else number for number in found[fork].tolist()))
+            for fork, (block, layer) in self._forks.items()
+            if fork in found
+        ]
+
     def _measure_gradients(self, gradients: Sequence[Tensor | None]) -> None:
         """Norms of the gradients of parameters, effective weights and linear outputs, all at once."""
         reached = [gradient for gradient in gradients if gradient is not None]
-        weights = _by_matrix(self.tape.weights)
-        deltas = _by_matrix(self.tape.outputs)
+        weights = _by_matrix(self.tape.recorded.weights)
+        deltas = _by_matrix(self.tape.recorded.outputs)
         effective = [sum(uses[1:], uses[0]) for uses in weights.values()]
         measured = self._steady if self._written_out else norms
         sizes = measured([*reached, *effective, *map(_joined, deltas.values())])
@@ -130,18 +168,56 @@ class Measurement:
             biases = {matrix: place[index] for matrix, index in self._bias_of.items() if index in place}
         self._columns.put("grad_norm", sizes, own)
         self._columns.put("bias_grad_norm", sizes, biases)
-        first = len(reached) + len(weights)
-        self._columns.put("delta_norm", sizes[first:], _places(deltas))
+        first, lengths = len(reached) + len(weights), _lengths(self.tape.recorded.outputs)
+        if lengths:
+            self._columns.put("delta_norm", torch.stack(list(lengths.values())), _places(lengths))
+        else:
+            self._columns.put("delta_norm", sizes[first:], _places(deltas))
 
     def _measure_activations(self) -> None:
         """Statistics of the activation that each output enters; several uses count as one larger batch."""
         uses: dict[int, list[Activated]] = defaultdict(list)
-        for output in self.tape.outputs:
-            if output.activated is not None:
+        taken: dict[int, Tensor] = {}
+        for output in self.tape.recorded.outputs:
+            if isinstance(output.activated, Activated):
                 uses[output.matrix].append(output.activated)
-        table = self._activation_statistics([_as_one(activated) for activated in uses.values()])
+            elif output.activated is not None:
+                taken[output.matrix] = output.activated
+        found = self._activation_statistics([_as_one(activated) for activated in uses.values()])
+        table = torch.cat([found, *taken.values()], dim=1)
         for name, column in zip(ACTIVATION_COLUMNS, table, strict=True):
-            self._columns.put(name, column, _places(uses))
+            self._columns.put(name, column, _places([*uses, *taken]))
+
+    @torch.no_grad()
+    def _statistics_of(self, activated: Activated) -> Tensor:
+        """The statistics of one activation, `(4, 1)`."""
+        return self._activation_statistics([activated])
+
+
+def _blocks(model: nn.Module) -> dict[nn.Module, tuple[int, int]]:
+    """Of each fork of the stream the number of its residual block and the block's first layer."""
+    layers: dict[str, int] = getattr(model, "layer_of", {})
+    forks = [
+        (path.rpartition(".")[0], module)
+        for path, module in model.named_modules()
+        if isinstance(module, Fork)
+    ]
+    return {
+        fork: (
+            number,
+            min((layer for name, layer in layers.items() if name.startswith(f"{block}.")), default=number),
+        )
+        for number, (block, fork) in enumerate(forks, 1)
+    }
+
+
+def _lengths(recorded: Iterable[Recorded]) -> dict[int, Tensor]:
+    """Norms of gradients that have been let go of, one for every matrix."""
+    uses: dict[int, list[Tensor]] = defaultdict(list)
+    for one in recorded:
+        if one.awaited.length is not None:
+            uses[one.matrix].append(one.awaited.length)
+    return {matrix: torch.linalg.vector_norm(torch.stack(lengths)) for matrix, lengths in uses.items()}
 
 
 def _entries(indices: dict[int, int], tensors: Sequence[Tensor | None]) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 
 import numpy as np
@@ -10,24 +11,31 @@ import pandas as pd
 NORMS = ("grad_norm", "bias_grad_norm", "delta_norm", "weight_norm")
 AVERAGED = ("epoch", "act_mean", "act_std", "saturation", "dead_fraction")
 CELL: list[Hashable] = ["step", "layer"]
+# The last part of a module's path: the gate without its source, as i_2 of both xi_2 and hi_2.
+GATE = re.compile(r"(?:.*\.)?[xh]([a-z]*_\d+)")
 
 
 def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     """One row per step and layer of one run.
 
     Weight matrices of one layer are taken together as if they were one: norms and changes by the root of the
-    sum of squares, activation statistics by the mean.
+    sum of squares, activation statistics by the mean. Matrices whose outputs are added up to one z, those of
+    a gate for the input and for the state, have one dLoss/dz, which counts once: see `_one_per_sum`.
     """
     if not rows.duplicated(CELL).any():
         return rows.drop(columns="name", errors="ignore")
-    total = pd.DataFrame({column: _root_sum_square(rows, rows[column]) for column in _has(rows, NORMS)})
+    if "delta_norm" in rows:
+        rows = rows.assign(delta_norm=_one_per_sum(rows))
+    keys = [rows["step"], rows["layer"]]
+    total = pd.DataFrame({column: root_sum_square(rows[column], keys) for column in _has(rows, NORMS)})
     total = total.join(rows.groupby(CELL)[_has(rows, AVERAGED)].mean())
     weight = rows["weight_norm"]
     at_first = rows["step"] == rows["step"].min()
     weight_0 = rows["name"].map(rows[at_first].drop_duplicates("name").set_index("name")["weight_norm"])
     for column, scale in (("update_ratio", weight), ("weight_drift", weight_0)):
         if column in rows:
-            total[column] = _root_sum_square(rows, rows[column] * scale) / _root_sum_square(rows, scale)
+            changed = root_sum_square(rows[column] * scale, keys)
+            total[column] = changed / root_sum_square(scale, keys)
     return total.reset_index()[[column for column in rows if column != "name"]]
 
 
@@ -57,6 +65,15 @@ def at_end(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return _at(rows, column, last=True)
 
 
+def root_sum_square(values: pd.Series[float], keys: list[pd.Series[int]]) -> pd.Series[float]:
+    """Per group of `keys`; scaled by the largest: 1e-200 squared would be 0, 1e200 squared infinite."""
+    largest = values.groupby(keys).max()
+    scale = largest.where((largest > 0) & np.isfinite(largest), 1.0)
+    per_row = scale.reindex(pd.MultiIndex.from_arrays(keys)).to_numpy()
+    square = (values / per_row) ** 2
+    return square.groupby(keys).sum(min_count=1).pow(0.5) * scale
+
+
 def _at(rows: pd.DataFrame, column: str, *, last: bool) -> pd.DataFrame:
     if rows.empty:
         return rows
@@ -73,11 +90,13 @@ def _has(rows: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:
     return [column for column in columns if column in rows]
 
 
-def _root_sum_square(rows: pd.DataFrame, values: pd.Series[float]) -> pd.Series[float]:
-    """Per step and layer; scaled by the largest: 1e-200 squared would be 0, 1e200 squared infinite."""
-    keys = [rows["step"], rows["layer"]]
-    largest = values.groupby(keys).max()
-    scale = largest.where((largest > 0) & np.isfinite(largest), 1.0)
-    per_row = scale.reindex(pd.MultiIndex.from_arrays(keys)).to_numpy()
-    square = (values / per_row) ** 2
-    return square.groupby(keys).sum(min_count=1).pow(0.5) * scale
+def _one_per_sum(rows: pd.DataFrame) -> pd.Series[float]:
+    """delta_norm where a row has the largest of its gate, the same for `xi_1` and `hi_1`; NaN beside it.
+
+    The largest: a reset gate between the state's matrix and the sum makes that matrix's own dLoss/dz smaller
+    than the sum's.
+    """
+    gate = rows["name"].str.replace(GATE, r"\1", regex=True)
+    largest = rows.groupby([rows["step"], rows["layer"], gate])["delta_norm"].transform("max")
+    repeated = pd.DataFrame({"step": rows["step"], "layer": rows["layer"], "gate": gate}).duplicated()
+    return largest.mask(repeated)

@@ -15,7 +15,20 @@ import pandas as pd
 from vanishgrad.report.gallery import Picture
 from vanishgrad.report.headline import answer, compared
 from vanishgrad.report.runs import Noted, Runs
+from vanishgrad.report.settings_html import settings_head, settings_rows
 
+MOST_SAMPLES = 4
+MOST_BASELINES = 3
+SLOPE = (
+    "Slope: decades per hidden layer by which the gradient shrinks towards the input; 0 is even, positive is "
+    "vanishing, negative is exploding. Vanishing and exploding are said of settings that do not learn and "
+    "whose gradient changes by a factor of 100 or more across the hidden layers."
+)
+TIME_SLOPE = (
+    "Time slope: decades per time step by which the gradient of the recurrent state shrinks towards the "
+    "first time step, at the start; vanishing and exploding through time are said of settings that do not "
+    "learn and where it changes by a factor of 100 or more from the last time step to the first."
+)
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
@@ -24,46 +37,22 @@ def page(runs: Runs, summary: pd.DataFrame, settings: pd.DataFrame, pictures: Se
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         compared=escape(compared(runs)),
         answer=escape(answer(settings)),
-        settings=_settings(settings),
+        head=settings_head(settings),
+        settings=settings_rows(settings),
+        about=_about(runs, settings),
         figures="\n".join(_figure(picture) for picture in pictures if picture.png),
         left_out=_left_out(pictures),
+        samples=_samples(runs),
         runs=_runs(runs, summary),
-        skipped=_listed("Skipped folders", runs.skipped) + _listed("Tables cut short", runs.cut_short),
+        skipped=_listed("Skipped folders", runs.skipped)
+        + _listed("Tables cut short", runs.cut_short)
+        + _listed("Files that could not be read", runs.broken_extras),
     )
 
 
 def command(overrides: Iterable[str]) -> str:
     """The shell command that repeats a run."""
     return shlex.join(["vanishgrad", "train", *overrides])
-
-
-def _settings(settings: pd.DataFrame) -> str:
-    """Rows of the settings table: numbers are sorted by `data-value`, not by what is shown."""
-    return "\n".join(_setting(row) for _, row in settings.iterrows())
-
-
-def _setting(row: pd.Series) -> str:
-    verdict = str(row["verdict"])
-    kind = verdict.split(" ")[0].rstrip(",") if "," not in verdict else "mixed"
-    count = f"{row['runs']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
-    return (
-        f"<tr><th scope=row>{escape(str(row['setting']))}</th>"
-        f"<td><span class='verdict {escape(kind)}'>{escape(verdict)}</span></td>"
-        + _cell(row, "final_val_accuracy", "{:.3f}")
-        + _cell(row, "final_val_loss", "{:.3g}")
-        + _cell(row, "gradient_slope", "{:+.3f}")
-        + _cell(row, "gradient_slope_final", "{:+.3f}")
-        + f"<td data-value='{row['runs']}'>{count}</td></tr>"
-    )
-
-
-def _cell(row: pd.Series, column: str, form: str) -> str:
-    """Mean and spread; a dash where nothing finite was measured."""
-    mean, spread = row.get(f"{column}_mean", np.nan), row.get(f"{column}_spread", np.nan)
-    if not np.isfinite(mean):
-        return "<td data-value=''>–</td>"
-    around = f" <small>± {form.replace('+', '').format(spread)}</small>" if np.isfinite(spread) else ""
-    return f"<td data-value='{mean:.9g}'>{form.format(mean)}{around}</td>"
 
 
 def _figure(picture: Picture) -> str:
@@ -80,13 +69,41 @@ def _left_out(pictures: Sequence[Picture]) -> str:
     names = [
         f"{picture.exhibit.title.lower()} (needs {' or '.join(picture.exhibit.needs)})"
         for picture in pictures
-        if picture.png is None
+        if picture.png is None and not picture.exhibit.is_extra
     ]
     return (
         f"<p class=note>Left out, because no run recorded it: {escape(', '.join(names))}.</p>"
         if names
         else ""
     )
+
+
+def _about(runs: Runs, settings: pd.DataFrame) -> str:
+    """What the columns of the settings table mean."""
+    said = ["Mean ± standard deviation over seeds."]
+    said += [SLOPE] * bool(settings.get("gradient_slope_count", pd.Series(0)).any())
+    said += [TIME_SLOPE] * ("time_slope_mean" in settings)
+    baselines = [
+        f"{one.metric.removeprefix('val_')} {one.value:.3g}" + (f" ({one.source})" if one.source else "")
+        for one in runs.baselines[:MOST_BASELINES]
+    ]
+    if baselines:
+        more = ", ..." if len(runs.baselines) > MOST_BASELINES else ""
+        said.append(f"Baseline, what an answer that ignores the input scores: {'; '.join(baselines)}{more}.")
+    return escape(" ".join(said))
+
+
+def _samples(runs: Runs) -> str:
+    """The beginning of the text that networks wrote, the first run of each of a few settings."""
+    texts: dict[str, str] = {}
+    for run, label in zip(runs, runs.labels, strict=True):
+        if label not in texts and len(texts) < MOST_SAMPLES and run.sample_start:
+            texts[label] = run.sample_start
+    shown = [
+        f"<section><h3>{escape(label)}</h3><pre>{escape(text)}</pre></section>"
+        for label, text in texts.items()
+    ]
+    return f"<h2>Sampled text</h2><div class=samples>{''.join(shown)}</div>" if shown else ""
 
 
 def _runs(runs: Runs, summary: pd.DataFrame) -> str:

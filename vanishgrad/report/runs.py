@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -27,6 +27,9 @@ from vanishgrad.records import (
 )
 from vanishgrad.report.labels import run_labels, varied_keys
 from vanishgrad.report.layers import by_layer, thin
+from vanishgrad.report.saved_run import Baseline, SavedRun
+
+__all__ = ["Noted", "Runs", "SavedRun", "load_runs", "newest_runs", "run_folders"]
 
 NOT_RUNS = frozenset({"report", "lab"})
 LAB_FILE = "claims.csv"
@@ -39,59 +42,6 @@ class Noted(NamedTuple):
 
     folder: Path
     reason: str
-
-
-@dataclass(frozen=True, eq=False)
-class SavedRun:
-    """One run folder in memory.
-
-    `gradients`: one row per logged step and layer. `metrics`: one row per logged or evaluated step.
-    """
-
-    folder: Path
-    record: dict[str, Any]
-    gradients: pd.DataFrame
-    metrics: pd.DataFrame
-
-    @property
-    def status(self) -> str:
-        return str(self.record.get("status", "unknown"))
-
-    @property
-    def seed(self) -> int | None:
-        return self.record.get("seed")
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        return self.record.get("choices") or {}
-
-    @property
-    def overrides(self) -> list[str]:
-        return self.record.get("overrides") or []
-
-    @property
-    def name(self) -> str:
-        """The user's name for the run; without a recorded setting, the folder's."""
-        given = self.choices.get("name") or self.record.get("name")
-        return str(given or ("" if self.choices else self.folder.name))
-
-    @property
-    def signal(self) -> str:
-        """The column that tells how gradients pass: dLoss/dz, or dLoss/dW where nothing else was measured."""
-        return "delta_norm" if self.gradients["delta_norm"].notna().any() else "grad_norm"
-
-    @property
-    def steps(self) -> int:
-        """The last step in its tables."""
-        return int(max(table["step"].max() for table in (self.gradients, self.metrics) if len(table)))
-
-    @property
-    def cut_short(self) -> str | None:
-        """What is missing of a completed run; training always logs its last step, a monitor need not."""
-        last, steps = int(self.gradients["step"].max()), self.record.get("steps")
-        if self.status != "completed" or not self.choices or not isinstance(steps, int) or last >= steps:
-            return None
-        return f"{GRADIENTS_FILE} ends at step {last} of {steps}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +61,16 @@ class Runs:
     def cut_short(self) -> tuple[Noted, ...]:
         """The runs that were read although their gradients end before the run did."""
         return tuple(Noted(run.folder, reason) for run in self if (reason := run.cut_short) is not None)
+
+    @property
+    def broken_extras(self) -> tuple[Noted, ...]:
+        """The files beside the gradients that could not be read."""
+        return tuple(Noted(run.folder, reason) for run in self for reason in run.broken_extras)
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The different baselines of the runs."""
+        return tuple(dict.fromkeys(run.baseline for run in self if run.baseline is not None))
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -139,8 +99,16 @@ class Runs:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """`run, setting, seed, status` and the columns of metrics.csv."""
-        return self._together([run.metrics for run in self.runs], METRIC_COLUMNS)
+        """`run, setting, seed, status`, the columns of metrics.csv and what ignorance scores on the data."""
+        names = ("val_loss", "val_accuracy")
+        baselines = [{f"baseline_{name}": run.baseline_of(name) for name in names} for run in self.runs]
+        frames = [run.metrics.assign(**known) for run, known in zip(self.runs, baselines, strict=True)]
+        return self._together(frames, [*METRIC_COLUMNS, *baselines[0]] if baselines else METRIC_COLUMNS)
+
+    def extra(self, name: str) -> pd.DataFrame:
+        """`run, setting, seed, status` and the columns of a table of `extras`."""
+        frames = [run.extra(name) for run in self.runs]
+        return self._together(frames, dict.fromkeys(str(column) for frame in frames for column in frame))
 
     def _together(self, frames: Iterable[pd.DataFrame], columns: Iterable[str]) -> pd.DataFrame:
         tagged = [
@@ -202,7 +170,7 @@ def _read(folder: Path, most_steps: int | None) -> SavedRun:
     metrics = _readable(folder, METRICS_FILE, metrics, METRIC_COLUMNS)
     if most_steps is not None:
         gradients, metrics = thin(gradients, most_steps), _thin_metrics(metrics, most_steps)
-    return SavedRun(folder, record, by_layer(gradients), metrics)
+    return SavedRun(folder, record, by_layer(gradients), metrics, most_steps)
 
 
 def _readable(folder: Path, file: str, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -1,26 +1,36 @@
-"""The gradient slope: how fast gradients shrink from layer to layer."""
+"""Slopes of gradient norms: how fast they shrink from layer to layer, and from time step to time step."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-FEWEST_LAYERS = 2
+FEWEST_PLACES = 2
+FEWEST_LAYERS = FEWEST_PLACES
 
 
-def gradient_slope(layer: ArrayLike, norm: ArrayLike) -> float:
-    """Least-squares slope of log10(norm) over the hidden layers' index, in decades per layer.
+def log_slope(place: ArrayLike, norm: ArrayLike) -> float:
+    """Least-squares slope of log10(norm) over `place`, in decades per place.
 
-    Positive: gradients shrink towards the input. Hidden layers are those below the last. Exact zeros and
-    numbers that are not finite are left out; NaN when fewer than two hidden layers remain.
+    Exact zeros and numbers that are not finite are left out; NaN when fewer than two places remain.
     """
-    x, y = np.asarray(layer, dtype=float), np.asarray(norm, dtype=float)
-    kept = (x < x.max(initial=-np.inf)) & np.isfinite(y) & (y > 0)
+    x, y = np.asarray(place, dtype=float), np.asarray(norm, dtype=float)
+    kept = np.isfinite(y) & (y > 0)
     x, y = x[kept], y[kept]
-    if np.unique(x).size < FEWEST_LAYERS:
+    if np.unique(x).size < FEWEST_PLACES:
         return float("nan")
     centred = x - x.mean()
     return float(centred @ np.log10(y) / (centred @ centred))
+
+
+def gradient_slope(layer: ArrayLike, norm: ArrayLike) -> float:
+    """`log_slope` over the hidden layers' index, in decades per layer.
+
+    Positive: gradients shrink towards the input. Hidden layers are those below the last.
+    """
+    x, y = np.asarray(layer, dtype=float), np.asarray(norm, dtype=float)
+    hidden = x < x.max(initial=-np.inf)
+    return log_slope(x[hidden], y[hidden])
 
 
 def decades_across(layer: ArrayLike, norm: ArrayLike) -> float:
@@ -31,3 +41,12 @@ def decades_across(layer: ArrayLike, norm: ArrayLike) -> float:
     x = np.unique(np.asarray(layer, dtype=float))
     hidden = x[:-1]
     return gradient_slope(layer, norm) * float(np.ptp(hidden)) if hidden.size else float("nan")
+
+
+def decades_through(t: ArrayLike, norm: ArrayLike) -> float:
+    """Decades by which the fitted norm shrinks from the last time step to the first; negative: it grows.
+
+    Early steps whose gradient is exactly 0 count in the length but not in the fit.
+    """
+    x = np.asarray(t, dtype=float)
+    return log_slope(t, norm) * float(np.ptp(x)) if x.size else float("nan")

@@ -12,21 +12,24 @@ import pandas as pd
 from vanishgrad.report.labels import flatten
 from vanishgrad.report.layers import at_end, at_start
 from vanishgrad.report.runs import Runs, SavedRun
-from vanishgrad.report.slope import decades_across, gradient_slope
+from vanishgrad.report.slope import decades_across, decades_through, gradient_slope, log_slope
 from vanishgrad.report.verdict import Evidence, Verdict, verdict
 
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
-NOT_AVERAGED = frozenset({"seed", "diverged_at", "best_step"})
+BASELINES = ("baseline_val_loss", "baseline_val_accuracy")
+ONLY_IF_KNOWN = ("time_slope", *BASELINES)
+NOT_AVERAGED = frozenset({"seed", "diverged_at", "best_step", *BASELINES})
 
 
 def summary_table(runs: Runs) -> pd.DataFrame:
     """One row per run: what it was, what it reached, its gradient slopes and its verdict.
 
     `run, status`, the swept `keys`, `seed`, `final_*`, `best_*`, `gradient_slope` of the initial network,
-    `gradient_slope_final`, `verdict`, `diverged_at`, `setting`.
+    `gradient_slope_final`, `verdict`, `diverged_at`, `setting`. Where any run has them also `time_slope` and
+    what ignorance scores, `baseline_val_loss` or `baseline_val_accuracy`.
     """
-    rows = [_row(run, runs.keys) for run in runs]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([_row(run, runs.keys) for run in runs])
+    table = table.drop(columns=[name for name in ONLY_IF_KNOWN if table[name].isna().all()])
     table.insert(0, "run", list(runs.names))
     return table.assign(setting=list(runs.labels))
 
@@ -41,6 +44,9 @@ def settings_table(summary: pd.DataFrame, keys: tuple[str, ...] = ()) -> pd.Data
     table = groups[list(keys)].first() if keys else pd.DataFrame(index=groups.size().index)
     table["runs"] = groups.size()
     table["diverged"] = groups["status"].agg(lambda status: int((status == "diverged").sum()))
+    for column in BASELINES:
+        if column in summary:
+            table[column] = groups[column].first()
     for column in _measured(summary, keys):
         finite = summary[column].where(np.isfinite(summary[column].astype(float))).astype(float)
         over_seeds = finite.groupby(summary["setting"], sort=False)
@@ -57,13 +63,22 @@ def slope(run: SavedRun, when: Literal["start", "end"]) -> float:
     return gradient_slope(rows["layer"], rows["delta_norm"])
 
 
+def time_slope(run: SavedRun) -> float:
+    """Decades per time step by which ||dLoss/dh_t|| shrinks towards the first, in the initial network."""
+    rows = _time_moment(run, "start")
+    return log_slope(rows["t"], rows["grad_norm"]) if len(rows) else float("nan")
+
+
 def run_verdict(run: SavedRun) -> Verdict:
     """The verdict on one run from its tables."""
+    decades = tuple(_decades(run, when) for when in ("start", "end"))
+    time_decades = tuple(_time_decades(run, when) for when in ("start", "end"))
+    untrained = Evidence(run.status, decades, time_decades=time_decades, overflowed=run.steps == 0)
+    if run.steps == 0:
+        return verdict(untrained)
     accuracy = (_first(run, "train_accuracy"), _last(run, "val_accuracy", "train_accuracy"))
     loss = (_first(run, "train_loss"), _last(run, "val_loss", "train_loss"))
-    decades = tuple(_decades(run, when) for when in ("start", "end"))
-    untrained = Evidence(run.status, decades)
-    return verdict(untrained if run.steps == 0 else replace(untrained, accuracy=accuracy, loss=loss))
+    return verdict(replace(untrained, accuracy=accuracy, loss=loss, error=_errors(run)))
 
 
 def number(value: Any) -> float:
@@ -83,6 +98,9 @@ def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:
         **_numbers("best", metrics.get("best") or {}),
         "gradient_slope": slope(run, "start"),
         "gradient_slope_final": slope(run, "end"),
+        "time_slope": time_slope(run),
+        "baseline_val_loss": run.baseline_of("val_loss"),
+        "baseline_val_accuracy": run.baseline_of("val_accuracy"),
         "verdict": run_verdict(run),
         "diverged_at": (run.record.get("diverged_at") or {}).get("step"),
     }
@@ -101,6 +119,25 @@ def _decades(run: SavedRun, when: Literal["start", "end"]) -> float:
     """Of delta_norm; of the weights' gradient where only that was measured."""
     rows = _moment(run, run.signal, when)
     return decades_across(rows["layer"], rows[run.signal])
+
+
+def _time_moment(run: SavedRun, when: Literal["start", "end"]) -> pd.DataFrame:
+    rows = run.extra("time_gradients")
+    return rows if rows.empty else rows[rows["moment"] == when]
+
+
+def _time_decades(run: SavedRun, when: Literal["start", "end"]) -> float:
+    rows = _time_moment(run, when)
+    return decades_through(rows["t"], rows["grad_norm"]) if len(rows) else float("nan")
+
+
+def _errors(run: SavedRun) -> tuple[float, float]:
+    """That of an answer that ignores the input, and the one reached."""
+    baseline = run.baseline
+    if baseline is None or baseline.metric not in METRICS:
+        return float("nan"), float("nan")
+    ignorance, reached = baseline.value, _last(run, baseline.metric)
+    return (1 - ignorance, 1 - reached) if baseline.metric.endswith("accuracy") else (ignorance, reached)
 
 
 def _first(run: SavedRun, column: str) -> float:

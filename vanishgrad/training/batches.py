@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from vanishgrad.choices.data import Text
+from vanishgrad.data import Dataset
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 
 
+@dataclass(frozen=True)
+class Batch:
+    """The examples of one step; `first` where a running text begins anew."""
+
+    inputs: Tensor
+    targets: Tensor
+    first: bool = True
+
+
 def steps_of(run: Run, examples: int) -> tuple[int, int]:
-    """(steps of the run, steps per epoch). A partial batch at an epoch's end is dropped."""
+    """(steps of the run, steps per epoch). A partial batch at an epoch's end is dropped.
+
+    Of a text the examples are its characters, of which each place in the batch reads `length` a step.
+    """
     per_epoch = examples // batch_size_of(run, examples)
+    if isinstance(run.data, Text):
+        per_epoch //= run.data.length
     planned = run.epochs * per_epoch
     return planned if run.max_steps is None else min(planned, run.max_steps), per_epoch
 
@@ -34,3 +51,29 @@ class Order:
         while True:
             order = torch.randperm(self.examples, generator=self.generator)
             yield from order[: self.examples - self.examples % self.size].split(self.size)
+
+
+def batches(run: Run, train: Dataset, order: Order) -> Iterator[Batch]:
+    """Endless batches of the training data."""
+    if isinstance(run.data, Text):
+        while True:
+            yield from pieces(
+                train.train_x, train.train_y, batch_size_of(run, len(train.train_x)), run.data.length
+            )
+    while run.batch_size == "full":
+        yield Batch(train.train_x, train.train_y)
+    for rows in order:
+        there = rows.to(train.train_x.device)
+        yield Batch(train.train_x.index_select(0, there), train.train_y.index_select(0, there))
+
+
+def pieces(inputs: Tensor, targets: Tensor, size: int, length: int) -> Iterator[Batch]:
+    """A text read once, at `size` places at a time, `length` characters a step; the rest is dropped.
+
+    Arguments:
+        inputs, targets: symbol numbers, `(characters,)`.
+    """
+    steps = len(inputs) // size // length
+    x, y = (text[: size * steps * length].view(size, steps, length) for text in (inputs, targets))
+    for step in range(steps):
+        yield Batch(x[:, step], y[:, step], first=step == 0)

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.loss import Loss
+from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.layout import side_by_side
 from vanishgrad.models.network import Network
 from vanishgrad.monitor.slopes import reads_outputs
-from vanishgrad.monitor.tape import Activated, Recorded
+from vanishgrad.monitor.tape import Activated, Awaited, Recorded
 
 aten = torch.ops.aten
 
@@ -72,8 +73,10 @@ class Chain:
         self._backward = [BACKWARD[type(activation)] for activation in activations]
 
     @classmethod
-    def of(cls, model: Network) -> Chain | None:
+    def of(cls, model: AnyNetwork) -> Chain | None:
         """`model` as a chain; None for one with anything else in it, which is left to autograd."""
+        if not isinstance(model, Network) or not isinstance(model[0], nn.Flatten):
+            return None
         layers = list(model)[1:]  # the first only flattens the input
         linears, activations = layers[::2], layers[1::2]
         plain = all(type(linear).forward is nn.Linear.forward for linear in linears)
@@ -131,7 +134,10 @@ class Chain:
         used = zip(self.activations, entered[1:], zs, strict=True)
         hidden = [Activated(activation, y, z) for activation, y, z in used]
         pairs = zip(deltas, [*hidden, None], strict=True)
-        return [Recorded(layer, None, delta, activated) for layer, (delta, activated) in enumerate(pairs)]
+        return [
+            Recorded(layer, Awaited(None, delta), activated=activated)
+            for layer, (delta, activated) in enumerate(pairs)
+        ]
 
 
 def _loss_and_gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,14 +7,20 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.loss import Loss
 
-CHUNK = 4096  # examples per forward pass
+CHUNK = 4096  # examples per forward pass, at most
+NUMBERS = 2**19  # inputs and outputs of a forward pass, at most where that leaves an example
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor | None:
-    """Fraction of examples whose largest output is the target class; None where targets are not classes."""
+    """Fraction of targets that are the largest output; None where targets are not classes.
+
+    Arguments:
+        outputs: `(batch, classes)` or `(batch, time, classes)`.
+        targets: class numbers, `(batch,)` or `(batch, time)`, or values.
+    """
     if targets.is_floating_point():
         return None
-    return (outputs.argmax(1) == targets).double().mean()
+    return (outputs.argmax(-1) == targets).double().mean()
 
 
 def checked_accuracy(outputs: Tensor, targets: Tensor) -> Tensor | None:
@@ -27,10 +33,27 @@ def checked_accuracy(outputs: Tensor, targets: Tensor) -> Tensor | None:
 def evaluate(model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -> tuple[float, float | None]:
     """(mean loss, accuracy) over a data set, in evaluation mode; the model's mode is restored."""
     training = model.training
+    size = examples_per_pass(inputs, targets)
     model.eval()
     try:
-        outputs = torch.cat([model(chunk) for chunk in inputs.split(CHUNK)])
+        parts = [
+            _weighted(model(x), y, loss, len(y) / len(targets))
+            for x, y in zip(inputs.split(size), targets.split(size), strict=True)
+        ]
     finally:
         model.train(training)
+    losses, correct = zip(*parts, strict=True)
+    return sum(losses), None if None in correct else sum(correct)
+
+
+def examples_per_pass(inputs: Tensor, targets: Tensor) -> int:
+    """As many as keep the memory of a pass small, whether examples are points, films or long sequences."""
+    classes = 1 if targets.is_floating_point() else int(targets.max()) + 1
+    numbers = inputs[0].numel() + targets[0].numel() * classes
+    return max(1, min(CHUNK, NUMBERS // numbers))
+
+
+def _weighted(outputs: Tensor, targets: Tensor, loss: Loss, share: float) -> tuple[float, float | None]:
+    """A part's share of the (mean loss, accuracy) of the whole."""
     correct = checked_accuracy(outputs, targets)
-    return float(loss(outputs, targets)), None if correct is None else float(correct)
+    return share * float(loss(outputs, targets)), None if correct is None else share * float(correct)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
+from vanishgrad.choices.model import CNN, GRU, LSTM, ConvLSTM
 from vanishgrad.errors import require
 from vanishgrad.run import Run
 
@@ -46,7 +48,20 @@ def threads_of(run: Run, batch: int) -> int:
     """CPU threads of `run`: one for small layers, where more only get in each other's way."""
     if isinstance(run.threads, int):
         return run.threads
-    return 1 if batch * run.width**2 < SMALL else cores()
+    return 1 if batch * _per_example(run) < SMALL else cores()
+
+
+def _per_example(run: Run) -> int:
+    """Multiplications of a hidden layer, of a recurrent one at one time step."""
+    match run.model:
+        case CNN():
+            return 9 * run.width**2 * math.prod(run.data.shape[1:])
+        case LSTM() | GRU():
+            return 4 * run.width**2
+        case ConvLSTM(kernel=kernel, patch=patch):
+            return 4 * run.width**2 * kernel**2 * math.prod(run.data.shape[2:]) // patch**2
+        case _:
+            return run.width**2
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import torch
 
+from vanishgrad.choices.data import Text
 from vanishgrad.choices.normalization import Batch
 from vanishgrad.data import Dataset, load
 from vanishgrad.errors import require
@@ -29,6 +30,7 @@ def check(run: Run) -> Dataset:
         batch_size_of(run, examples) <= examples,
         f"batch_size={run.batch_size}: there are {examples} training examples; use fewer, or full",
     )
+    _check_text(run, examples)
     require(
         examples > 1 or not run.depth or not isinstance(run.norm, Batch),
         "norm=batch with one training example: a batch of one has no variance; use more, or norm=layer",
@@ -37,6 +39,20 @@ def check(run: Run) -> Dataset:
     check_memory(run, at_least_parameters(run), batch)
     check_memory(run, parameters_of(run), batch)
     return data
+
+
+def _check_text(run: Run, characters: int) -> None:
+    """Whether every place in the batch has a piece of the text to read."""
+    if isinstance(run.data, Text):
+        require(
+            run.batch_size != "full",
+            "batch_size=full with data=text: is the number of places that the text is read at; use a number",
+        )
+        require(
+            int(run.batch_size) * run.data.length <= characters,
+            f"batch_size={run.batch_size} data.length={run.data.length}: a step reads their product, the "
+            f"text has {characters} characters to train on; use fewer",
+        )
 
 
 @lru_cache(maxsize=4096)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from vanishgrad.training.pretraining import LayerEpoch
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -20,4 +22,4 @@ class Progress:
     grad_norm: float | None
 
 
-Observer = Callable[[Progress], None]
+Observer = Callable[[Progress | LayerEpoch], None]

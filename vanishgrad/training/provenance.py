@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 
+from vanishgrad.choices.data import baseline_of
 from vanishgrad.description import describe
 from vanishgrad.records import SCHEMA_VERSION
 from vanishgrad.run import Run
@@ -38,8 +39,18 @@ def first_record(run: Run, provenance: Provenance | None, device: torch.device) 
         "choices": given.choices or effective, "effective": effective,
         "config": given.config or effective, "overrides": given.overrides, "seed": run.seed,
         "parameters": None, "steps": 0, "seconds": 0.0, "metrics": {"final": {}, "best": {}},
-        "diverged_at": None, "error": None, "versions": versions(), "device": str(device),
+        "baseline": baseline(run), "diverged_at": None, "error": None,
+        "versions": versions(), "device": str(device),
     }  # fmt: skip
+
+
+def baseline(run: Run) -> dict[str, Any] | None:
+    """What ignorance scores on the data, where that is known and the loss is the data's own."""
+    found = baseline_of(run.data)
+    comparable = found is not None and (
+        found.metric != "val_loss" or run.criterion.name == run.data.default_loss
+    )
+    return asdict(found) if found is not None and comparable else None
 
 
 def versions() -> dict[str, str]:

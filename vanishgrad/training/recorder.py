@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vanishgrad.records import (
+    EXTRA_COLUMNS,
     GRADIENT_COLUMNS,
     GRADIENTS_FILE,
     METRIC_COLUMNS,
@@ -18,6 +19,7 @@ from vanishgrad.records import (
     Cell,
     Table,
     frame,
+    read_extra,
     read_gradients,
     read_metrics,
     write_run,
@@ -61,6 +63,7 @@ class Recorder:
         self.folder = folder
         self.record = first_record(run, provenance, device)
         self.started = time.perf_counter()
+        self.extra: dict[str, Table | MemoryTable] = {}
         if folder is None:
             self.gradients: Table | MemoryTable = MemoryTable(GRADIENT_COLUMNS)
             self.metrics: Table | MemoryTable = MemoryTable(METRIC_COLUMNS)
@@ -69,6 +72,17 @@ class Recorder:
             self.update()
             self.gradients = Table(folder / GRADIENTS_FILE, GRADIENT_COLUMNS)
             self.metrics = Table(folder / METRICS_FILE, METRIC_COLUMNS)
+
+    def beside(self, tables: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
+        """Add rows to tables that not every run has, by file name; a table begins with its first rows."""
+        for file, rows in tables.items():
+            if rows and file not in self.extra:
+                columns = EXTRA_COLUMNS[file]
+                self.extra[file] = (
+                    MemoryTable(columns) if self.folder is None else Table(self.folder / file, columns)
+                )
+            if rows:
+                self.extra[file].append(rows)
 
     @property
     def seconds(self) -> float:
@@ -87,8 +101,24 @@ class Recorder:
 
     def flush(self, wait: float = 0.0) -> None:
         """Write the rows that are waiting, if the last ones were written `wait` seconds ago or more."""
-        self.gradients.flush(wait)
-        self.metrics.flush(wait)
+        for table in self._tables:
+            table.flush(wait)
+
+    @property
+    def _tables(self) -> list[Table | MemoryTable]:
+        return [self.gradients, self.metrics, *self.extra.values()]
+
+    def extra_frames(self) -> dict[str, pd.DataFrame]:
+        """The other tables as DataFrames, by name without the suffix."""
+        found = {}
+        for file, table in self.extra.items():
+            name = file.removesuffix(".csv")
+            if self.folder is not None:
+                found[name] = read_extra(self.folder, file)
+            else:
+                assert isinstance(table, MemoryTable)
+                found[name] = frame(table.rows, table.columns)
+        return found
 
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """gradients.csv and metrics.csv as DataFrames."""
@@ -104,8 +134,8 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.gradients.close()
-        self.metrics.close()
+        for table in self._tables:
+            table.close()
         if kind is not None:
             status = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
             self.update(status=status, error=f"{kind.__name__}: {error}", seconds=self.seconds)

@@ -25,6 +25,8 @@ class Result:
         diverged_at: None, or `{"step": ..., "layer": ..., "what": ...}`: where a number first was not finite.
         final: the last known metrics; best: those of the evaluation with the lowest held-out loss.
         gradients: gradients.csv as a DataFrame; metrics: metrics.csv.
+        extra: the tables that not every run has, by file name without `.csv`: time_gradients, gates,
+            residual_gradients, pretrain, dead_units, input_gradients, frames.
         model: the network as it was when the run ended.
         folder: the run folder, if one was written.
     """
@@ -38,5 +40,6 @@ class Result:
     best: dict[str, float | None]
     gradients: pd.DataFrame
     metrics: pd.DataFrame
+    extra: dict[str, pd.DataFrame]
     model: nn.Module
     folder: Path | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,28 @@ from torch import Tensor
 
 from vanishgrad import records
 from vanishgrad.choices.clipping import NoClip
+from vanishgrad.choices.data import Text
+from vanishgrad.choices.pretraining import NoPretraining
 from vanishgrad.data import Dataset
+from vanishgrad.models.build import AnyNetwork
+from vanishgrad.models.network import Network
+from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.norms import total_norm
 from vanishgrad.run import Run
-from vanishgrad.training.batches import Order, batch_size_of
+from vanishgrad.training.batches import Batch, Order, batch_size_of, batches
 from vanishgrad.training.checkpoint import save_checkpoint, save_snapshot
 from vanishgrad.training.evaluate import accuracy, checked_accuracy, evaluate
 from vanishgrad.training.machine import device_of, threads, threads_of
+from vanishgrad.training.observations import Observations
 from vanishgrad.training.plan import Plan
 from vanishgrad.training.prepare import check
+from vanishgrad.training.pretraining import LayerEpoch, pretrain_
 from vanishgrad.training.progress import Observer, Progress
 from vanishgrad.training.provenance import Provenance
 from vanishgrad.training.rate import rate_at
 from vanishgrad.training.recorder import Recorder
 from vanishgrad.training.result import Result
+from vanishgrad.training.running_text import evaluate_text, per_character
 from vanishgrad.training.trainer import Pass, Trainer
 from vanishgrad.training.unchanged import unchanged
 
@@ -73,13 +80,12 @@ class Session:
     def __init__(
         self, run: Run, data: Dataset, device: torch.device, recorder: Recorder, observe: Observer | None
     ) -> None:
-        dtype = getattr(torch, run.dtype)
         self.run, self.recorder, self.observe = run, recorder, observe
-        self.train_x, self.train_y = data.train_x.to(device, dtype), data.train_y.to(device)
-        self.val_x, self.val_y = data.val_x.to(device, dtype), data.val_y.to(device)
-        self.trainer = Trainer(run, device)
-        self.order = Order(run, len(self.train_x))
-        self.plan = Plan.of(run, len(self.train_x))
+        self.data = data.to(device, getattr(torch, run.dtype))
+        self.observations = Observations(run, self.data, recorder)
+        self.trainer = Trainer(run, device, self._prepare)
+        self.order = Order(run, len(self.data.train_x))
+        self.plan = Plan.of(run, len(self.data.train_x))
         self.last: Metrics = {}
         self.best: Metrics = {}
         self.lowest = math.inf  # held-out loss so far
@@ -93,6 +99,7 @@ class Session:
         seconds = self.recorder.seconds
         self.recorder.flush()
         self._checkpoint(step)
+        self.observations.finish(self.trainer.model)
         self.recorder.update(
             status=status, steps=step, seconds=seconds, diverged_at=diverged_at,
             metrics={"final": self.last, "best": self.best},
@@ -100,34 +107,43 @@ class Session:
         gradients, metrics = self.recorder.frames()
         return Result(
             self.run, status, step, seconds, diverged_at, self.last, self.best, gradients, metrics,
-            self.trainer.model, self.recorder.folder,
+            self.recorder.extra_frames(), self.trainer.model, self.recorder.folder,
         )  # fmt: skip
+
+    def _prepare(self, model: AnyNetwork) -> None:
+        """What is done to the initial weights before training, and seen of them."""
+        self.observations.filters("start", model)
+        if isinstance(model, Network) and not isinstance(self.run.pretrain, NoPretraining):
+            pretrain_(model, self.run, self.data.train_x, self._pretrained)
+            self.observations.filters("pretrained", model)
+
+    def _pretrained(self, done: LayerEpoch) -> None:
+        self.recorder.beside({records.PRETRAIN_FILE: [(done.layer, done.epoch, done.loss)]})
+        if self.observe is not None:
+            self.observe(done)
 
     def _steps(self) -> tuple[int, dict[str, Any] | None]:
         """(updates done, where the run stopped being finite). The last step measures and updates nothing."""
-        for step, (inputs, targets) in enumerate(self._batches()):
+        for step, batch in enumerate(batches(self.run, self.data, self.order)):
             last = step == self.plan.total
             with unchanged(self.trainer.model) if last else nullcontext():
-                diverged_at = self._step(step, inputs, targets)
+                diverged_at = self._step(step, batch)
             if diverged_at or last:
                 return step, diverged_at
         raise AssertionError("batches are endless")
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        while self.run.batch_size == "full":
-            yield self.train_x, self.train_y
-        for rows in self.order:
-            there = rows.to(self.train_x.device)
-            yield self.train_x.index_select(0, there), self.train_y.index_select(0, there)
-
-    def _step(self, step: int, inputs: Tensor, targets: Tensor) -> dict[str, Any] | None:
+    def _step(self, step: int, batch: Batch) -> dict[str, Any] | None:
         """One step; where the run stopped being finite, if it did."""
         trainer, logged = self.trainer, self.plan.logged(step)
+        self.observations.before(step, step == self.plan.total, trainer.model)
         validation = self._evaluate() if self.plan.evaluated(step) else None
+        if validation:
+            self.observations.evaluated(step, trainer.model)
         self._save(step)
-        done = trainer.forward_backward(inputs, targets, trainer.measurement if logged else None)
+        trainer.enter(batch.first)
+        done = trainer.forward_backward(batch.inputs, batch.targets, trainer.measurement if logged else None)
         if not trainer.finite(done, trainer.measurement.grad_norm if logged else None):
-            return self._diverge(step, done, inputs, logged)
+            return self._diverge(step, done, batch.inputs, logged)
         gradients = done.gradients
         before = trainer.measurement.grad_norm if logged else total_norm(gradients) if validation else None
         trainer.clip_(gradients)
@@ -143,7 +159,11 @@ class Session:
         return None
 
     def _evaluate(self) -> tuple[float, float | None]:
-        return evaluate(self.trainer.model, self.run.criterion, self.val_x, self.val_y)
+        model, loss, data = self.trainer.model, self.run.criterion, self.data
+        if isinstance(self.run.data, Text):
+            assert isinstance(model, Recurrent)
+            return evaluate_text(model, loss, data.val_x, data.val_y, self.run.data.length)
+        return evaluate(model, loss, data.val_x, data.val_y)
 
     def _record(
         self, step: int, lr: float, logged: bool, done: Pass, before: Tensor, after: Tensor,
@@ -155,6 +175,7 @@ class Session:
         beside = torch.stack([number.double() for number in numbers if number is not None])
         if logged:
             updated = step < self.plan.total
+            self.recorder.beside(self.trainer.measurement.beside(step))
             rows, found = self.trainer.measurement.rows(step, self.plan.epoch(step), updated, beside)
             self.recorder.gradients.append(rows)
         else:
@@ -172,6 +193,8 @@ class Session:
         }  # fmt: skip
         if validation:
             self.last |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
+            if isinstance(self.run.data, Text):
+                self.last |= per_character(validation[0])
             if validation[0] < self.lowest:
                 self.lowest, self.best = validation[0], dict(self.last)
         self.recorder.note(metrics={"final": self.last, "best": self.best})
@@ -209,7 +232,7 @@ class Session:
             save_checkpoint(self.recorder.folder, {
                 "step": step, "model": self.trainer.model.state_dict(),
                 "optimizer": self.trainer.optimizer_state,
-                "generators": {"order": self.order.generator.get_state()},
+                "generators": {"order": self.order.generator.get_state()}, **self.observations.known,
             })  # fmt: skip
 
     def _tell(self, step: int, done: Pass) -> None:

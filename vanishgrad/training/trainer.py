@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vanishgrad.choices.data import Text
+from vanishgrad.choices.model import MLP
+from vanishgrad.choices.pretraining import frozen
 from vanishgrad.choices.regularization import NoReg, WeightDecay, decaying
 from vanishgrad.layers import weight_matrices
 from vanishgrad.models import build
+from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.layout import side_by_side_
 from vanishgrad.models.replay import replay
 from vanishgrad.monitor.measurement import Measurement
 from vanishgrad.records import Cell
 from vanishgrad.run import Run
+from vanishgrad.training.carried import Carried
 from vanishgrad.training.chain import Chain
 from vanishgrad.training.finite import FiniteCheck, first_nonfinite
 
@@ -44,25 +49,44 @@ class Trainer:
     Arguments:
         run: the setting.
         device: where it computes.
+        prepare: changes the network's initial values in place, on the device.
     """
 
-    def __init__(self, run: Run, device: torch.device) -> None:
+    def __init__(
+        self, run: Run, device: torch.device, prepare: Callable[[AnyNetwork], None] | None = None
+    ) -> None:
         self.run = run
         self.model = build(run)
         if device.type != "cpu":
             side_by_side_(self.model.to(device).parameters())
+        if prepare is not None:
+            prepare(self.model)
         self.matrices = weight_matrices(self.model)
         names = [name for name, _ in self.model.named_parameters()]
         self.parameters = list(self.model.parameters())
         self._values = [parameter.detach() for parameter in self.parameters]
         self._output = next(i for i, name in enumerate(names) if name.startswith(self.model.output_name))
-        self._decaying = decaying(self.matrices)
+        fixed = frozen(run.pretrain)
+        self._frozen = [
+            i for i, name in enumerate(names) if fixed and not name.startswith(self.model.output_name)
+        ]
+        self._trained = [i for i in range(len(names)) if i not in set(self._frozen)]
+        self._decaying = decaying(self.matrices[-1:] if fixed else self.matrices)
         decay = 1 - run.rate * run.reg.strength if isinstance(run.reg, WeightDecay) else 1.0
         self._finite = FiniteCheck(run.rate, decay)
         free = isinstance(run.reg, NoReg | WeightDecay)  # of a penalty
-        self._chain = Chain.of(self.model) if free else None
-        self.optimizer_state = run.optim.start(self._values)
-        self.measurement = Measurement(self.model, run.measure == "all")
+        self._chain = Chain.of(self.model) if free and isinstance(run.model, MLP) else None
+        self.optimizer_state = run.optim.start([self._values[i] for i in self._trained])
+        self.carried = Carried() if isinstance(run.data, Text) else None
+        self.measurement = self._measurement(run.measure == "all")
+
+    def enter(self, first: bool) -> None:
+        """Make ready for the next batch of a running text, or with `first` for the beginning."""
+        if self.carried is not None:
+            if first:
+                self.carried.reset()
+            else:
+                self.carried.advance()
 
     def forward_backward(
         self, inputs: Tensor, targets: Tensor, measurement: Measurement | None = None
@@ -71,7 +95,7 @@ class Trainer:
         if self._chain is not None:
             return self._written_out(self._chain, inputs, targets, measurement)
         with nullcontext() if measurement is None else measurement.recording():
-            outputs = self.model(inputs)
+            outputs = self.model(inputs) if self.carried is None else self.carried(self.model, inputs)
             penalty = self.run.reg.penalty(matrix.weight for matrix in self.matrices)
         loss = self.run.criterion(outputs, targets)
         total = loss if penalty is None else loss + penalty
@@ -79,7 +103,7 @@ class Trainer:
         found: Sequence[Tensor | None] = torch.autograd.grad(
             total, [*self.parameters, *beside], allow_unused=True
         )
-        gradients = found[: len(self.parameters)]
+        gradients = self._thawed(found[: len(self.parameters)])
         if measurement is not None:
             measurement.gradients(gradients, found[len(self.parameters) :])
         return Pass(
@@ -93,10 +117,19 @@ class Trainer:
         """The same for a plain perceptron, without autograd."""
         record = measurement is not None and measurement.everything
         done = chain(inputs, targets, self.run.criterion, record)
+        for index in self._frozen:
+            done.gradients[index].zero_()
         if measurement is not None:
             measurement.take(done.recorded)
             measurement.gradients(done.gradients)
         return Pass(done.loss, None, done.outputs, targets, done.gradients)
+
+    def _thawed(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The gradients as the optimizer receives them: 0 for parameters that are frozen."""
+        given = list(gradients)
+        for index in self._frozen:
+            given[index] = torch.zeros_like(self._values[index])
+        return given
 
     def _filled(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
         pairs = zip(gradients, self._values, strict=True)
@@ -113,13 +146,18 @@ class Trainer:
         """One step of the optimizer, after the decoupled decay if there is one."""
         if isinstance(self.run.reg, WeightDecay):
             torch._foreach_mul_(self._decaying, 1 - lr * self.run.reg.strength)
-        self.run.optim.step_(self._values, gradients, self.optimizer_state, lr)
+        values = [self._values[i] for i in self._trained] if self._frozen else self._values
+        received = [gradients[i] for i in self._trained] if self._frozen else gradients
+        self.run.optim.step_(values, received, self.optimizer_state, lr)
 
     def divergence(self, inputs: Tensor, targets: Tensor, step: int) -> dict[str, Any]:
         """The layer that stopped being finite first, from a full measurement of the same pass done again."""
-        rows = self.measured_again(Measurement(self.model), inputs, targets, step, 0)
+        rows = self.measured_again(self._measurement(everything=True), inputs, targets, step, 0)
         biases = {m.name for m in self.matrices if m.bias is not None and not m.bias.isfinite().all()}
         return {"step": step} | first_nonfinite(rows, biases)
+
+    def _measurement(self, everything: bool) -> Measurement:
+        return Measurement(self.model, everything, frugal=bool(self.run.recompute_every))
 
     def measured_again(
         self, measurement: Measurement, inputs: Tensor, targets: Tensor, step: int, epoch: int

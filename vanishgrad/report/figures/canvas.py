@@ -81,10 +81,10 @@ def say_empty(axes: Axes, text: str = "nothing to show") -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color=QUIET)
 
 
-def layer_ticks(axis: Axis, layers: pd.Series[int]) -> None:
-    """Whole numbers, among them the first layer and the last."""
-    if len(layers):
-        first, last = int(layers.min()), int(layers.max())
+def whole_ticks(axis: Axis, places: pd.Series[int]) -> None:
+    """Whole numbers, among them the first layer (or block, or frame) and the last."""
+    if len(places):
+        first, last = int(places.min()), int(places.max())
         count = min(MOST_TICKS, last - first + 1)
         axis.set_ticks(np.unique(np.linspace(first, last, count).round()).astype(int).tolist())
 

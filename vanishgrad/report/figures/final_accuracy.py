@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.canvas import name_axes, note, panels, say_empty, wrapped
+from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels, say_empty, wrapped
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.view import divergence_mark, spans_decades
+
+BASELINE_NOTE = "dashed: what an answer that ignores the input scores"
 
 
 def final_accuracy(summary: pd.DataFrame, colours: Palette | None = None) -> Figure:
@@ -29,8 +31,21 @@ def final_accuracy(summary: pd.DataFrame, colours: Palette | None = None) -> Fig
         axes[0, 0].set_xlim(-0.02, 1.02)
     elif spans_decades(summary[column]):
         axes[0, 0].set_xscale("log")
-    note(figure, _notes(summary, column))
+    known = _draw_baselines(axes[0, 0], summary, column, order)
+    note(figure, "; ".join(_notes(summary, column) + [BASELINE_NOTE] * known))
     return figure
+
+
+def _draw_baselines(axes: Axes, summary: pd.DataFrame, column: str, order: list[str]) -> bool:
+    """A dashed line across the row of each setting whose baseline is known; equal ones join."""
+    name = column.replace("final_", "baseline_")
+    if name not in summary:
+        return False
+    values = summary.groupby("setting")[name].first()
+    for place, label in enumerate(order):
+        ends = [place - 0.5, place + 0.5]
+        axes.plot([values[label]] * 2, ends, color=QUIET, linestyle=(0, (4, 3)), linewidth=1.2)
+    return bool(np.isfinite(values).any())
 
 
 def _order(summary: pd.DataFrame, column: str, *, best_last: bool) -> list[str]:
@@ -60,9 +75,9 @@ def _draw(axes: Axes, summary: pd.DataFrame, column: str, order: list[str], colo
         say_empty(axes)
 
 
-def _notes(summary: pd.DataFrame, column: str) -> str:
+def _notes(summary: pd.DataFrame, column: str) -> list[str]:
     said = ["dot: one seed, bar: mean"] if summary["setting"].duplicated().any() else []
     missing = int((~np.isfinite(summary[column])).sum())
     if missing:
         said.append(f"{missing} of {len(summary)} runs ended without a finite value")
-    return "; ".join(said)
+    return said

@@ -11,7 +11,7 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.canvas import layer_ticks, name_axes, note, say_empty
+from vanishgrad.report.figures.canvas import name_axes, note, say_empty, whole_ticks
 from vanishgrad.report.figures.mesh import colour_bar, draw_mesh, scale_of
 from vanishgrad.report.figures.multiples import MOST_MULTIPLES, first_settings, multiples
 from vanishgrad.report.figures.palette import Palette, palette
@@ -47,7 +47,7 @@ def _draw_runs(figure: Figure, axes: Sequence[Axes], rows: pd.DataFrame, chosen:
 
 def _draw_run(axes: Axes, rows: pd.DataFrame, scale: Normalize | None) -> QuadMesh | None:
     name_axes(axes, _title(rows), "optimizer step", "layer")
-    layer_ticks(axes.yaxis, rows["layer"])
+    whole_ticks(axes.yaxis, rows["layer"])
     if scale is None:
         say_empty(axes, "no value above zero")
         return None

@@ -9,12 +9,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.canvas import layer_ticks, name_axes, panels, say_empty, share_limits, wrapped
+from vanishgrad.report.figures.canvas import (
+    QUIET,
+    loggable,
+    name_axes,
+    panels,
+    say_empty,
+    share_limits,
+    whole_ticks,
+    wrapped,
+)
 from vanishgrad.report.figures.palette import Palette
-from vanishgrad.report.figures.view import View, divergence_mark, over_seeds
+from vanishgrad.report.figures.view import COUNTED, Reference, View, divergence_mark, over_seeds
 
 MOST_MARKERS = 24
-FRACTION_LIMITS = (-0.03, 1.03)
+DASHES = (0, (5, 3))
 
 
 def draw_lines(title: str, views: Sequence[View], colours: Palette) -> Figure:
@@ -41,10 +50,29 @@ def _draw_panel(axes: Axes, view: View, labels: Sequence[str], colours: Palette)
         say_empty(axes, "no value above zero" if view.is_log else "nothing to show")
     elif view.is_log:
         axes.set_yscale("log")
-    elif view.is_fraction:
-        axes.set_ylim(*FRACTION_LIMITS)
-    if view.x == "layer":
-        layer_ticks(axes.xaxis, view.frame.loc[np.isfinite(view.frame[view.y]), "layer"])
+    elif view.limits is not None:
+        axes.set_ylim(*view.limits)
+    if view.x in COUNTED:
+        whole_ticks(axes.xaxis, view.frame.loc[np.isfinite(view.frame[view.y]), view.x])
+    for reference in view.references if any(drawn) else ():
+        draw_reference(axes, reference, log=view.is_log)
+
+
+def draw_reference(axes: Axes, reference: Reference, *, log: bool) -> None:
+    """A dashed line, and what it is below its left end."""
+    level = reference.level
+    low, high = axes.get_xlim()
+    line = pd.Series([level, level], [low, high]) if isinstance(level, float) else level
+    values = np.asarray(line, dtype=np.float64)
+    values = loggable(values) if log else values
+    if not np.isfinite(values[0]):
+        return
+    axes.plot(line.index, values, color=QUIET, linestyle=DASHES, linewidth=1.2, zorder=1.5)
+    place = (float(line.index[0]), float(values[0]))
+    axes.annotate(
+        reference.text, place, (3, -2), textcoords="offset points", fontsize=8, color=QUIET, va="top"
+    )
+    axes.set_xlim(low, high)
 
 
 def _draw_setting(axes: Axes, view: View, label: str, colours: Palette) -> bool:
@@ -53,8 +81,8 @@ def _draw_setting(axes: Axes, view: View, label: str, colours: Palette) -> bool:
     band = over_seeds(rows, view.x, view.y, log=view.is_log)
     if band.empty:
         return False
-    if view.x == "layer":
-        band = band.reindex(np.unique(rows["layer"]))  # a layer without a value interrupts the line
+    if view.x in COUNTED:
+        band = band.reindex(np.unique(rows[view.x]))  # a layer without a value interrupts the line
     colour = colours.colours[label]
     lone = bool(band["middle"].isna().any())
     marker = colours.markers[label] if lone or len(band) <= MOST_MARKERS else None

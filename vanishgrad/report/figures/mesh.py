@@ -13,9 +13,9 @@ from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vanishgrad.report.figures.canvas import layer_ticks, loggable, name_axes, panels, plain, say_empty
+from vanishgrad.report.figures.canvas import loggable, name_axes, panels, plain, say_empty, whole_ticks
 from vanishgrad.report.figures.palette import Palette
-from vanishgrad.report.figures.view import View, over_seeds
+from vanishgrad.report.figures.view import COUNTED, View, over_seeds
 
 MISSING = "#d9d9d9"
 ROUNDING = 1e-9
@@ -89,8 +89,8 @@ def _draw_map(figure: Figure, axes: Axes, view: View, scale: Normalize | None, l
     grid = pd.DataFrame(lines, index=range(len(labels))).sort_index(axis=1)
     mesh = draw_mesh(axes, grid, scale)
     axes.invert_yaxis()
-    if view.x == "layer":
-        layer_ticks(axes.xaxis, view.frame["layer"])
+    if view.x in COUNTED:
+        whole_ticks(axes.xaxis, view.frame[view.x])
     colour_bar(figure, mesh, axes, view.y_label, below=True)
 
 

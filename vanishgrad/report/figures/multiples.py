@@ -28,3 +28,10 @@ def first_settings(frame: pd.DataFrame, colours: Palette) -> list[str]:
     """The settings that have a panel, in the order of the report."""
     present = set(frame["setting"])
     return [label for label in colours.labels if label in present][:MOST_MULTIPLES]
+
+
+def multiples_notes(frame: pd.DataFrame) -> list[str]:
+    """What the panels leave out."""
+    count = frame["setting"].nunique()
+    said = ["median over seeds"] if frame["run"].nunique() > count else []
+    return said + [f"the first {MOST_MULTIPLES} of {count} settings"] * (count > MOST_MULTIPLES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import ceil
 
@@ -25,6 +25,16 @@ class Palette:
     panels: tuple[tuple[str, ...], ...]
     colours: Mapping[str, str]
     markers: Mapping[str, str]
+
+    def only(self, labels: Iterable[str]) -> Palette:
+        """The settings among `labels`, each with the colour and marker that it has."""
+        kept = set(labels)
+        rows = (tuple(label for label in row if label in kept) for row in self.panels)
+        return replace(
+            self,
+            labels=tuple(label for label in self.labels if label in kept),
+            panels=tuple(row for row in rows if row),
+        )
 
 
 def palette(labels: Iterable[str]) -> Palette:

@@ -10,13 +10,34 @@ import pandas as pd
 from vanishgrad.report.figures.canvas import loggable
 
 MANY_DECADES = 30.0
+FRACTION_LIMITS = (-0.03, 1.03)
+X_LABELS = {
+    "layer": "layer (1 = nearest the input)",
+    "step": "optimizer step",
+    "t": "time step t (1 = the first)",
+    "t_to_end": "time step, counted from the last (0)",
+    "block": "residual block (1 = nearest the input)",
+    "lag": "distance along the line of inputs (points)",
+    "frame": "predicted frame (1 = the next)",
+    "epoch": "epoch of pretraining",
+}
+COUNTED = ("layer", "block", "frame")  # few enough, and one by one: an axis of whole numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A dashed line to compare with: one `level`, or `middle` by x; `text` says what it is."""
+
+    level: float | pd.Series[float]
+    text: str
 
 
 @dataclass(frozen=True, eq=False)
 class View:
     """One column of panels: `y` over `x` in the rows of `frame`.
 
-    `log`: a log axis for y; None: where the values span more than a factor of 30.
+    `log`: a log axis for y; None: where the values span more than a factor of 30. `fixed`: the ends of a
+    linear y axis that is always the same.
     """
 
     frame: pd.DataFrame
@@ -25,19 +46,21 @@ class View:
     title: str
     y_label: str
     log: bool | None = True
+    references: tuple[Reference, ...] = ()
+    fixed: tuple[float, float] | None = None
 
     @property
     def x_label(self) -> str:
-        return "layer (1 = nearest the input)" if self.x == "layer" else "optimizer step"
+        return X_LABELS[self.x]
 
     @property
     def is_log(self) -> bool:
         return spans_decades(self.frame[self.y]) if self.log is None else self.log
 
     @property
-    def is_fraction(self) -> bool:
-        """Whether the axis is that of a fraction, always from 0 to 1."""
-        return self.y_label.startswith("fraction")
+    def limits(self) -> tuple[float, float] | None:
+        """The ends of the y axis, where they do not depend on the values: a fraction's are 0 and 1."""
+        return FRACTION_LIMITS if self.y_label.startswith("fraction") else self.fixed
 
     def of(self, setting: str) -> pd.DataFrame:
         """The rows of one setting."""
@@ -75,3 +98,9 @@ def divergence_mark(rows: pd.DataFrame) -> str:
     if not count:
         return ""
     return " (diverged)" if count == len(status) else f" ({count} of {len(status)} diverged)"
+
+
+def shared_baseline(rows: pd.DataFrame, metric: str) -> float | None:
+    """What ignorance scores in `metric`, when that is one number for all runs of `rows`."""
+    values = rows.get(f"baseline_{metric}", pd.Series(dtype=float)).unique()
+    return float(values[0]) if len(values) == 1 and np.isfinite(values[0]) else None

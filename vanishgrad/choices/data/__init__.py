@@ -1,0 +1,14 @@
+"""Data: what is learned. A choice names its examples; `vanishgrad.data.load` reads them."""
+
+from vanishgrad.choices.data.baseline import Baseline, baseline_of
+from vanishgrad.choices.data.images import CIFAR10, MNIST, Digits, FashionMNIST
+from vanishgrad.choices.data.points import Spirals
+from vanishgrad.choices.data.sequences import Adding, Copy, TemporalOrder
+from vanishgrad.choices.data.source import Data
+from vanishgrad.choices.data.text import Text
+from vanishgrad.choices.data.video import MovingDigits
+
+__all__ = [
+    "CIFAR10", "MNIST", "Adding", "Baseline", "Copy", "Data", "Digits", "FashionMNIST", "MovingDigits",
+    "Spirals", "TemporalOrder", "Text", "baseline_of",
+]  # fmt: skip

@@ -1,0 +1,55 @@
+"""`vanishgrad sample`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from vanishgrad.cli.keywords import keywords
+from vanishgrad.errors import SettingError, require
+
+TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
+
+
+def sample(arguments: Sequence[str]) -> int:
+    """Print the prompt and what a trained character model makes of it."""
+    given = keywords(arguments, ("run", "prompt", "temperature", "length", "seed"))
+    require("run" in given, "sample: needs run=DIR, the folder of a run with data=text")
+    temperature = _number("temperature", given, TEMPERATURE)
+    length, seed = _integer("length", given, LENGTH, least=1), _integer("seed", given, SEED, least=None)
+    from vanishgrad.models.generate import generate
+    from vanishgrad.models.recurrent import Recurrent
+    from vanishgrad.streams import stream
+    from vanishgrad.training.trained import load_trained
+
+    found = load_trained(Path(given["run"]).expanduser())
+    model = found.model
+    if not found.vocabulary or not isinstance(model, Recurrent):
+        raise SettingError(
+            f"run={given['run']}: learned data={found.run.data.name}; only a run with data=text writes text"
+        )
+    prompt = given.get("prompt", "")
+    print(prompt + generate(model, found.vocabulary, prompt, length, temperature, stream(seed, "sample")))
+    return 0
+
+
+def _number(key: str, given: dict[str, str], default: float) -> float:
+    text = given.get(key, str(default))
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    require(math.isfinite(value) and value >= 0, f"{key}={text}: must be a number of at least 0")
+    return value
+
+
+def _integer(key: str, given: dict[str, str], default: int, least: int | None) -> int:
+    text = given.get(key, str(default))
+    rule = "an integer" if least is None else f"an integer of at least {least}"
+    try:
+        value = int(text)
+    except ValueError:
+        raise SettingError(f"{key}={text}: must be {rule}") from None
+    require(least is None or value >= least, f"{key}={text}: must be {rule}")
+    return value

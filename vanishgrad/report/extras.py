@@ -1,0 +1,185 @@
+"""The files that not every run has, condensed to what the figures show of them.
+
+Each function takes one run folder and the number of logged steps to keep (None: all), and gives a table,
+without rows where the run did not write the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from vanishgrad.records import (
+    DEAD_UNITS_FILE,
+    EXTRA_COLUMNS,
+    FILTERS_ARRAYS,
+    FRAMES_ARRAYS,
+    FRAMES_FILE,
+    GATES_FILE,
+    INPUT_GRADIENTS_FILE,
+    PRETRAIN_FILE,
+    RESIDUAL_FILE,
+    SAMPLE_FILE,
+    TIME_GRADIENTS_FILE,
+    UnreadableRun,
+    read_extra,
+)
+from vanishgrad.report.layers import at_end, at_start, root_sum_square, thin
+
+Condense: TypeAlias = Callable[[Path, int | None], pd.DataFrame]
+GATE: list[Hashable] = ["step", "gate"]
+ENDS: list[Hashable] = ["near_zero", "near_one"]
+MOST_FILTERS = 36
+MOMENTS = ("start", "pretrained", "trained")
+
+
+class Condensed(NamedTuple):
+    """A table, or an empty one and why it could not be read."""
+
+    table: pd.DataFrame
+    broken: str | None = None
+
+
+def condensed(folder: Path, name: str, most_steps: int | None) -> Condensed:
+    """One of `EXTRAS`."""
+    try:
+        return Condensed(EXTRAS[name](folder, most_steps))
+    except UnreadableRun as error:
+        reason = error.reason
+    except (KeyError, ValueError) as error:
+        reason = f"{name.replace('_', ' ')} not readable: {error}"
+    return Condensed(pd.DataFrame(), reason)
+
+
+def read_sample(folder: Path, length: int) -> str:
+    """The first `length` characters of the text sampled from a trained network; empty where there is none."""
+    try:
+        with open(folder / SAMPLE_FILE, encoding="utf-8", errors="replace") as file:
+            return file.read(length)
+    except OSError:
+        return ""
+
+
+def time_gradients(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`step, moment, t, t_to_end, grad_norm, cell_grad_norm` at the start and at the end.
+
+    ||dLoss/dh_t|| of the state of all layers together, for a stack hands its gradient on through all of them;
+    an encoder and the forecaster that takes over from it are one line. `t_to_end` is 0 at the last time step,
+    negative before.
+    """
+    rows = _rows(folder, TIME_GRADIENTS_FILE, "step", "t", "grad_norm")
+    keys = [rows["step"], rows["t"]]
+    norms = {name: root_sum_square(rows[name], keys) for name in ("grad_norm", "cell_grad_norm")}
+    whole = pd.DataFrame(norms).reset_index().assign(run="")
+    moments = {"start": at_start(whole, "grad_norm"), "end": at_end(whole, "grad_norm")}
+    both = pd.concat([rows.assign(moment=name) for name, rows in moments.items()])
+    return both.assign(t_to_end=both["t"] - rows["t"].max()).drop(columns="run")
+
+
+def gates(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`step, gate, near_zero, near_one`: mean over time steps and layers."""
+    rows = _rows(folder, GATES_FILE, "step", "gate", "near_zero", "near_one")
+    return _thinned(rows, most_steps).groupby(GATE, sort=False)[ENDS].mean().reset_index()
+
+
+def residual_terms(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`step, block, shortcut_norm, branch_norm, cosine` at the start."""
+    rows = _rows(folder, RESIDUAL_FILE, "step", "block", "shortcut_norm", "branch_norm", "cosine")
+    return at_start(rows.assign(run=""), "shortcut_norm").drop(columns="run")
+
+
+def input_gradients(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`step, lag, correlation` at the start."""
+    rows = _rows(folder, INPUT_GRADIENTS_FILE, "step", "lag", "correlation")
+    return at_start(rows.assign(run=""), "correlation").drop(columns="run")
+
+
+def dead_units(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`step, layer, units, dead_fraction`."""
+    return _thinned(_rows(folder, DEAD_UNITS_FILE, "step", "layer", "units", "dead_fraction"), most_steps)
+
+
+def pretraining(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`layer, epoch, loss, relative_loss`: relative to the loss before pretraining, of epoch 0."""
+    rows = _rows(folder, PRETRAIN_FILE, "layer", "epoch", "loss")
+    before = rows.loc[rows["epoch"] == 0].drop_duplicates("layer").set_index("layer")["loss"]
+    return rows.assign(relative_loss=rows["loss"] / rows["layer"].map(before))
+
+
+def frame_losses(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`step, frame, cross_entropy, mean_frame_cross_entropy, floor_cross_entropy` at the end."""
+    rows = _rows(folder, FRAMES_FILE, "step", "frame", "cross_entropy")
+    return at_end(rows.assign(run=""), "cross_entropy").drop(columns="run")
+
+
+def filters(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`moment, filters, units`: the first filters as `(filters, height, width)`, mean over channels."""
+    arrays = _arrays(folder, FILTERS_ARRAYS)
+    rows = [
+        {
+            "moment": moment,
+            "filters": arrays[moment][:MOST_FILTERS].mean(axis=1),
+            "units": len(arrays[moment]),
+        }
+        for moment in MOMENTS
+        if moment in arrays and arrays[moment].ndim == 4 and arrays[moment].size
+    ]
+    return pd.DataFrame(rows, columns=["moment", "filters", "units"])
+
+
+def predicted_frames(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`given, true, predicted`: frames `(time, height, width)` of the first example."""
+    arrays = _arrays(folder, FRAMES_ARRAYS)
+    names = ["given", "true", "predicted"]
+    whole = all(name in arrays and arrays[name].ndim == 5 and arrays[name].size for name in names)
+    row = {name: arrays[name][0, :, 0] for name in names} if whole else None
+    return pd.DataFrame([row] if row else [], columns=names)
+
+
+EXTRAS: Mapping[str, Condense] = MappingProxyType(
+    {
+        condense.__name__: condense
+        for condense in (
+            time_gradients,
+            gates,
+            residual_terms,
+            input_gradients,
+            dead_units,
+            pretraining,
+            frame_losses,
+            filters,
+            predicted_frames,
+        )
+    }
+)
+
+
+def _rows(folder: Path, file: str, *needed: str) -> pd.DataFrame:
+    """All columns of the table, those that it lacks empty; it must have the `needed` ones."""
+    rows = read_extra(folder, file)
+    missing = [name for name in needed if name not in rows]
+    if missing:
+        raise UnreadableRun(folder, f"{file} has no column {missing[0]}")
+    return rows.reindex(columns=list(EXTRA_COLUMNS[file]))
+
+
+def _thinned(rows: pd.DataFrame, most_steps: int | None) -> pd.DataFrame:
+    return rows if most_steps is None or rows.empty else thin(rows, most_steps)
+
+
+def _arrays(folder: Path, file: str) -> dict[str, NDArray[np.float32]]:
+    """The arrays of a file, none when it is absent."""
+    try:
+        with open(folder / file, "rb") as content, np.load(content, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError, BadZipFile, EOFError):
+        raise UnreadableRun(folder, f"{file} is not a file of arrays") from None

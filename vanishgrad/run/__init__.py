@@ -1,0 +1,6 @@
+"""`Run`: one experiment fully described, frozen and hashable, checked once."""
+
+from vanishgrad.run.experiment import GROUPS, LOSSES, SCALARS, Run
+from vanishgrad.run.values import OPTIONAL
+
+__all__ = ["GROUPS", "LOSSES", "OPTIONAL", "SCALARS", "Run"]

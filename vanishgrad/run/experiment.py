@@ -1,0 +1,131 @@
+"""One experiment, fully described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+from vanishgrad.choices.activation import Activation
+from vanishgrad.choices.clipping import Clipping, NoClip
+from vanishgrad.choices.data import Data, Digits
+from vanishgrad.choices.initialization import Default, Initialization
+from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
+from vanishgrad.choices.model import MLP, Model
+from vanishgrad.choices.normalization import NoNorm, Normalization
+from vanishgrad.choices.optimizer import SGD, Optimizer
+from vanishgrad.choices.pretraining import NoPretraining, Pretraining
+from vanishgrad.choices.regularization import NoReg, Regularization
+from vanishgrad.choices.residual import NoResidual, Residual
+from vanishgrad.choices.schedule import Constant, Schedule
+from vanishgrad.run.combinations import check_combinations
+from vanishgrad.run.values import check_groups, check_numbers
+
+LOSSES: dict[str, Loss] = {loss.name: loss for loss in (CrossEntropy(), BCE(), MSE())}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One experiment: numbers, and one choice per group. Frozen, hashable, checked when it is made.
+
+    Arguments:
+        depth: hidden layers; the output layer comes on top, and 0 is a linear model. None takes the
+            model's own: 5, for recurrent models 1.
+        width: units per hidden layer.
+        epochs: passes over the training data.
+        max_steps: updates at the most; None for no such limit.
+        batch_size: examples per step, or "full"; the last, partial batch of an epoch is dropped.
+        lr: learning rate; None for the optimizer's own default.
+        warmup: steps over which the rate rises linearly to `lr`.
+        seed: of the initial weights, the order of the data and the dropout, each with a stream of its own.
+        device: auto, cpu, cuda or mps.
+        dtype: float32 or float64.
+        threads: CPU threads, or "auto".
+        log_every: steps between rows of gradients.csv.
+        eval_every: steps between evaluations on the held-out split; None for once per epoch.
+        measure: all, or gradients for `grad_norm` and `bias_grad_norm` alone.
+        recompute_every: hidden layers per recomputed segment (activation checkpointing); 0 keeps everything.
+        save_every: steps between checkpoints; 0 for one at the end.
+        snapshots: copies of the weights kept over the run, evenly spaced; 0 for none.
+        dead_every: steps between counts of the units that are dead on the whole training set; 0 for none.
+        input_gradients: points on lines between training inputs at which the gradient with respect to the
+            input is compared, at the first step and the last (shattered gradients); 0 for none.
+        name: a label.
+
+    Raises:
+        SettingError: when a value, or a combination, makes no sense.
+    """
+
+    depth: int = cast(int, None)  # resolved when the run is made
+    width: int = 64
+    epochs: int = 20
+    max_steps: int | None = None
+    batch_size: int | str = 64
+    lr: float | None = None
+    warmup: int = 0
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "float32"
+    threads: int | str = "auto"
+    log_every: int = 10
+    eval_every: int | None = None
+    measure: str = "all"
+    recompute_every: int = 0
+    save_every: int = 0
+    snapshots: int = 0
+    dead_every: int = 0
+    input_gradients: int = 0
+    name: str | None = None
+    model: Model = field(default_factory=MLP)
+    act: Activation = cast(Activation, None)  # noqa: RUF009 (resolved when the run is made)
+    init: Initialization = field(default_factory=Default)
+    norm: Normalization = field(default_factory=NoNorm)
+    residual: Residual = field(default_factory=NoResidual)
+    clip: Clipping = field(default_factory=NoClip)
+    reg: Regularization = field(default_factory=NoReg)
+    pretrain: Pretraining = field(default_factory=NoPretraining)
+    optim: Optimizer = field(default_factory=SGD)
+    schedule: Schedule = field(default_factory=Constant)
+    loss: Loss | None = None
+    data: Data = field(default_factory=Digits)
+
+    def __post_init__(self) -> None:
+        check_groups(self, GROUPS)
+        if self.depth is None:
+            object.__setattr__(self, "depth", self.model.default_depth)
+        if self.act is None:
+            object.__setattr__(self, "act", self.model.default_act)
+        check_numbers(self)
+        check_combinations(self)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, with the optimizer's default in place of None."""
+        return self.optim.default_lr if self.lr is None else self.lr
+
+    @property
+    def criterion(self) -> Loss:
+        """The loss, with the data's own in place of None."""
+        return LOSSES[self.data.default_loss] if self.loss is None else self.loss
+
+    @property
+    def blocks(self) -> list[range]:
+        """The hidden layers of each residual block: layer 1 is the stem, a remainder joins the last block.
+
+        Empty for a plain network, and where nothing follows the stem.
+        """
+        return [] if isinstance(self.residual, NoResidual) else self.spans
+
+    @property
+    def spans(self) -> list[range]:
+        """The blocks, or in a plain network what they would be: it changes its size where its twin does."""
+        if self.depth < 2:
+            return []
+        count = max(1, (self.depth - 1) // self.residual.every)
+        starts = [2 + block * self.residual.every for block in range(count)]
+        return [range(a, b) for a, b in zip(starts, [*starts[1:], self.depth + 1], strict=True)]
+
+
+GROUPS = tuple(name for name in Run.__dataclass_fields__ if name in {
+    "model", "act", "init", "norm", "residual", "clip", "reg", "pretrain", "optim", "schedule", "loss", "data"
+})  # fmt: skip
+SCALARS = tuple(name for name in Run.__dataclass_fields__ if name not in GROUPS)

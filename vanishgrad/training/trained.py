@@ -1,0 +1,64 @@
+"""A trained network, read back from its run folder."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vanishgrad.description import described
+from vanishgrad.errors import SettingError
+from vanishgrad.models.build import AnyNetwork, blank
+from vanishgrad.models.recurrent import recurrent
+from vanishgrad.records import CHECKPOINT_FILE, UnreadableRun, read_run
+from vanishgrad.run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A run's network as it was when its last checkpoint was written.
+
+    Arguments:
+        run: the setting.
+        model: the network, in evaluation mode on the CPU.
+        vocabulary: of a character model, the characters by symbol number; else empty.
+        step: updates done.
+    """
+
+    run: Run
+    model: AnyNetwork
+    vocabulary: str
+    step: int
+
+
+def load_trained(folder: Path | str) -> Trained:
+    """The trained network of a run folder; of a character model without its text.
+
+    Raises:
+        SettingError: when the folder holds no run, no checkpoint, or one of another version.
+    """
+    path = Path(folder)
+    try:
+        run = described(read_run(path)["effective"])
+    except UnreadableRun as error:
+        raise SettingError(f"run={path}: {error.reason}") from None
+    state = _state(path)
+    vocabulary = state.get("vocabulary", "")
+    model = recurrent(run, len(vocabulary), len(vocabulary)) if vocabulary else blank(run)
+    model.to(getattr(torch, run.dtype)).load_state_dict(state["model"])
+    return Trained(run, model.eval(), vocabulary, int(state["step"]))
+
+
+def _state(path: Path) -> dict[str, Any]:
+    try:
+        found = torch.load(path / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise SettingError(f"run={path}: has no {CHECKPOINT_FILE}; it has not finished yet") from None
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingError(f"run={path}: {CHECKPOINT_FILE} is not readable: {reason}") from None
+    assert isinstance(found, dict)
+    return found
