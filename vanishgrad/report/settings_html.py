@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from vanishgrad.report.tables import METRICS
+from vanishgrad.records import METRIC_COLUMNS
 
 
 class Column(NamedTuple):
@@ -51,7 +51,7 @@ def _columns(settings: pd.DataFrame) -> list[Column]:
 
 def _further(settings: pd.DataFrame) -> list[Column]:
     """Final metrics beside loss and accuracy, such as bits per character."""
-    known = {f"final_{name}" for name in METRICS}
+    known = {f"final_{name}" for name in METRIC_COLUMNS}
     means = [str(name).removesuffix("_mean") for name in settings if str(name).endswith("_mean")]
     names = [name for name in means if name.startswith("final_") and name not in known]
     return [Column(name.removeprefix("final_").replace("_", " "), name, "{:.3g}") for name in names]

@@ -20,7 +20,7 @@ from vanishgrad.report.figures.canvas import (
     wrapped,
 )
 from vanishgrad.report.figures.palette import Palette
-from vanishgrad.report.figures.view import COUNTED, Reference, View, divergence_mark, over_seeds
+from vanishgrad.report.figures.view import COUNTED, NEAR, Reference, View, divergence_mark, over_seeds
 
 MOST_MARKERS = 24
 DASHES = (0, (5, 3))
@@ -52,6 +52,8 @@ def _draw_panel(axes: Axes, view: View, labels: Sequence[str], colours: Palette)
         axes.set_yscale("log")
     elif view.limits is not None:
         axes.set_ylim(*view.limits)
+    if view.x in NEAR:
+        axes.set_xscale("log")
     if view.x in COUNTED:
         whole_ticks(axes.xaxis, view.frame.loc[np.isfinite(view.frame[view.y]), view.x])
     for reference in view.references if any(drawn) else ():

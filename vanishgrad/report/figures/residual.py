@@ -27,5 +27,6 @@ def gradient_terms(terms: pd.DataFrame, colours: Palette | None = None) -> Figur
 def shattered_gradients(correlations: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Correlation of the gradients at inputs along a line, over their distance (Balduzzi et al. 2017)."""
     noise = Reference(0.0, "0: white noise")
-    view = View(correlations, "lag", "correlation", "at the start", "correlation", False, (noise,))
+    apart = correlations[correlations["lag"] > 0]  # a gradient has correlation 1 with itself
+    view = View(apart, "lag", "correlation", "at the start", "correlation", False, (noise,))
     return draw_views("Correlation of input gradients", [view], colours or palette(correlations["setting"]))

@@ -21,6 +21,7 @@ X_LABELS = {
     "frame": "predicted frame (1 = the next)",
     "epoch": "epoch of pretraining",
 }
+NEAR = ("lag",)  # what matters happens at small values: a logarithmic axis
 COUNTED = ("layer", "block", "frame")  # few enough, and one by one: an axis of whole numbers
 
 
