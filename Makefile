@@ -43,6 +43,7 @@ types: install ## mypy, strict
 benchmark: install ## the figures of docs/benchmarks.md: measuring, depth, start-up
 	$(BIN)/python scripts/benchmark_overhead.py
 	$(BIN)/python scripts/benchmark_depth.py
+	$(BIN)/python scripts/benchmark_recurrent.py
 	$(BIN)/python scripts/benchmark_startup.py
 
 figures: install ## train again for the figures in docs/, and draw them

@@ -33,6 +33,7 @@ from vanishgrad.choices.activation import Tanh
 from vanishgrad.data import load
 from vanishgrad.monitor import GradientMonitor
 from vanishgrad.records import GRADIENT_COLUMNS
+from vanishgrad.training import batches as training
 from vanishgrad.training.prepare import check
 from vanishgrad.training.recorder import Recorder
 from vanishgrad.training.session import Session
@@ -71,11 +72,11 @@ def vanishgrad(run: Run, folder: Path, autograd: bool = False) -> Step:
     session = Session(run, check(run), device, Recorder(run, folder, None, device), None)
     if autograd:
         session.trainer._chain = None
-    source = enumerate(session._batches())
+    source = enumerate(training.batches(run, session.data, session.order))
 
     def step() -> None:
-        number, (inputs, targets) = next(source)
-        session._step(number, inputs, targets)
+        number, batch = next(source)
+        session._step(number, batch)
 
     return step
 

@@ -174,6 +174,17 @@ def test_the_progress_bar_shows_loss_accuracy_and_gradient_norm() -> None:
     assert "loss 2.3456  accuracy 0.125  gradient 4.2e-03" in screen.getvalue()
 
 
+def test_each_pretrained_layer_has_a_bar_of_its_own() -> None:
+    screen = io.StringIO()
+    with progress_bar(Console(file=screen, force_terminal=True, width=100)) as observe:
+        assert observe is not None
+        for layer in (1, 2):
+            observe(LayerEpoch(layer=layer, epoch=4, epochs=4, layers=2, loss=12.5 / layer))
+    assert "pretraining layer 1 of 2  loss 12.5" in screen.getvalue()
+    assert "pretraining layer 2 of 2  loss 6.25" in screen.getvalue()
+    assert "4/4" in screen.getvalue()
+
+
 REFUSED = {
     "detph=3": "did you mean depth?",
     "act=sigmoyd": "did you mean sigmoid?",

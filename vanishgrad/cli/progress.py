@@ -21,6 +21,7 @@ from vanishgrad.training.progress import Observer
 from vanishgrad.training.progress import Progress as State
 
 EVERY = 0.05  # seconds between updates: more cannot be seen
+MOST_LAYERS = 8  # bars of pretrained layers at a time
 
 
 @contextmanager
@@ -34,24 +35,38 @@ def progress_bar(console: Console) -> Iterator[Observer | None]:
         TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task("", total=None)
-        layers: dict[int, TaskID] = {}
-        last = 0.0
+        yield Bars(bar)
 
-        def observe(state: State | LayerEpoch) -> None:
-            nonlocal last
-            if isinstance(state, LayerEpoch):
-                told = f"pretraining layer {state.layer} of {state.layers}  loss {state.loss:.4g}"
-                if state.layer not in layers:
-                    layers[state.layer] = bar.add_task("", total=state.epochs)
-                bar.update(layers[state.layer], completed=state.epoch, description=told)
-                return
-            now = time.monotonic()
-            if now - last >= EVERY or state.step == state.total:
-                last = now
-                bar.update(task, total=state.total, completed=state.step, description=_told(state))
 
-        yield observe
+class Bars:
+    """Draws a bar for the training, and before it one for each layer that is pretrained.
+
+    Arguments:
+        progress: where they are drawn.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._training: TaskID | None = None
+        self._layers: dict[int, TaskID] = {}
+        self._last = 0.0
+
+    def __call__(self, state: State | LayerEpoch) -> None:
+        if isinstance(state, LayerEpoch):
+            self._pretrained(state)
+        elif time.monotonic() - self._last >= EVERY or state.step == state.total:
+            self._last = time.monotonic()
+            if self._training is None:
+                self._training = self._progress.add_task("", total=state.total)
+            self._progress.update(self._training, completed=state.step, description=_told(state))
+
+    def _pretrained(self, state: LayerEpoch) -> None:
+        if state.layer not in self._layers:
+            self._layers[state.layer] = self._progress.add_task("", total=state.epochs)
+            for done in list(self._layers.values())[:-MOST_LAYERS]:
+                self._progress.update(done, visible=False)
+        told = f"pretraining layer {state.layer} of {state.layers}  loss {state.loss:.4g}"
+        self._progress.update(self._layers[state.layer], completed=state.epoch, description=told)
 
 
 def _told(state: State) -> str:

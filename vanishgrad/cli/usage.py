@@ -47,7 +47,8 @@ With -m a sweep: every combination of the values, checked before the first start
 
 Numbers (more with `vanishgrad options`):
   depth width epochs max_steps batch_size lr warmup seed device dtype threads
-  log_every eval_every measure
+  log_every eval_every measure recompute_every dead_every input_gradients
+  save_every snapshots
 
 Groups and their choices (parameters with `vanishgrad options GROUP`):
 {_groups()}
