@@ -15,6 +15,7 @@ from rich.console import Console
 
 from vanishgrad.cli.notes import notes
 from vanishgrad.cli.progress import progress_bar
+from vanishgrad.training.pretraining import LayerEpoch
 from vanishgrad.training.progress import Progress
 
 Vanishgrad = Callable[..., Any]
