@@ -111,11 +111,19 @@ def test_a_remedy_that_does_not_suit_the_setting_is_refused_like_the_setting() -
         remedies.UseBatchNorm()(Run(batch_size=1))
 
 
+def test_a_cell_keeps_what_it_can_of_the_one_before() -> None:
+    start = replace(SICK, model=RNN("orthogonal"), act=ReLU())
+    assert remedies.UseGRU()(start).model == GRU("orthogonal")
+    assert remedies.UseLSTM()(start).model == LSTM(recurrent_init="orthogonal")
+    assert remedies.UseLSTM()(replace(start, model=RNN("identity"))).model == LSTM()
+    gated = replace(start, model=LSTM(forget_bias=5.0, peepholes=True), act=Tanh())
+    assert remedies.UseLSTM(2.0)(gated).model == LSTM(forget_bias=2.0, peepholes=True)
+    assert remedies.UseGRU()(replace(start, model=GRU("orthogonal"))).model == GRU("orthogonal")
+
+
 def test_a_cell_takes_the_place_of_a_recurrent_one_alone() -> None:
     for remedy in (remedies.UseGRU(), remedies.UseLSTM()):
-        with pytest.raises(
-            SettingError, match=f"model=mlp: {remedy.name} takes the place"
-        ):
+        with pytest.raises(SettingError, match=f"model=mlp: {remedy.name} takes the place"):
             remedy(SICK)
 
 

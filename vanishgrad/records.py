@@ -170,6 +170,12 @@ def read_run(folder: Path) -> dict[str, Any]:
     return record
 
 
+def clear_optional(folder: Path) -> None:
+    """Take away what an earlier run in the same folder left, and the next one need not write."""
+    for file in (*EXTRA_COLUMNS, FILTERS_ARRAYS, FRAMES_ARRAYS, SAMPLE_FILE):
+        (folder / file).unlink(missing_ok=True)
+
+
 def write_run(folder: Path, record: Mapping[str, Any]) -> None:
     """Write run.json atomically, as strict JSON: numbers that are not finite become strings."""
     text = json.dumps(strict(record), indent=2, allow_nan=False, ensure_ascii=False) + "\n"

@@ -14,7 +14,7 @@ from vanishgrad.choices.optimizer import Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L1, L2
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
-from vanishgrad.errors import positive, require
+from vanishgrad.errors import SettingError, positive
 from vanishgrad.run import Run
 
 
@@ -340,18 +340,24 @@ class UsePretraining:
 
 @dataclass(frozen=True)
 class UseGRU:
-    """model=gru in place of another recurrent cell, with its own act=tanh (Cho et al. 2014)."""
+    """model=gru in place of another recurrent cell, with its own act=tanh (Cho et al. 2014).
+
+    An orthogonal start of the recurrent matrices is kept, and a gru as it is.
+    """
 
     name: ClassVar[str] = "gru"
 
     def __call__(self, run: Run) -> Run:
-        _needs_recurrence(run, "gru")
-        return replace(run, model=GRU(), act=GRU.default_act)
+        if isinstance(run.model, GRU):
+            return run
+        return replace(run, model=GRU(_recurrent_init(run, "gru")), act=GRU.default_act)
 
 
 @dataclass(frozen=True)
 class UseLSTM:
     """model=lstm in place of another recurrent cell, with its own act=tanh (Hochreiter and Schmidhuber 1997).
+
+    An orthogonal start of the recurrent matrices is kept, and of an lstm all but its forget_bias.
 
     Arguments:
         forget_bias: the forget gate's bias at the start.
@@ -361,12 +367,16 @@ class UseLSTM:
     name: ClassVar[str] = "lstm"
 
     def __call__(self, run: Run) -> Run:
-        _needs_recurrence(run, "lstm")
-        return replace(run, model=LSTM(self.forget_bias), act=LSTM.default_act)
+        if isinstance(run.model, LSTM):
+            return replace(run, model=replace(run.model, forget_bias=self.forget_bias))
+        start = _recurrent_init(run, "lstm")
+        return replace(run, model=LSTM(self.forget_bias, recurrent_init=start), act=LSTM.default_act)
 
 
-def _needs_recurrence(run: Run, cell: str) -> None:
-    require(
-        isinstance(run.model, RNN | LSTM | GRU),
-        f"model={run.model.name}: {cell} takes the place of a recurrent cell; use model=rnn",
-    )
+def _recurrent_init(run: Run, cell: str) -> str | None:
+    """The start of the recurrent matrices that a gated cell can share with the cell before."""
+    if not isinstance(run.model, RNN | LSTM | GRU):
+        raise SettingError(
+            f"model={run.model.name}: {cell} takes the place of a recurrent cell; use model=rnn"
+        )
+    return "orthogonal" if run.model.recurrent_init == "orthogonal" else None

@@ -60,6 +60,7 @@ def test_the_same_dice_give_the_same_text(vanishgrad: Vanishgrad, trained: str) 
         (["run=run", "length=many"], "length=many: must be an integer of at least 1"),
         (["run=run", "seed=x"], "seed=x: must be an integer"),
         (["run=run", "prompt=THE"], "THE"),
+        (["run=run", "length=5", "length=6"], "length=6: length is given twice"),
         (["run=run", "promt=a"], "there is no option promt; valid are run, prompt"),
     ],
 )

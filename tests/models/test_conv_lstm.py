@@ -20,7 +20,8 @@ from vanishgrad.data.moving_digits import draw_moving_digits, mean_frame_loss
 from vanishgrad.layers import weight_matrices
 from vanishgrad.models import build
 from vanishgrad.models.conv_lstm import ConvLSTMNetwork, conv_lstm
-from vanishgrad.models.conv_lstm_layer import ConvLSTMLayer, Convolution
+from vanishgrad.models.conv_lstm_layer import ConvLSTMLayer
+from vanishgrad.models.linear import Conv2d
 from vanishgrad.models.observer import Unrolled
 from vanishgrad.run import Run
 
@@ -69,7 +70,7 @@ def test_the_papers_network_of_unequal_layers_has_the_published_number_of_parame
 
     with torch.device("meta"):
         encoder, forecaster = layers(1, (16, 128, 64)), layers(4, (0, 128, 64))
-        output = Convolution(128 + 64 + 64, 16, kernel_size=1)
+        output = Conv2d(128 + 64 + 64, 16, kernel_size=1)
         model = ConvLSTMNetwork(encoder, forecaster, nn.Identity(), output, patch=4, predicted=10)
     assert sum(parameter.numel() for parameter in model.parameters()) == 7_585_296
 

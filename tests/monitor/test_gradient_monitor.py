@@ -19,9 +19,14 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 from vanishgrad import GradientMonitor
+from vanishgrad.choices.activation import Tanh
+from vanishgrad.choices.model import LSTM
+from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.errors import SettingError
+from vanishgrad.models import build
 from vanishgrad.records import GRADIENT_COLUMNS
 from vanishgrad.report import load_runs, write_report
+from vanishgrad.run import Run
 
 RATE = 0.1
 ACTIVATION_COLUMNS = ["act_mean", "act_std", "saturation", "dead_fraction"]
@@ -45,6 +50,16 @@ def perceptron(seed: int = 0) -> nn.Sequential:
     model = drawn(nn.Sequential(nn.Linear(3, 5), nn.Tanh(), nn.Linear(5, 2)), seed)
     assert isinstance(model, nn.Sequential)
     return model
+
+
+def recurrent() -> nn.Module:
+    """Our own, reading the rows of images."""
+    return build(Run(model=LSTM(), depth=2, width=4, dtype="float64"))
+
+
+def residual() -> nn.Module:
+    """Our own, with residual blocks."""
+    return build(Run(depth=5, width=4, act=Tanh(), residual=IdentityShortcut(), dtype="float64"))
 
 
 def sgd(model: nn.Module) -> torch.optim.Optimizer:
@@ -311,6 +326,33 @@ def test_a_model_that_numbers_its_layers_is_believed() -> None:
     model = drawn(Backwards())
     model.layer_of = {"first": 1, "second.0": 1, "third": 2}  # type: ignore[assignment]
     assert monitored(model, normal(7, 3))["layer"].tolist() == [1, 1, 2]
+
+
+@pytest.mark.parametrize("make", [recurrent, residual])
+def test_our_own_networks_are_measured_alike_inside_a_larger_model(make: Callable[[], nn.Module]) -> None:
+    own, last = make(), drawn(nn.Linear(10, 3))
+    first, second = normal(5, 1, 8, 8), normal(3, 1, 8, 8, seed=2)
+    tables = []
+    for model, answer in ((own, last), (nn.Sequential(make(), copy.deepcopy(last)), nn.Identity())):
+        with GradientMonitor(model) as monitor:
+            for inputs in (first, second):
+                loss_of(answer(model(inputs))).backward()
+            sgd(model).step()
+        tables.append(monitor.frame())
+    alone, inside = tables
+    assert alone["delta_norm"].notna().all()
+    assert inside["name"].tolist() == [*(f"0.{name}" for name in alone["name"]), "1"]
+    figures = ["grad_norm", "delta_norm", *ACTIVATION_COLUMNS]
+    pd.testing.assert_frame_equal(alone[figures], inside[figures].iloc[:-1])
+
+
+def test_the_deltas_of_accumulated_passes_through_time_are_one_batch() -> None:
+    model, first, second = recurrent(), normal(5, 1, 8, 8), normal(3, 1, 8, 8, seed=2)
+    separate = [monitored(copy.deepcopy(model), x)["delta_norm"] for x in (first, second)]
+    with GradientMonitor(model) as monitor:
+        step(model, sgd(model), first, second)
+    expected = [math.hypot(*pair) for pair in zip(*separate, strict=True)]
+    assert monitor.frame()["delta_norm"].tolist() == pytest.approx(expected)
 
 
 def test_a_single_module_is_a_model_too() -> None:
@@ -585,6 +627,26 @@ def test_measured_passes_are_not_kept() -> None:
             step(model, optimizer, x)
     gc.collect()
     assert [output() for output in outputs] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"), [(perceptron(), [3]), (recurrent(), [1, 8, 8]), (residual(), [1, 8, 8])],
+    ids=["torch", "recurrent", "residual"],
+)  # fmt: skip
+def test_the_graph_of_a_pass_that_nobody_walks_back_is_not_kept(model: nn.Module, shape: list[int]) -> None:
+    class Saved:
+        """What the graph keeps of a tensor for its backward pass."""
+
+        def __init__(self, tensor: Tensor) -> None:
+            self.tensor = tensor.detach()
+            saved.append(weakref.ref(self))
+
+    saved: list[weakref.ref[Saved]] = []
+    with GradientMonitor(model), torch.autograd.graph.saved_tensors_hooks(Saved, lambda one: one.tensor):
+        model(normal(5, *shape))
+        gc.collect()
+        assert saved
+        assert [one() for one in saved] == [None] * len(saved)
 
 
 def test_no_hook_stays_after_the_block_nor_after_an_error_in_it() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vanishgrad.choices.activation import Identity, ReLU, Tanh
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.model import CNN
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import Batch, Weight
 from vanishgrad.choices.residual import (
     Dense,
     Fixup,
@@ -66,10 +66,18 @@ class Kept:
         self.forks.append((direct, into))
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=str)
-@pytest.mark.parametrize("model", ["mlp", "cnn"])
-def test_rows_are_the_gradients_of_the_two_ways(kind: Residual, model: str) -> None:
-    run = replace(SMALL, residual=kind, **({"model": CNN(stages=2), "width": 4} if model == "cnn" else {}))
+CONVOLUTIONAL = replace(SMALL, model=CNN(stages=2), width=4)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        *(replace(run, residual=kind) for run in (SMALL, CONVOLUTIONAL) for kind in KINDS),
+        replace(SMALL, norm=Weight()),
+    ],
+    ids=lambda run: f"{run.model.name} {run.residual} {run.norm.name}",
+)
+def test_rows_are_the_gradients_of_the_two_ways(run: Run) -> None:
     network, kept = build(run), Kept()
     for module in network.modules():
         if isinstance(module, Fork):

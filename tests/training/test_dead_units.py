@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from vanishgrad.choices.activation import ELU, LeakyReLU, ReLU
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.choices.model import CNN
 from vanishgrad.choices.regularization import Dropout
+from vanishgrad.choices.residual import Highway
 from vanishgrad.data import load
 from vanishgrad.models import build
 from vanishgrad.run import Run
@@ -46,8 +49,27 @@ def test_a_unit_alive_for_one_example_alone_is_alive() -> None:
     with torch.no_grad():
         network.get_parameter("linear_1.weight").fill_(1.0)
         network.get_parameter("linear_1.bias").fill_(-0.5)
-    assert dead_rows(0, network, x)[0][-1] == 0.0  # type: ignore[arg-type]
-    assert dead_rows(0, network, x[:2500])[0][-1] == 1.0  # type: ignore[arg-type]
+    assert dead_rows(0, network, x)[0][-1] == 0.0
+    assert dead_rows(0, network, x[:2500])[0][-1] == 1.0
+
+
+def test_the_gates_of_a_highway_are_no_layers() -> None:
+    run = replace(SMALL, depth=5, residual=Highway())
+    table = train(run).extra["dead_units"]
+    at_start = table[table["step"] == 0].set_index("layer")
+    assert list(at_start.index) == [1, 2, 3, 4, 5]
+    found = {}
+
+    def count(layer: int) -> Callable[[nn.Module, object, torch.Tensor], None]:
+        return lambda module, inputs, output: found.update({layer: (output == 0).all(0).double().mean()})
+
+    network = build(run)
+    for name, module in network.named_modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_hook(count(int(name[-1])))
+    network(load(run.data).train_x)
+    assert at_start["dead_fraction"].to_dict() == pytest.approx({k: float(v) for k, v in found.items()})
+    assert at_start["dead_fraction"].max() > 0
 
 
 @pytest.mark.parametrize("act", [LeakyReLU(), ELU()])

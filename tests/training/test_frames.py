@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from vanishgrad.choices.data import MovingDigits
+from vanishgrad.choices.loss import MSE
 from vanishgrad.choices.model import ConvLSTM
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.data import load
@@ -44,6 +46,14 @@ def test_no_answer_is_below_the_floor_and_the_right_one_is_on_it() -> None:
     assert (
         table["floor_cross_entropy"] < table[["cross_entropy", "mean_frame_cross_entropy"]].min(axis=1)
     ).all()
+
+
+def test_what_is_trained_on_the_squared_error_gives_pixels_and_no_cross_entropy(tmp_path: Path) -> None:
+    result = train(replace(RUN, loss=MSE(), lr=1e-2), tmp_path / "run")
+    assert "frames" not in result.extra
+    with np.load(tmp_path / "run" / "frames.npz") as kept, torch.no_grad():
+        pixels = result.model.eval()(load(RUN.data).val_x[:4]).clamp(0, 1)
+        assert np.allclose(kept["predicted"], pixels.numpy())
 
 
 def test_a_run_folder_keeps_frames_to_look_at(tmp_path: Path) -> None:

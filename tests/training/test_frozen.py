@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from vanishgrad.choices.data import Digits
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2, NoReg, WeightDecay
+from vanishgrad.cli.meaning import meaning
+from vanishgrad.cli.saved import saved
 from vanishgrad.run import Run
 from vanishgrad.training import train
 
@@ -49,6 +52,14 @@ def test_the_global_norm_is_the_output_layers() -> None:
     total = (output["grad_norm"] ** 2 + output["bias_grad_norm"] ** 2) ** 0.5
     norms = result.metrics.dropna(subset="grad_norm").set_index("step")["grad_norm"]
     assert norms.loc[total.index].tolist() == pytest.approx(total.tolist(), rel=1e-6)
+
+
+def test_a_pretraining_that_diverged_is_named(tmp_path: Path) -> None:
+    result = train(replace(FROZEN, act=ELU(), pretrain=Autoencoder(epochs=2, lr=1e29)), tmp_path / "run")
+    assert result.status == "diverged"
+    assert result.diverged_at == {"step": 0, "layer": 1, "epoch": 1, "what": "pretraining_loss"}
+    told = meaning(saved(result), result.diverged_at)
+    assert "in pretraining, at epoch 1, the loss of layer 1 stopped being finite" in told
 
 
 def test_the_output_layer_starts_as_that_of_the_untreated_twin() -> None:

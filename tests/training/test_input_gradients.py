@@ -14,6 +14,7 @@ from vanishgrad.choices.initialization import He
 from vanishgrad.choices.normalization import Batch
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import IdentityShortcut
+from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
 from vanishgrad.training import train
 from vanishgrad.training.input_gradients import correlation_rows
@@ -65,6 +66,11 @@ def test_a_gradient_of_zero_has_no_direction() -> None:
 
     rows = correlation_rows(0, Nothing(), torch.randn(4, 3), points=8)
     assert all(correlation is None for _, _, correlation in rows)
+
+
+def test_one_training_example_has_no_line_to_a_next_one() -> None:
+    with pytest.raises(SettingError, match="input_gradients=16 with one training example"):
+        train(replace(SMALL, batch_size="full", data=Digits(train_size=1)))
 
 
 def test_plain_depth_shatters_gradients_and_shortcuts_do_not() -> None:

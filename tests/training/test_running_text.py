@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from vanishgrad.choices.activation import Identity
 from vanishgrad.choices.data import Text
+from vanishgrad.choices.loss import BCE, MSE
 from vanishgrad.choices.model import GRU, LSTM, RNN
 from vanishgrad.data import load
 from vanishgrad.errors import SettingError
 from vanishgrad.models import build
 from vanishgrad.models.recurrent import Recurrent
+from vanishgrad.records import read_run
 from vanishgrad.run import Run
 from vanishgrad.training import check, train
 from vanishgrad.training.batches import pieces, steps_of
@@ -91,6 +94,31 @@ def test_evaluation_in_pieces_is_that_of_one_pass(story: Run, cell: RNN | LSTM |
     assert places[0] == pytest.approx(places[1], rel=0.2)
 
 
+def test_a_text_shorter_than_a_piece_is_read_in_one(story: Run) -> None:
+    model, data = build(story), load(story.data)
+    x, y = data.val_x[:4], data.val_y[:4]
+    found = evaluate_text(model, story.criterion, x, y, length=5)
+    assert found == evaluate_text(model, story.criterion, x, y, length=4)
+    assert found[0] == pytest.approx(story.criterion(model(x[None]), y[None]).item(), rel=1e-9)
+
+
+def test_outputs_that_are_not_finite_foretell_nothing(story: Run) -> None:
+    model, data = build(story), load(story.data)
+    with torch.no_grad():
+        model.get_parameter("output.bias").fill_(math.nan)
+    loss, accuracy = evaluate_text(model, story.criterion, data.val_x, data.val_y, length=5)
+    assert math.isnan(loss)
+    assert accuracy is not None
+    assert math.isnan(accuracy)
+
+
+def test_a_network_that_diverged_is_a_result_without_a_sample(story: Run, tmp_path: Path) -> None:
+    run = replace(story, model=RNN(), act=Identity(), lr=1e200, max_steps=20)
+    result = train(run, tmp_path / "run")
+    assert result.status == read_run(tmp_path / "run")["status"] == "diverged"
+    assert not (tmp_path / "run" / "sample.txt").exists()
+
+
 def test_bits_and_perplexity_of_a_uniform_guess() -> None:
     assert per_character(math.log(32)) == {
         "bits_per_character": pytest.approx(5.0), "perplexity": pytest.approx(32.0),
@@ -104,6 +132,13 @@ def test_a_text_leaves_a_sample_and_its_bits(story: Run, tmp_path: Path) -> None
         float(result.final["val_loss"] or 0) / math.log(2)
     )
     assert result.final["perplexity"] == pytest.approx(math.exp(float(result.final["val_loss"] or 0)))
+
+
+@pytest.mark.parametrize("loss", [MSE(), BCE()], ids=str)
+def test_another_loss_has_no_bits(story: Run, loss: MSE | BCE) -> None:
+    final = train(replace(story, loss=loss, lr=0.01)).final
+    assert "bits_per_character" not in final
+    assert "perplexity" not in final
 
 
 @pytest.mark.parametrize(

@@ -12,16 +12,33 @@ import pytest
 import torch
 from torch import nn
 
-from vanishgrad.choices.activation import GELU, Tanh
-from vanishgrad.choices.normalization import Batch, Layer, Weight
+from vanishgrad.choices.activation import (
+    ELU,
+    GELU,
+    SELU,
+    Activation,
+    ErrorFunction,
+    LeakyReLU,
+    Mish,
+    PReLU,
+    SiLU,
+    Softplus,
+    Softsign,
+    Tanh,
+)
+from vanishgrad.choices.model import CNN
+from vanishgrad.choices.normalization import RMS, Batch, Layer, Weight
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
-from vanishgrad.choices.residual import Dense, IdentityShortcut
+from vanishgrad.choices.residual import Dense, Highway, IdentityShortcut, Rezero
 from vanishgrad.choices.schedule import Cosine
 from vanishgrad.run import Run
 from vanishgrad.training import train
 
 Same = Callable[[nn.Module, nn.Module], None]
+ACTIVATIONS: list[Activation] = [  # whose slopes are taken by autograd
+    ELU(), GELU(), SELU(), ErrorFunction(), LeakyReLU(), Mish(), PReLU(), SiLU(), Softplus(), Softsign(),
+]  # fmt: skip
 VARIANTS = {
     "plain": {"act": Tanh()},
     "gelu": {"act": GELU()},
@@ -105,6 +122,33 @@ def test_recomputing_changes_neither_weights_nor_statistics_nor_rows(
     pd.testing.assert_frame_equal(
         again.metrics.drop(columns="seconds"), kept.metrics.drop(columns="seconds"), check_exact=True
     )
+
+
+@pytest.mark.parametrize("act", ACTIVATIONS, ids=str)
+@pytest.mark.parametrize("kind", [{}, {"model": CNN(stages=2), "width": 4}], ids=["mlp", "cnn"])
+def test_recomputing_leaves_the_statistics_of_every_activation(
+    act: Activation, kind: dict[str, object], small: Run, same_state: Same
+) -> None:
+    run = replace(small, depth=4, log_every=2, act=act, **kind)  # type: ignore[arg-type]
+    kept, again = train(run), train(replace(run, recompute_every=1))
+    same_state(again.model, kept.model)
+    pd.testing.assert_frame_equal(again.gradients, kept.gradients, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"residual": Highway()}, {"residual": Highway(), "norm": Batch()}, {"residual": Dense()},
+        {"residual": IdentityShortcut(), "norm": RMS()}, {"residual": Rezero(), "act": ELU()},
+        {"residual": Highway(), "model": CNN(stages=2), "width": 4},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_looking_at_shortcuts_changes_no_weight(
+    changes: dict[str, object], small: Run, same_state: Same
+) -> None:
+    run = replace(small, depth=6, max_steps=60, **changes)  # type: ignore[arg-type]
+    same_state(train(replace(run, log_every=1)).model, train(replace(run, log_every=1000)).model)
 
 
 def test_global_random_numbers_are_neither_used_nor_changed(small: Run, same_state: Same) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from vanishgrad.choices.activation import Activation, ReLU, Tanh
 from vanishgrad.errors import at_least, one_of, require
+
+LARGEST_BIAS = 1e30  # a float32 can hold it
 
 
 class Model(Protocol):
@@ -92,8 +93,9 @@ class LSTM:
     def __post_init__(self) -> None:
         _check_forget_bias(self.forget_bias)
         require(
-            self.chrono is None or self.chrono >= 3,
-            f"model.chrono={self.chrono}: biases are log u with u from 1 to chrono - 1; at least 3, or null",
+            self.chrono is None or 3 <= self.chrono <= 10**9,
+            f"model.chrono={self.chrono}: biases are log u with u from 1 to chrono - 1; must be from 3 to "
+            "10^9, or null",
         )
         _check_recurrent_init(self.recurrent_init, "orthogonal")
 
@@ -149,7 +151,10 @@ class ConvLSTM:
 
 
 def _check_forget_bias(value: float) -> None:
-    require(math.isfinite(value), f"model.forget_bias={value}: must be finite")
+    require(
+        abs(value) <= LARGEST_BIAS,
+        f"model.forget_bias={value}: must be from -{LARGEST_BIAS:g} to {LARGEST_BIAS:g}",
+    )
 
 
 def _check_recurrent_init(value: str | None, *choices: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from vanishgrad.errors import at_least, positive, require
+from vanishgrad.errors import at_least, require
+
+LARGEST_RATE = 1e30  # a float32 can hold it
 
 
 class Pretraining(Protocol):
@@ -125,4 +127,7 @@ def frozen(pretrain: Pretraining) -> bool:
 
 def _check(choice: Pretraining) -> None:
     at_least("pretrain.epochs", choice.epochs, 0)
-    positive("pretrain.lr", choice.lr)
+    require(
+        0 < choice.lr <= LARGEST_RATE,
+        f"pretrain.lr={choice.lr}: must be above 0 and at most {LARGEST_RATE:g}",
+    )

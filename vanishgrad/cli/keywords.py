@@ -8,8 +8,10 @@ from difflib import get_close_matches
 from vanishgrad.errors import SettingError, require
 
 
-def keywords(arguments: Sequence[str], valid: Collection[str]) -> dict[str, str]:
-    """`["out=DIR"]` -> `{"out": "DIR"}`; keys that are not `valid` are refused."""
+def keywords(
+    arguments: Sequence[str], valid: Collection[str], may_be_empty: Collection[str] = ()
+) -> dict[str, str]:
+    """`["out=DIR"]` -> `{"out": "DIR"}`; keys that are not `valid`, or given twice, are refused."""
     found: dict[str, str] = {}
     for argument in arguments:
         key, sign, value = argument.partition("=")
@@ -18,7 +20,8 @@ def keywords(arguments: Sequence[str], valid: Collection[str]) -> dict[str, str]
             near = get_close_matches(key, valid, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise SettingError(f"{argument}: there is no option {key}; valid are {', '.join(valid)}{hint}")
-        require(value != "", f"{argument}: has no value")
+        require(value != "" or key in may_be_empty, f"{argument}: has no value")
+        require(key not in found, f"{argument}: {key} is given twice")
         found[key] = value
     return found
 

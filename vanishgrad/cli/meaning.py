@@ -99,6 +99,11 @@ def _few(run: SavedRun) -> bool:
 
 
 def _divergence(at: dict[str, Any]) -> str:
+    if at.get("what") == "pretraining_loss":
+        return (
+            f"in pretraining, at epoch {at['epoch']}, the loss of layer {at['layer']} stopped being finite; "
+            "a smaller pretrain.lr keeps it"
+        )
     what = QUANTITIES.get(at.get("what", ""), "loss")
     where = "" if what == "loss" else f" of layer {at['layer']}"
     return f"at step {at['step']} the {what}{where} stopped being finite"

@@ -14,7 +14,7 @@ TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
 
 def sample(arguments: Sequence[str]) -> int:
     """Print the prompt and what a trained character model makes of it."""
-    given = keywords(arguments, ("run", "prompt", "temperature", "length", "seed"))
+    given = keywords(arguments, ("run", "prompt", "temperature", "length", "seed"), ("prompt",))
     require("run" in given, "sample: needs run=DIR, the folder of a run with data=text")
     temperature = _number("temperature", given, TEMPERATURE)
     length, seed = _integer("length", given, LENGTH, least=1), _integer("seed", given, SEED, least=None)

@@ -94,6 +94,6 @@ def mean_frame_loss(train_y: Tensor, val_y: Tensor) -> Tensor:
         train_y: training frames, `(n, predicted, 1, side, side)`.
         val_y: held-out frames, `(m, predicted, 1, side, side)`.
     """
-    p = train_y.double().mean((0, 1)).clamp(LEAST, 1 - LEAST)
-    on = val_y.double().mean(0)  # the loss is linear in the target
+    p = train_y.mean((0, 1), dtype=torch.float64).clamp(LEAST, 1 - LEAST)
+    on = val_y.mean(0, dtype=torch.float64)  # the loss is linear in the target
     return -(on * p.log() + (1 - on) * torch.log1p(-p)).flatten(1).sum(1)

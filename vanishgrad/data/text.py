@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -40,11 +38,6 @@ def encode(text: str, symbols: str) -> Tensor:
 def decode(numbers: Tensor, symbols: str) -> str:
     """The text whose characters have the positions `numbers`, `(n,)`, in `symbols`."""
     return "".join(symbols[number] for number in numbers.tolist())
-
-
-def unigram_bits(data: Text) -> float:
-    """Bits per character of the held-out text for who knows only how frequent each character is."""
-    return data.baseline.value / math.log(2)
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:

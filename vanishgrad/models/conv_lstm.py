@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from vanishgrad.choices.data import MovingDigits
 from vanishgrad.choices.model import ConvLSTM
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.models.conv_lstm_layer import ConvLSTMLayer, Convolution, State
+from vanishgrad.models.conv_lstm_layer import ConvLSTMLayer, State
 from vanishgrad.models.dropout import SeededDropout
+from vanishgrad.models.linear import Conv2d
 from vanishgrad.models.observer import Observer, Unrolled
 from vanishgrad.run import Run
 
@@ -37,7 +38,7 @@ class ConvLSTMNetwork(nn.Module):
 
     def __init__(
         self, encoder: Iterable[ConvLSTMLayer], forecaster: Iterable[ConvLSTMLayer],
-        dropout: nn.Module, output: Convolution, patch: int, predicted: int,
+        dropout: nn.Module, output: Conv2d, patch: int, predicted: int,
     ) -> None:  # fmt: skip
         super().__init__()
         self.encoder = nn.ModuleDict({f"layer_{layer.number}": layer for layer in encoder})
@@ -93,7 +94,7 @@ def conv_lstm(run: Run) -> ConvLSTMNetwork:
         _layer(run, model, run.depth + k, 0 if k == 1 else run.width) for k in range(1, run.depth + 1)
     ]
     dropout = _dropout(run, 2 * run.depth + 1)
-    output = Convolution(run.depth * run.width, pixels, kernel_size=1)
+    output = Conv2d(run.depth * run.width, pixels, kernel_size=1)
     return ConvLSTMNetwork(encoder, forecaster, dropout, output, model.patch, data.predicted)
 
 
@@ -114,6 +115,6 @@ def _numbered(network: ConvLSTMNetwork) -> dict[str, int]:
     layers = [(path, part) for path, part in network.named_modules() if isinstance(part, ConvLSTMLayer)]
     for path, layer in layers:
         for name, part in layer.named_children():
-            if isinstance(part, Convolution):
+            if isinstance(part, Conv2d):
                 numbers[f"{path}.{name}"] = layer.number
     return numbers | {network.output_name: len(layers) + 1}

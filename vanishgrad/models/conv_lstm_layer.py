@@ -9,16 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vanishgrad.choices.model import ConvLSTM
+from vanishgrad.models.linear import Conv2d
 from vanishgrad.models.observer import Gate, LinearOutput, Unrolled
 
 State = tuple[Tensor, Tensor]  # h and c, each (batch, width, rows, columns)
-
-
-class Convolution(nn.Conv2d):
-    """`nn.Conv2d` whose constructor draws no random numbers; its values are undefined until they are set."""
-
-    def reset_parameters(self) -> None:
-        return None
 
 
 @dataclass(frozen=True)
@@ -77,10 +71,10 @@ class ConvLSTMLayer(nn.Module):
 
     def _convolutions(
         self, source: str, inputs: int, width: int, kernel: int, bias: bool
-    ) -> tuple[Convolution, ...]:
+    ) -> tuple[Conv2d, ...]:
         """Of the input gate, the forget gate, the candidate and the output gate."""
         made = {
-            f"{source}{gate}_{self.number}": Convolution(inputs, width, kernel, padding="same", bias=bias)
+            f"{source}{gate}_{self.number}": Conv2d(inputs, width, kernel, padding="same", bias=bias)
             for gate in "ifco"
         }
         for name, convolution in made.items():
@@ -151,7 +145,7 @@ class ConvLSTMLayer(nn.Module):
         return Unrolled(self.number, hidden, cell, gates, linear, first)
 
 
-def _side_by_side(convolutions: tuple[Convolution, ...]) -> tuple[Tensor, Tensor | None]:
+def _side_by_side(convolutions: tuple[Conv2d, ...]) -> tuple[Tensor, Tensor | None]:
     """Kernels and biases of all gates as those of one convolution."""
     kernel = torch.cat([convolution.weight for convolution in convolutions])
     biases = [convolution.bias for convolution in convolutions if convolution.bias is not None]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vanishgrad.data.text import decode
 from vanishgrad.errors import at_least, require
+from vanishgrad.models.evaluation_mode import evaluation_mode
 from vanishgrad.models.recurrent import Recurrent, State
 
 
-@torch.no_grad()
 def generate(
     model: Recurrent,
     vocabulary: str,
@@ -36,14 +37,9 @@ def generate(
     at_least("length", length, 0)
     at_least("temperature", temperature, 0)
     symbols = _symbols(prompt or ("\n" if "\n" in vocabulary else vocabulary[0]), vocabulary)
-    training = model.training
-    model.eval()
-    try:
-        return "".join(
-            vocabulary[symbol] for symbol in _written(model, symbols, length, temperature, generator)
-        )
-    finally:
-        model.train(training)
+    with evaluation_mode(model):
+        written = _written(model, symbols, length, temperature, generator)
+    return decode(torch.tensor(written), vocabulary)
 
 
 def _symbols(prompt: str, vocabulary: str) -> list[int]:

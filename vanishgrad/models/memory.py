@@ -23,9 +23,9 @@ def at_least_parameters(run: Run) -> int:
         case CNN():
             matrices = 9 * between
         case RNN() | LSTM() | GRU():
-            matrices = _gates(run) * run.depth
+            matrices = gates_of(run) * run.depth
         case ConvLSTM(kernel=kernel):
-            matrices = 2 * _gates(run) * kernel**2 * run.depth  # encoder and forecaster
+            matrices = 2 * gates_of(run) * kernel**2 * run.depth  # encoder and forecaster
         case _:
             matrices = between
     return matrices * run.width**2
@@ -67,16 +67,16 @@ def _values(run: Run) -> float:
             return run.width * math.prod(run.data.shape[1:]) * _per_unit(run, stages)
         case RNN() | LSTM() | GRU():
             steps = run.data.shape[1] if len(run.data.shape) == 3 else run.data.shape[0]  # images by rows
-            return run.width * _gates(run) * steps
+            return run.width * gates_of(run) * steps
         case ConvLSTM(patch=patch):
             assert isinstance(run.data, MovingDigits)
             frames = run.data.given + run.data.predicted
-            return run.width * _gates(run) * (run.data.side // patch) ** 2 * frames
+            return run.width * gates_of(run) * (run.data.side // patch) ** 2 * frames
         case _:
             return run.width * _per_unit(run)
 
 
-def _gates(run: Run) -> int:
+def gates_of(run: Run) -> int:
     """Matrices in a recurrent layer that read the hidden state."""
     match run.model:
         case RNN():

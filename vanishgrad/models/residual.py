@@ -42,9 +42,10 @@ class Fork(nn.Module):
         self.resize = resize
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        direct, into = x, x
+        # watched or not, what comes back through the branch is one sum before the shortcut's is added
+        direct, into = x, x.view_as(x)
         if self.observer is not None:
-            direct, into = x.view_as(x), x.view_as(x)
+            direct = x.view_as(x)
             self.observer.fork(self, direct, into)
         return (direct if self.resize is None else self.resize(direct)), into
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from itertools import chain
 from operator import itemgetter
 from pathlib import Path
@@ -21,7 +20,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils.hooks import RemovableHandle
 
 from vanishgrad.errors import at_least, require
-from vanishgrad.layers import WeightMatrix, weight_matrices
+from vanishgrad.layers import weight_matrices
+from vanishgrad.monitor.execution_order import in_order_of_execution
 from vanishgrad.monitor.measurement import Measurement
 from vanishgrad.records import (
     GRADIENT_COLUMNS,
@@ -52,8 +52,9 @@ class GradientMonitor:
     A step is one step of a `torch.optim.Optimizer` that has parameters of the model: accumulated backward
     passes give one row per layer, and so do several optimizers that share a backward pass. Gradients are
     measured as the optimizer receives them, `delta_norm` from the loss as it was scaled; with a closure, at
-    its first call. Passes without a backward pass and steps that are skipped leave no trace, and the training
-    itself is left as it is, bit by bit.
+    its first call. When one graph is walked back several times, `delta_norm` is that of the last time. Passes
+    without a backward pass and steps that are skipped leave no trace, and the training itself is left as it
+    is, bit by bit.
 
     Layers count in the order in which the first measured pass enters them. Construct the monitor when the
     model has its device and type: weights are compared with those of this moment.
@@ -240,22 +241,6 @@ class Hook:
 
     def __reduce__(self) -> tuple[type[Hook], tuple[()]]:
         return Hook, ()
-
-
-def in_order_of_execution(
-    matrices: Sequence[WeightMatrix], entered: Mapping[nn.Module, int]
-) -> list[WeightMatrix]:
-    """The same matrices with layers numbered in the order in which a pass entered their modules.
-
-    A module that is never called itself, such as the output projection of torch's attention, follows the one
-    that was registered before it.
-    """
-    places: dict[nn.Module, int] = {}
-    last = -1
-    for matrix in matrices:
-        last = places[matrix.module] = entered.get(matrix.module, last)
-    numbers = {module: number for number, module in enumerate(sorted(places, key=places.__getitem__), 1)}
-    return [replace(matrix, layer=numbers[matrix.module]) for matrix in matrices]
 
 
 def _dense(gradient: Tensor | None) -> Tensor | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,12 +11,12 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
 from vanishgrad.layers import weight_matrices
-from vanishgrad.models.residual import Fork
 from vanishgrad.monitor.columns import Columns
-from vanishgrad.monitor.residual_terms import split
+from vanishgrad.monitor.recorded import Activated, Recorded
+from vanishgrad.monitor.residual_terms import blocks_of, residual_rows
 from vanishgrad.monitor.statistics import COLUMNS as ACTIVATION_COLUMNS
 from vanishgrad.monitor.statistics import ActivationStatistics
-from vanishgrad.monitor.tape import Activated, Recorded, Tape, Terms
+from vanishgrad.monitor.tape import Tape
 from vanishgrad.monitor.through_time import gate_rows, time_rows
 from vanishgrad.monitor.weights import WeightHistory
 from vanishgrad.norms import SteadyNorms, norms
@@ -58,7 +57,7 @@ class Measurement:
         self._weights = WeightHistory(self.matrices) if everything else None
         self._all = {index: index for index in range(len(self.matrices))}
         self._columns = Columns(len(self.matrices))
-        self._forks = _blocks(model)
+        self._blocks = blocks_of(model)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -133,22 +132,8 @@ class Measurement:
         return {
             TIME_GRADIENTS_FILE: time_rows(step, recorded.timed),
             GATES_FILE: gate_rows(step, recorded.timed),
-            RESIDUAL_FILE: self._residual_rows(step, recorded.terms),
+            RESIDUAL_FILE: residual_rows(step, recorded.terms, self._blocks),
         }
-
-    def _residual_rows(self, step: int, terms: Sequence[Terms]) -> list[tuple[Cell, ...]]:
-        """Rows of residual_gradients.csv."""
-        there = [one for one in terms if one.direct.gradient is not None and one.into.gradient is not None]
-        found = {one.fork: one.split[0] for one in terms if one.split is not None}
-        if there:
-            pairs = [(one.direct.gradient, one.into.gradient) for one in there]
-            table = split([a for a, _ in pairs if a is not None], [b for _, b in pairs if b is not None])
-            found |= dict(zip([one.fork for one in there], table, strict=True))
-        return [
-            (step, block, layer, *(None if math.isnan(number) else number for number in found[fork].tolist()))
-            for fork, (block, layer) in self._forks.items()
-            if fork in found
-        ]
 
     def _measure_gradients(self, gradients: Sequence[Tensor | None]) -> None:
         """Norms of the gradients of parameters, effective weights and linear outputs, all at once."""
@@ -192,23 +177,6 @@ class Measurement:
     def _statistics_of(self, activated: Activated) -> Tensor:
         """The statistics of one activation, `(4, 1)`."""
         return self._activation_statistics([activated])
-
-
-def _blocks(model: nn.Module) -> dict[nn.Module, tuple[int, int]]:
-    """Of each fork of the stream the number of its residual block and the block's first layer."""
-    layers: dict[str, int] = getattr(model, "layer_of", {})
-    forks = [
-        (path.rpartition(".")[0], module)
-        for path, module in model.named_modules()
-        if isinstance(module, Fork)
-    ]
-    return {
-        fork: (
-            number,
-            min((layer for name, layer in layers.items() if name.startswith(f"{block}.")), default=number),
-        )
-        for number, (block, fork) in enumerate(forks, 1)
-    }
 
 
 def _lengths(recorded: Iterable[Recorded]) -> dict[int, Tensor]:

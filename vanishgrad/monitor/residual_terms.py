@@ -2,12 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from vanishgrad.models.residual import Fork
+from vanishgrad.monitor.recorded import Awaited
 from vanishgrad.norms import chunks, norms
+from vanishgrad.records import Cell
+
+Blocks = Mapping[nn.Module, tuple[int, int]]  # of each fork: its residual block, that block's first layer
+
+
+@dataclass
+class Terms:
+    """The stream of a residual block, split: what goes around the branch, and what goes into it.
+
+    `split` takes the place of the gradients once they have been reduced: a row of what `split` returns.
+    """
+
+    fork: nn.Module
+    direct: Awaited
+    into: Awaited
+    split: Tensor | None = None
+
+    @property
+    def gradients(self) -> tuple[Tensor, Tensor] | None:
+        """The two terms, once both are there."""
+        around, through = self.direct.gradient, self.into.gradient
+        return None if around is None or through is None else (around, through)
+
+    def reduce(self, _: Tensor) -> None:
+        """Let go of the gradients as soon as both are there."""
+        if (pair := self.gradients) is not None:
+            (self.split,) = split(*([term] for term in pair))
+            self.direct.gradient = self.into.gradient = None
+
+
+def blocks_of(model: nn.Module) -> Blocks:
+    """The residual blocks of `model`, counted from 1 at the input."""
+    layers: dict[str, int] = getattr(model, "layer_of", {})
+    forks = [(path, module) for path, module in model.named_modules() if isinstance(module, Fork)]
+    found: dict[nn.Module, tuple[int, int]] = {}
+    for number, (path, fork) in enumerate(forks, 1):
+        block = path.removesuffix("fork")
+        inside = [layer for name, layer in layers.items() if name.startswith(block)]
+        found[fork] = number, min(inside, default=number)
+    return found
+
+
+@torch.no_grad()
+def residual_rows(step: int, terms: Sequence[Terms], blocks: Blocks) -> list[tuple[Cell, ...]]:
+    """Rows of residual_gradients.csv, in the order of the blocks; empty where a cosine does not exist."""
+    found = {one.fork: one.split for one in terms if one.split is not None}
+    whole = [(one.fork, pair) for one in terms if (pair := one.gradients) is not None]
+    if whole:
+        table = split([around for _, (around, _) in whole], [through for _, (_, through) in whole])
+        found |= {fork: row for (fork, _), row in zip(whole, table, strict=True)}
+    return [
+        (step, block, layer, *(None if math.isnan(number) else number for number in found[fork].tolist()))
+        for fork, (block, layer) in blocks.items()
+        if fork in found
+    ]
 
 
 @torch.no_grad()
@@ -26,8 +85,9 @@ def split(around: Sequence[Tensor], through: Sequence[Tensor]) -> Tensor:
     """
     sums = [one + other for one, other in zip(around, through, strict=True)]
     lengths = norms([*sums, *around, *through]).view(3, -1)
-    cosines = torch.cat([_cosines(around, through, lengths, group) for group in chunks(around)])
-    order = torch.tensor([index for group in chunks(around) for index in group], device=cosines.device)
+    groups = chunks(around)
+    cosines = torch.cat([_cosines(around, through, lengths, group) for group in groups])
+    order = torch.tensor([index for group in groups for index in group], device=cosines.device)
     return torch.stack([*lengths, cosines[order.argsort()]], dim=1)
 
 

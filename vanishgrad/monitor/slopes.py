@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 FLAT = 0.05  # of the largest slope; below it an output counts as saturated
 
@@ -33,11 +34,16 @@ def works_in_place(module: nn.Module) -> bool:
 
 def slope(module: nn.Module, inputs: Tensor) -> Tensor:
     """The derivative of an elementwise module at `inputs`, as autograd computes it; same shape."""
-    with torch.enable_grad():
+    # hooks on saved tensors belong to the pass around: activation checkpointing would begin to recompute
+    with torch.enable_grad(), saved_tensors_hooks(_same, _same):
         inputs = inputs.detach().clone().requires_grad_()
         given = inputs.clone() if works_in_place(module) else inputs
         (gradient,) = torch.autograd.grad(module(given).sum(), inputs)
     return gradient
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def max_slope(module: nn.Module) -> float:

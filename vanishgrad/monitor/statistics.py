@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vanishgrad.monitor.recorded import Activated
 from vanishgrad.monitor.slopes import flatness
-from vanishgrad.monitor.tape import Activated
 from vanishgrad.norms import chunks, is_safe, row_norms
 
 COLUMNS = ("act_mean", "act_std", "saturation", "dead_fraction")

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.monitor.tape import Awaited, Timed
+from vanishgrad.models.observer import Gate
+from vanishgrad.monitor.recorded import Awaited
 from vanishgrad.norms import norms
 from vanishgrad.records import Cell
 
 NEAR = 0.1  # a gate below it counts as closed, above 1 - NEAR as open
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One recurrent layer over time: its states, each awaiting its full derivative, and its gates.
+
+    Arguments:
+        layer: its number.
+        first: the time of the first state.
+        hidden: h_t, one after the other.
+        cell: c_t in the same way; empty for a layer without cells.
+        gates: what they gave, outside of the graph.
+    """
+
+    layer: int
+    first: int
+    hidden: list[Awaited]
+    cell: list[Awaited]
+    gates: list[Gate]
 
 
 @torch.no_grad()
@@ -31,14 +53,14 @@ def _lengths(timed: Sequence[Timed], states: Sequence[list[Awaited]]) -> dict[tu
     places: list[tuple[int, int]] = []
     gradients: list[Tensor] = []
     for one, awaited in zip(timed, states, strict=True):
-        for t, state in enumerate(awaited, one.layer.first):
+        for t, state in enumerate(awaited, one.first):
             if state.gradient is not None:
-                places.append((one.layer.layer, t))
+                places.append((one.layer, t))
                 gradients.append(state.gradient)
-    squares: dict[tuple[int, int], list[float]] = defaultdict(list)
+    lengths: dict[tuple[int, int], list[float]] = defaultdict(list)
     for place, length in zip(places, norms(gradients).tolist(), strict=True):
-        squares[place].append(length)
-    return {place: float(torch.tensor(found, dtype=torch.float64).norm()) for place, found in squares.items()}
+        lengths[place].append(length)
+    return {place: math.hypot(*found) for place, found in lengths.items()}
 
 
 @torch.no_grad()
@@ -47,21 +69,17 @@ def gate_rows(step: int, timed: Sequence[Timed]) -> list[tuple[Cell, ...]]:
 
     Of gates alone, which are logistic; a candidate has no such ends.
     """
-    rows: list[tuple[Cell, ...]] = []
-    for one in timed:
-        for gate in one.layer.gates:
-            if isinstance(gate.activation, nn.Sigmoid):
-                values = torch.stack([value.detach() for value in gate.values]).flatten(1)
-                numbers = torch.stack(
-                    [
-                        (values < NEAR).double().mean(1),
-                        (values > 1 - NEAR).double().mean(1),
-                        values.double().mean(1),
-                    ],
-                    1,
-                ).tolist()
-                rows += [
-                    (step, one.layer.layer, gate.name, t, *found)
-                    for t, found in enumerate(numbers, one.layer.first)
-                ]
-    return rows
+    return [
+        (step, one.layer, gate.name, t, *found)
+        for one in timed
+        for gate in one.gates
+        if isinstance(gate.activation, nn.Sigmoid)
+        for t, found in enumerate(_activity(gate).tolist(), one.first)
+    ]
+
+
+def _activity(gate: Gate) -> Tensor:
+    """Fraction near 0, fraction near 1 and mean of the gate's values at each time, `(time, 3)` in float64."""
+    values = torch.stack(gate.values).flatten(1)
+    columns = values < NEAR, values > 1 - NEAR, values
+    return torch.stack([column.double().mean(1) for column in columns], dim=1)

@@ -21,6 +21,8 @@ def flatten(choices: Mapping[str, Any]) -> Flat:
             flat[key] = _plain(value)
             continue
         flat[key] = _plain(value.get("name"))
+        if flat[key] == "none":
+            continue  # its parameters have no effect
         flat.update({f"{key}.{name}": _plain(number) for name, number in value.items() if name != "name"})
     return flat
 

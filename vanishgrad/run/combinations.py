@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.data import Adding, Copy, MovingDigits, Text
+from vanishgrad.choices.data import Adding, Copy, MovingDigits, TemporalOrder, Text
 from vanishgrad.choices.initialization import LSUV, Critical, Gaussian, Normal, Zeros, edge_of_chaos
 from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM
 from vanishgrad.choices.normalization import Batch, Instance, Layer, NoNorm, Weight
@@ -65,9 +65,13 @@ def _check_data(run: Run) -> None:
             _check_patches(run.model, run.data)
         case _:
             require(
-                not isinstance(run.data, Copy | Text | MovingDigits),
-                f"{model} with {data}: answers once per example, not at every time step; use model=rnn, lstm "
-                "or gru (conv_lstm for moving_digits)",
+                not isinstance(run.data, MovingDigits),
+                f"{model} with {data}: answers once per example, not with frames; use model=conv_lstm",
+            )
+            require(
+                not isinstance(run.data, Copy | TemporalOrder | Text),
+                f"{model} with {data}: reads numbers, not symbols one after the other; use model=rnn, "
+                "lstm or gru",
             )
 
 

@@ -49,8 +49,13 @@ class Order:
 
     def __iter__(self) -> Iterator[Tensor]:
         while True:
-            order = torch.randperm(self.examples, generator=self.generator)
-            yield from order[: self.examples - self.examples % self.size].split(self.size)
+            yield from shuffled(self.examples, self.size, self.generator)
+
+
+def shuffled(examples: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """The numbers of all examples once, in a random order, `size` at a time; the rest is dropped."""
+    order = torch.randperm(examples, generator=generator)
+    yield from order[: examples - examples % size].split(size)
 
 
 def batches(run: Run, train: Dataset, order: Order) -> Iterator[Batch]:

@@ -17,8 +17,8 @@ from vanishgrad.choices.loss import Loss
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.layout import side_by_side
 from vanishgrad.models.network import Network
+from vanishgrad.monitor.recorded import Activated, Awaited, Recorded
 from vanishgrad.monitor.slopes import reads_outputs
-from vanishgrad.monitor.tape import Activated, Awaited, Recorded
 
 aten = torch.ops.aten
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
-from vanishgrad.models.network import Network
+from vanishgrad.models.evaluation_mode import evaluation_mode
 from vanishgrad.models.observer import Unrolled
+from vanishgrad.models.residual import HighwayShortcut
 from vanishgrad.models.sequence import Sequence
 from vanishgrad.monitor.slopes import is_activation, slope
 from vanishgrad.records import Cell
@@ -32,26 +32,29 @@ class Alive:
         return None
 
 
-@torch.no_grad()
-def dead_rows(step: int, model: Network, inputs: Tensor) -> list[tuple[Cell, ...]]:
+def dead_rows(step: int, model: nn.Module, inputs: Tensor) -> list[tuple[Cell, ...]]:
     """Rows of dead_units.csv: the fraction of units whose slope is exactly 0 on every one of the `inputs`.
 
     In evaluation mode, one row per hidden activation, numbered from the input; a unit of a convolution is
     one place of one channel.
     """
-    alive, training = Alive(), model.training
-    sequences = [module for module in model.modules() if isinstance(module, Sequence)]
-    model.eval()
+    alive, sequences = Alive(), _with_hidden_activations(model)
     for sequence in sequences:
         sequence.observer = alive
     try:
-        for chunk in inputs.split(CHUNK):
-            model(chunk)
+        with evaluation_mode(model):
+            for chunk in inputs.split(CHUNK):
+                model(chunk)
     finally:
         for sequence in sequences:
             sequence.observer = None
-        model.train(training)
     return [
         (step, layer, units.numel(), 1 - float(units.double().mean()))
         for layer, units in enumerate(alive.units.values(), 1)
     ]
+
+
+def _with_hidden_activations(model: nn.Module) -> list[Sequence]:
+    """The sequences inside `model` but for the gates of highway blocks, whose sigmoids are no layer's."""
+    gates = {block.gate for block in model.modules() if isinstance(block, HighwayShortcut)}
+    return [part for part in model.modules() if isinstance(part, Sequence) and part not in gates]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.loss import Loss
+from vanishgrad.models.evaluation_mode import evaluation_mode
 
 CHUNK = 4096  # examples per forward pass, at most
 NUMBERS = 2**19  # inputs and outputs of a forward pass, at most where that leaves an example
+
+Score = tuple[float, float | None]  # mean loss, accuracy as `checked_accuracy` has it
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor | None:
@@ -29,21 +34,12 @@ def checked_accuracy(outputs: Tensor, targets: Tensor) -> Tensor | None:
     return correct if correct is None or outputs.isfinite().all() else torch.full_like(correct, float("nan"))
 
 
-@torch.no_grad()
-def evaluate(model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -> tuple[float, float | None]:
+def evaluate(model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -> Score:
     """(mean loss, accuracy) over a data set, in evaluation mode; the model's mode is restored."""
-    training = model.training
     size = examples_per_pass(inputs, targets)
-    model.eval()
-    try:
-        parts = [
-            _weighted(model(x), y, loss, len(y) / len(targets))
-            for x, y in zip(inputs.split(size), targets.split(size), strict=True)
-        ]
-    finally:
-        model.train(training)
-    losses, correct = zip(*parts, strict=True)
-    return sum(losses), None if None in correct else sum(correct)
+    pairs = zip(inputs.split(size), targets.split(size), strict=True)
+    with evaluation_mode(model):
+        return pooled([(len(y), score(model(x), y, loss)) for x, y in pairs])
 
 
 def examples_per_pass(inputs: Tensor, targets: Tensor) -> int:
@@ -53,7 +49,15 @@ def examples_per_pass(inputs: Tensor, targets: Tensor) -> int:
     return max(1, min(CHUNK, NUMBERS // numbers))
 
 
-def _weighted(outputs: Tensor, targets: Tensor, loss: Loss, share: float) -> tuple[float, float | None]:
-    """A part's share of the (mean loss, accuracy) of the whole."""
+def score(outputs: Tensor, targets: Tensor, loss: Loss) -> Score:
+    """(mean loss, accuracy) of a part of the data."""
     correct = checked_accuracy(outputs, targets)
-    return share * float(loss(outputs, targets)), None if correct is None else share * float(correct)
+    return float(loss(outputs, targets)), None if correct is None else float(correct)
+
+
+def pooled(parts: Sequence[tuple[int, Score]]) -> Score:
+    """(mean loss, accuracy) of all parts together, from (examples, score) of each."""
+    total = sum(count for count, _ in parts)
+    losses = [count / total * part_loss for count, (part_loss, _) in parts]
+    correct = [count / total * right for count, (_, right) in parts if right is not None]
+    return sum(losses), sum(correct) if correct else None

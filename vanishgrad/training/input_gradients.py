@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -22,16 +24,13 @@ def correlation_rows(step: int, model: nn.Module, inputs: Tensor, points: int) -
     Arguments:
         step: updates done.
         model: the network; left as it is.
-        inputs: training inputs, `(n, *shape)`; the first ones are used.
+        inputs: two training inputs or more, `(n, *shape)`; the first ones are used.
         points: per line.
     """
     lines = [_line(inputs[k], inputs[k + 1], points) for k in range(min(LINES, len(inputs) - 1))]
     with unchanged(model):
         found = torch.stack([_correlations(_input_gradients(model, line)) for line in lines]).nanmean(0)
-    return [
-        (step, lag, correlation if correlation == correlation else None)
-        for lag, correlation in enumerate(found.tolist())
-    ]
+    return [(step, lag, None if math.isnan(mean) else mean) for lag, mean in enumerate(found.tolist())]
 
 
 def _line(start: Tensor, end: Tensor, points: int) -> Tensor:

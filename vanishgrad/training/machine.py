@@ -9,32 +9,30 @@ from contextlib import contextmanager
 
 import torch
 
-from vanishgrad.choices.model import CNN, GRU, LSTM, ConvLSTM
+from vanishgrad.choices.model import CNN, GRU, LSTM, RNN, ConvLSTM
 from vanishgrad.errors import require
+from vanishgrad.models.memory import gates_of
 from vanishgrad.run import Run
 
 SMALL = 1 << 25  # multiplications per layer and batch under which a second thread costs more than it gives
 
 
 def device_of(run: Run) -> torch.device:
-    """The device of `run`; auto takes an accelerator when there is one.
+    """The device of `run`; auto takes a CUDA device when there is one.
 
     Raises:
         SettingError: for a device that this machine does not have, or that has no float64.
     """
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if run.device != "auto":
-        present = ", ".join(name for name, there in available.items() if there)
-        require(available[run.device], f"device={run.device}: not on this machine; choose auto, {present}")
-    name = (
-        next(kind for kind in ("cuda", "mps", "cpu") if available[kind])
-        if run.device == "auto"
-        else run.device
+    if run.device == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    present = ", ".join(name for name, there in available.items() if there)
+    require(available[run.device], f"device={run.device}: not on this machine; choose auto, {present}")
+    require(
+        run.device != "mps",
+        "device=mps: this device has no float64, in which gradients are measured; use cpu",
     )
-    if name == "mps" and run.dtype == "float64":
-        require(run.device == "auto", "device=mps with dtype=float64: this device has no float64; use cpu")
-        name = "cpu"
-    return torch.device(name)
+    return torch.device(run.device)
 
 
 def cores() -> int:
@@ -56,10 +54,10 @@ def _per_example(run: Run) -> int:
     match run.model:
         case CNN():
             return 9 * run.width**2 * math.prod(run.data.shape[1:])
-        case LSTM() | GRU():
-            return 4 * run.width**2
+        case RNN() | LSTM() | GRU():
+            return gates_of(run) * run.width**2
         case ConvLSTM(kernel=kernel, patch=patch):
-            return 4 * run.width**2 * kernel**2 * math.prod(run.data.shape[2:]) // patch**2
+            return gates_of(run) * run.width**2 * kernel**2 * math.prod(run.data.shape[2:]) // patch**2
         case _:
             return run.width**2
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vanishgrad.choices.data import MovingDigits, Text
-from vanishgrad.choices.data.text import vocabulary
+from vanishgrad.choices.data.corpus import vocabulary
+from vanishgrad.choices.loss import BCE
 from vanishgrad.choices.model import CNN, MLP
 from vanishgrad.choices.pretraining import NoPretraining
 from vanishgrad.data import Dataset
+from vanishgrad.errors import SettingError
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.generate import generate
-from vanishgrad.models.network import Network
 from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.records import (
     DEAD_UNITS_FILE,
@@ -58,14 +60,13 @@ class Observations:
         """Look at the network as it is before a step."""
         inputs, every, points = self.data.train_x, self.run.dead_every, self.run.input_gradients
         if every and (last or step % every == 0):
-            assert isinstance(model, Network)
             self.recorder.beside({DEAD_UNITS_FILE: dead_rows(step, model, inputs)})
         if points and (last or step == 0):
             self.recorder.beside({INPUT_GRADIENTS_FILE: correlation_rows(step, model, inputs, points)})
 
     def evaluated(self, step: int, model: AnyNetwork) -> None:
         """Look at what it gives on the held-out data."""
-        if isinstance(self.run.data, MovingDigits):
+        if isinstance(self.run.data, MovingDigits) and isinstance(self.run.criterion, BCE):
             self.recorder.beside({FRAMES_FILE: frame_rows(step, model, self.data)})
 
     def filters(self, when: str, model: AnyNetwork) -> None:
@@ -73,7 +74,6 @@ class Observations:
         shows = isinstance(self.run.model, CNN) or not isinstance(self.run.pretrain, NoPretraining)
         image = isinstance(self.run.model, MLP | CNN) and len(self.run.data.shape) == 3
         if shows and image and self.run.depth and self.recorder.folder is not None:
-            assert isinstance(model, Network)
             self._filters[when] = first_layer_filters(model, self.run).cpu().float().numpy()
 
     def finish(self, model: AnyNetwork) -> None:
@@ -85,11 +85,15 @@ class Observations:
         if self._filters:
             write_arrays(folder / FILTERS_ARRAYS, **self._filters)
         if isinstance(self.run.data, MovingDigits):
-            save_frames(folder, model, self.data)
+            save_frames(folder, model, self.data, self.run.criterion)
         if isinstance(self.run.data, Text):
-            assert isinstance(model, Recurrent)
-            text = generate(
-                model, vocabulary(self.run.data.path), "", SAMPLE_LENGTH, SAMPLE_TEMPERATURE,
-                stream(self.run.seed, "sample"),
-            )  # fmt: skip
-            replace_file(folder / SAMPLE_FILE, text.encode())
+            self._save_sample(folder, model, self.run.data)
+
+    def _save_sample(self, folder: Path, model: AnyNetwork, data: Text) -> None:
+        assert isinstance(model, Recurrent)
+        noise = stream(self.run.seed, "sample")
+        try:
+            text = generate(model, vocabulary(data.path), "", SAMPLE_LENGTH, SAMPLE_TEMPERATURE, noise)
+        except SettingError:
+            return  # outputs that are not finite choose no character, and the run is a result all the same
+        replace_file(folder / SAMPLE_FILE, text.encode())

@@ -35,6 +35,11 @@ def check(run: Run) -> Dataset:
         examples > 1 or not run.depth or not isinstance(run.norm, Batch),
         "norm=batch with one training example: a batch of one has no variance; use more, or norm=layer",
     )
+    require(
+        examples > 1 or not run.input_gradients,
+        f"input_gradients={run.input_gradients} with one training example: there is no line to a next one; "
+        "use more, or 0",
+    )
     batch = batch_size_of(run, examples)
     check_memory(run, at_least_parameters(run), batch)
     check_memory(run, parameters_of(run), batch)

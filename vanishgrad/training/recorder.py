@@ -18,10 +18,9 @@ from vanishgrad.records import (
     METRICS_FILE,
     Cell,
     Table,
+    clear_optional,
     frame,
     read_extra,
-    read_gradients,
-    read_metrics,
     write_run,
 )
 from vanishgrad.run import Run
@@ -63,24 +62,19 @@ class Recorder:
         self.folder = folder
         self.record = first_record(run, provenance, device)
         self.started = time.perf_counter()
-        self.extra: dict[str, Table | MemoryTable] = {}
-        if folder is None:
-            self.gradients: Table | MemoryTable = MemoryTable(GRADIENT_COLUMNS)
-            self.metrics: Table | MemoryTable = MemoryTable(METRIC_COLUMNS)
-        else:
+        if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
+            clear_optional(folder)
             self.update()
-            self.gradients = Table(folder / GRADIENTS_FILE, GRADIENT_COLUMNS)
-            self.metrics = Table(folder / METRICS_FILE, METRIC_COLUMNS)
+        self.gradients = self._table(GRADIENTS_FILE, GRADIENT_COLUMNS)
+        self.metrics = self._table(METRICS_FILE, METRIC_COLUMNS)
+        self.extra: dict[str, Table | MemoryTable] = {}
 
     def beside(self, tables: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
         """Add rows to tables that not every run has, by file name; a table begins with its first rows."""
         for file, rows in tables.items():
             if rows and file not in self.extra:
-                columns = EXTRA_COLUMNS[file]
-                self.extra[file] = (
-                    MemoryTable(columns) if self.folder is None else Table(self.folder / file, columns)
-                )
+                self.extra[file] = self._table(file, EXTRA_COLUMNS[file])
             if rows:
                 self.extra[file].append(rows)
 
@@ -104,29 +98,20 @@ class Recorder:
         for table in self._tables:
             table.flush(wait)
 
+    def _table(self, file: str, columns: Sequence[str]) -> Table | MemoryTable:
+        return MemoryTable(columns) if self.folder is None else Table(self.folder / file, columns)
+
     @property
     def _tables(self) -> list[Table | MemoryTable]:
         return [self.gradients, self.metrics, *self.extra.values()]
 
     def extra_frames(self) -> dict[str, pd.DataFrame]:
         """The other tables as DataFrames, by name without the suffix."""
-        found = {}
-        for file, table in self.extra.items():
-            name = file.removesuffix(".csv")
-            if self.folder is not None:
-                found[name] = read_extra(self.folder, file)
-            else:
-                assert isinstance(table, MemoryTable)
-                found[name] = frame(table.rows, table.columns)
-        return found
+        return {file.removesuffix(".csv"): _frame(table) for file, table in self.extra.items()}
 
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """gradients.csv and metrics.csv as DataFrames."""
-        if self.folder is not None:
-            return read_gradients(self.folder), read_metrics(self.folder)
-        assert isinstance(self.gradients, MemoryTable)
-        assert isinstance(self.metrics, MemoryTable)
-        return frame(self.gradients.rows, GRADIENT_COLUMNS), frame(self.metrics.rows, METRIC_COLUMNS)
+        return _frame(self.gradients), _frame(self.metrics)
 
     def __enter__(self) -> Recorder:
         return self
@@ -139,3 +124,11 @@ class Recorder:
         if kind is not None:
             status = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
             self.update(status=status, error=f"{kind.__name__}: {error}", seconds=self.seconds)
+
+
+def _frame(table: Table | MemoryTable) -> pd.DataFrame:
+    """All rows of the table; those of a file are read back once they are written."""
+    if isinstance(table, MemoryTable):
+        return frame(table.rows, table.columns)
+    table.flush()
+    return read_extra(table.path.parent, table.path.name)

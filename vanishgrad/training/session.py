@@ -10,20 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vanishgrad import records
 from vanishgrad.choices.clipping import NoClip
 from vanishgrad.choices.data import Text
+from vanishgrad.choices.loss import CrossEntropy
 from vanishgrad.choices.pretraining import NoPretraining
 from vanishgrad.data import Dataset
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.network import Network
-from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.norms import total_norm
+from vanishgrad.records import PRETRAIN_FILE, WAIT
 from vanishgrad.run import Run
 from vanishgrad.training.batches import Batch, Order, batch_size_of, batches
 from vanishgrad.training.checkpoint import save_checkpoint, save_snapshot
-from vanishgrad.training.evaluate import accuracy, checked_accuracy, evaluate
+from vanishgrad.training.evaluate import Score, accuracy, checked_accuracy, evaluate
 from vanishgrad.training.machine import device_of, threads, threads_of
+from vanishgrad.training.metrics import Metrics
 from vanishgrad.training.observations import Observations
 from vanishgrad.training.plan import Plan
 from vanishgrad.training.prepare import check
@@ -36,8 +37,6 @@ from vanishgrad.training.result import Result
 from vanishgrad.training.running_text import evaluate_text, per_character
 from vanishgrad.training.trainer import Pass, Trainer
 from vanishgrad.training.unchanged import unchanged
-
-Metrics = dict[str, float | None]
 
 
 def train(
@@ -83,12 +82,11 @@ class Session:
         self.run, self.recorder, self.observe = run, recorder, observe
         self.data = data.to(device, getattr(torch, run.dtype))
         self.observations = Observations(run, self.data, recorder)
+        self._lost: LayerEpoch | None = None  # the epoch of pretraining whose loss was not finite
         self.trainer = Trainer(run, device, self._prepare)
         self.order = Order(run, len(self.data.train_x))
         self.plan = Plan.of(run, len(self.data.train_x))
-        self.last: Metrics = {}
-        self.best: Metrics = {}
-        self.lowest = math.inf  # held-out loss so far
+        self.metrics = Metrics()
 
     def finish(self) -> Result:
         """Do all steps, or as many as stay finite, and close the record."""
@@ -101,13 +99,12 @@ class Session:
         self._checkpoint(step)
         self.observations.finish(self.trainer.model)
         self.recorder.update(
-            status=status, steps=step, seconds=seconds, diverged_at=diverged_at,
-            metrics={"final": self.last, "best": self.best},
-        )  # fmt: skip
+            status=status, steps=step, seconds=seconds, diverged_at=diverged_at, metrics=self.metrics.summary
+        )
         gradients, metrics = self.recorder.frames()
         return Result(
-            self.run, status, step, seconds, diverged_at, self.last, self.best, gradients, metrics,
-            self.recorder.extra_frames(), self.trainer.model, self.recorder.folder,
+            self.run, status, step, seconds, diverged_at, self.metrics.last, self.metrics.best, gradients,
+            metrics, self.recorder.extra_frames(), self.trainer.model, self.recorder.folder,
         )  # fmt: skip
 
     def _prepare(self, model: AnyNetwork) -> None:
@@ -118,7 +115,9 @@ class Session:
             self.observations.filters("pretrained", model)
 
     def _pretrained(self, done: LayerEpoch) -> None:
-        self.recorder.beside({records.PRETRAIN_FILE: [(done.layer, done.epoch, done.loss)]})
+        if not math.isfinite(done.loss):
+            self._lost = done
+        self.recorder.beside({PRETRAIN_FILE: [(done.layer, done.epoch, done.loss)]})
         if self.observe is not None:
             self.observe(done)
 
@@ -134,46 +133,57 @@ class Session:
 
     def _step(self, step: int, batch: Batch) -> dict[str, Any] | None:
         """One step; where the run stopped being finite, if it did."""
-        trainer, logged = self.trainer, self.plan.logged(step)
-        self.observations.before(step, step == self.plan.total, trainer.model)
-        validation = self._evaluate() if self.plan.evaluated(step) else None
-        if validation:
-            self.observations.evaluated(step, trainer.model)
-        self._save(step)
+        trainer = self.trainer
+        validation = self._look(step)
         trainer.enter(batch.first)
-        done = trainer.forward_backward(batch.inputs, batch.targets, trainer.measurement if logged else None)
-        if not trainer.finite(done, trainer.measurement.grad_norm if logged else None):
-            return self._diverge(step, done, batch.inputs, logged)
-        gradients = done.gradients
-        before = trainer.measurement.grad_norm if logged else total_norm(gradients) if validation else None
-        trainer.clip_(gradients)
-        after = before if isinstance(self.run.clip, NoClip) or before is None else total_norm(gradients)
-        lr = rate_at(self.run, step, self.plan.total)
-        if step < self.plan.total:
-            trainer.update(gradients, lr)
-            self.recorder.note(steps=step + 1)
-        if before is not None and after is not None:
-            self._record(step, lr, logged, done, before, after, validation)
-        self.recorder.flush(records.WAIT)
+        measurement = trainer.measurement if self.plan.logged(step) else None
+        done = trainer.forward_backward(batch.inputs, batch.targets, measurement)
+        grad_norm = None if measurement is None else measurement.grad_norm
+        if not trainer.finite(done, grad_norm):
+            return self._diverge(step, done, batch.inputs)
+        if validation and grad_norm is None:
+            grad_norm = total_norm(done.gradients)
+        self._learn(step, done, grad_norm, validation)
+        self.recorder.flush(WAIT)
         self._tell(step, done)
         return None
 
-    def _evaluate(self) -> tuple[float, float | None]:
+    def _look(self, step: int) -> Score | None:
+        """Look at the network as it is before a step and save it, each when it is due; the evaluation."""
+        model = self.trainer.model
+        self.observations.before(step, step == self.plan.total, model)
+        validation = self._evaluate() if self.plan.evaluated(step) else None
+        if validation:
+            self.observations.evaluated(step, model)
+        self._save(step)
+        return validation
+
+    def _learn(self, step: int, done: Pass, grad_norm: Tensor | None, validation: Score | None) -> None:
+        """Clip, update and record; the norm before clipping is None where nothing is to be recorded."""
+        self.trainer.clip_(done.gradients)
+        clipped = not isinstance(self.run.clip, NoClip)
+        after = total_norm(done.gradients) if clipped and grad_norm is not None else grad_norm
+        lr = rate_at(self.run, step, self.plan.total)
+        if step < self.plan.total:
+            self.trainer.update(done.gradients, lr)
+            self.recorder.note(steps=step + 1)
+        if grad_norm is not None and after is not None:
+            self._record(step, lr, done, grad_norm, after, validation)
+
+    def _evaluate(self) -> Score:
         model, loss, data = self.trainer.model, self.run.criterion, self.data
         if isinstance(self.run.data, Text):
-            assert isinstance(model, Recurrent)
             return evaluate_text(model, loss, data.val_x, data.val_y, self.run.data.length)
         return evaluate(model, loss, data.val_x, data.val_y)
 
     def _record(
-        self, step: int, lr: float, logged: bool, done: Pass, before: Tensor, after: Tensor,
-        validation: tuple[float, float | None] | None,
-    ) -> None:  # fmt: skip
+        self, step: int, lr: float, done: Pass, before: Tensor, after: Tensor, validation: Score | None
+    ) -> None:
         """Write the rows of a step whose update is done."""
         right = accuracy(done.outputs, done.targets)
         numbers = [done.loss, right, done.penalty, before, after]
         beside = torch.stack([number.double() for number in numbers if number is not None])
-        if logged:
+        if self.plan.logged(step):
             updated = step < self.plan.total
             self.recorder.beside(self.trainer.measurement.beside(step))
             rows, found = self.trainer.measurement.rows(step, self.plan.epoch(step), updated, beside)
@@ -184,32 +194,30 @@ class Session:
         self._metrics_row(step, lr, [None if n is None else next(there) for n in numbers], validation)
 
     def _metrics_row(
-        self, step: int, lr: float, numbers: list[float | None], validation: tuple[float, float | None] | None
+        self, step: int, lr: float, numbers: list[float | None], validation: Score | None
     ) -> None:
         train_loss, train_accuracy, penalty, before, after = numbers
         val_loss, val_accuracy = validation or (None, None)
-        self.last = self.last | {
-            "step": step, "train_loss": train_loss, "train_accuracy": train_accuracy, "grad_norm": before,
-        }  # fmt: skip
+        self.metrics.trained(
+            step=step, train_loss=train_loss, train_accuracy=train_accuracy, grad_norm=before
+        )
         if validation:
-            self.last |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
-            if isinstance(self.run.data, Text):
-                self.last |= per_character(validation[0])
-            if validation[0] < self.lowest:
-                self.lowest, self.best = validation[0], dict(self.last)
-        self.recorder.note(metrics={"final": self.last, "best": self.best})
+            nats = isinstance(self.run.data, Text) and self.run.criterion.name == CrossEntropy.name
+            beside = per_character(validation[0]) if nats else {}
+            self.metrics.evaluated(validation, beside)
+        self.recorder.note(metrics=self.metrics.summary)
         row = (
             step, self.plan.epoch(step), lr, train_loss, train_accuracy, val_loss, val_accuracy, penalty,
             before, after, self.recorder.seconds,
         )  # fmt: skip
         self.recorder.metrics.append([row])
 
-    def _diverge(self, step: int, done: Pass, inputs: Tensor, logged: bool) -> dict[str, Any]:
+    def _diverge(self, step: int, done: Pass, inputs: Tensor) -> dict[str, Any]:
         """Record the step at which a number stopped being finite; whatever is needed is computed again."""
         measurement, trainer = self.trainer.measurement, self.trainer
         before = total_norm(done.gradients)
         epoch = self.plan.epoch(step)
-        if logged:
+        if self.plan.logged(step):
             rows, _ = measurement.rows(step, epoch, updated=False)
         else:
             rows = trainer.measured_again(measurement, inputs, done.targets, step, epoch)
@@ -219,6 +227,9 @@ class Session:
         values = [None if number is None else float(number) for number in numbers]
         lr = rate_at(self.run, step, self.plan.total)
         self._metrics_row(step, lr, [*values, None], self._evaluate())
+        if self._lost is not None and step == 0:
+            lost = self._lost
+            return {"step": 0, "layer": lost.layer, "epoch": lost.epoch, "what": "pretraining_loss"}
         return trainer.divergence(inputs, done.targets, step)
 
     def _save(self, step: int) -> None:
@@ -237,5 +248,6 @@ class Session:
 
     def _tell(self, step: int, done: Pass) -> None:
         if self.observe is not None:
-            known = self.last.get("val_accuracy"), self.last.get("grad_norm")
-            self.observe(Progress(step, self.plan.total, float(done.loss), *known))
+            known = self.metrics.last
+            accuracy, grad_norm = known.get("val_accuracy"), known.get("grad_norm")
+            self.observe(Progress(step, self.plan.total, float(done.loss), accuracy, grad_norm))

@@ -65,12 +65,11 @@ class Trainer:
         names = [name for name, _ in self.model.named_parameters()]
         self.parameters = list(self.model.parameters())
         self._values = [parameter.detach() for parameter in self.parameters]
-        self._output = next(i for i, name in enumerate(names) if name.startswith(self.model.output_name))
+        output = [i for i, name in enumerate(names) if name.startswith(f"{self.model.output_name}.")]
         fixed = frozen(run.pretrain)
-        self._frozen = [
-            i for i, name in enumerate(names) if fixed and not name.startswith(self.model.output_name)
-        ]
-        self._trained = [i for i in range(len(names)) if i not in set(self._frozen)]
+        self._output = output[0]
+        self._trained = output if fixed else list(range(len(names)))
+        self._frozen = sorted(set(range(len(names))) - set(self._trained))
         self._decaying = decaying(self.matrices[-1:] if fixed else self.matrices)
         decay = 1 - run.rate * run.reg.strength if isinstance(run.reg, WeightDecay) else 1.0
         self._finite = FiniteCheck(run.rate, decay)
@@ -83,10 +82,7 @@ class Trainer:
     def enter(self, first: bool) -> None:
         """Make ready for the next batch of a running text, or with `first` for the beginning."""
         if self.carried is not None:
-            if first:
-                self.carried.reset()
-            else:
-                self.carried.advance()
+            self.carried.enter(first)
 
     def forward_backward(
         self, inputs: Tensor, targets: Tensor, measurement: Measurement | None = None
@@ -103,7 +99,7 @@ class Trainer:
         found: Sequence[Tensor | None] = torch.autograd.grad(
             total, [*self.parameters, *beside], allow_unused=True
         )
-        gradients = self._thawed(found[: len(self.parameters)])
+        gradients = self._received(found[: len(self.parameters)])
         if measurement is not None:
             measurement.gradients(gradients, found[len(self.parameters) :])
         return Pass(
@@ -124,8 +120,8 @@ class Trainer:
             measurement.gradients(done.gradients)
         return Pass(done.loss, None, done.outputs, targets, done.gradients)
 
-    def _thawed(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
-        """The gradients as the optimizer receives them: 0 for parameters that are frozen."""
+    def _received(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The gradients as they count: 0 for parameters that are frozen."""
         given = list(gradients)
         for index in self._frozen:
             given[index] = torch.zeros_like(self._values[index])

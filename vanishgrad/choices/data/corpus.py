@@ -67,7 +67,8 @@ def _decoded(path: str) -> str:
 def _content(path: str) -> bytes:
     file = Path(os.path.expanduser(path))
     # Path.is_file raises for a name that is too long or not allowed.
-    require(os.path.isfile(file), f"data.path={path}: there is no such file")
+    require(os.path.isfile(file) or os.path.isdir(file), f"data.path={path}: there is no such file")
+    require(not os.path.isdir(file), f"data.path={path}: is no file of text; must be a UTF-8 file")
     try:
         size = file.stat().st_size
         require(size <= MOST_BYTES, f"data.path={path}: has {size} bytes, must have at most {MOST_BYTES}")

@@ -9,8 +9,6 @@ from vanishgrad.choices.data.baseline import Baseline
 from vanishgrad.choices.data.corpus import corpus, unigram_entropy, vocabulary
 from vanishgrad.errors import at_least, require
 
-__all__ = ["Text", "vocabulary"]
-
 
 @dataclass(frozen=True)
 class Text:

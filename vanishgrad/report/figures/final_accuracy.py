@@ -64,9 +64,8 @@ def _draw(axes: Axes, summary: pd.DataFrame, column: str, order: list[str], colo
         values = values[np.isfinite(values)]
         colour = colours.colours[label]
         if not values.size:
-            axes.text(
-                0.01, place, "no finite value", transform=axes.get_yaxis_transform(), fontsize=8, va="center"
-            )
+            told = "no finite value" if _ended_so(summary[summary["setting"] == label]) else "not measured"
+            axes.text(0.01, place, told, transform=axes.get_yaxis_transform(), fontsize=8, va="center")
             continue
         axes.plot([values.min(), values.max()], [place, place], color=colour, alpha=0.35, linewidth=5)
         axes.plot(values, np.full(values.size, place), "o", color=colour, markersize=5, alpha=0.7)
@@ -77,7 +76,12 @@ def _draw(axes: Axes, summary: pd.DataFrame, column: str, order: list[str], colo
 
 def _notes(summary: pd.DataFrame, column: str) -> list[str]:
     said = ["dot: one seed, bar: mean"] if summary["setting"].duplicated().any() else []
-    missing = int((~np.isfinite(summary[column])).sum())
+    missing = int((~np.isfinite(summary[column]) & (summary["status"] == "diverged")).sum())
     if missing:
         said.append(f"{missing} of {len(summary)} runs ended without a finite value")
     return said
+
+
+def _ended_so(runs: pd.DataFrame) -> bool:
+    """Whether a run without a number lost it; others, of tasks without classes, never had one."""
+    return bool((runs["status"] == "diverged").any())

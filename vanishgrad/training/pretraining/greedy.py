@@ -15,7 +15,7 @@ from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencode
 from vanishgrad.models.network import Network
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
-from vanishgrad.training.batches import batch_size_of
+from vanishgrad.training.batches import batch_size_of, shuffled
 from vanishgrad.training.pretraining.autoencoder import EncoderLayer
 from vanishgrad.training.pretraining.rbm import BoltzmannLayer
 
@@ -77,18 +77,20 @@ def pretrain_(model: Network, run: Run, inputs: Tensor, tell: Callable[[LayerEpo
 
 
 def _learner(run: Run, linear: nn.Linear, act: nn.Module, inputs: Tensor, layer: int) -> Learner:
+    def encoder(tied: bool, corruption: float) -> EncoderLayer:
+        logistic = _are_probabilities(run, inputs, layer)
+        return EncoderLayer(linear, act, inputs, logistic=logistic, tied=tied, corruption=corruption, lr=lr)
+
     lr = run.pretrain.lr
     match run.pretrain:
         case RBM(k=k):
             return BoltzmannLayer(linear, inputs, k, lr)
         case Autoencoder(tied=tied):
-            corruption = 0.0
+            return encoder(tied, corruption=0.0)
         case DenoisingAutoencoder(tied=tied, corruption=corruption):
-            pass
+            return encoder(tied, corruption)
         case unknown:
             raise TypeError(f"no way to pretrain with {unknown}")
-    logistic = _are_probabilities(run, inputs, layer)
-    return EncoderLayer(linear, act, inputs, logistic=logistic, tied=tied, corruption=corruption, lr=lr)
 
 
 def _are_probabilities(run: Run, inputs: Tensor, layer: int) -> bool:
@@ -102,18 +104,12 @@ def _losses(learner: Learner, run: Run, inputs: Tensor, layer: int) -> Iterator[
     """The loss over all `inputs` before training, and after every epoch of it."""
     noise = stream(run.seed, "pretrain", layer, "noise")
     order = stream(run.seed, "pretrain", layer, "order")
+    size = batch_size_of(run, len(inputs))
     yield _mean_loss(learner, run, inputs, layer)
     for _ in range(run.pretrain.epochs):
-        for rows in _batches(run, len(inputs), order):
+        for rows in shuffled(len(inputs), size, order):
             learner.update_(inputs.index_select(0, rows.to(inputs.device)), noise)
         yield _mean_loss(learner, run, inputs, layer)
-
-
-def _batches(run: Run, examples: int, order: torch.Generator) -> Iterator[Tensor]:
-    """Example numbers in a new random order; a partial batch at the end is dropped, as in training."""
-    size = batch_size_of(run, examples)
-    rows = torch.randperm(examples, generator=order)
-    yield from rows[: examples - examples % size].split(size)
 
 
 def _mean_loss(learner: Learner, run: Run, inputs: Tensor, layer: int) -> float:
