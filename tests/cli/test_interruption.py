@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+Vanishgrad = Callable[..., Any]
 
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 60.0  # seconds
@@ -55,3 +58,42 @@ def test_an_interrupted_run_is_recorded_and_ends_with_130(
     assert err == f"interrupted; what was measured so far is in {top.relative_to(tmp_path)}\n"
     assert (run / "metrics.csv").read_text().endswith("\n")
     assert not (top / "1").exists()
+
+
+def test_a_run_that_was_killed_goes_on_from_its_checkpoint(tmp_path: Path, vanishgrad: Vanishgrad) -> None:
+    setting = ["max_steps=2000", "save_every=20", "log_every=5", "optim=adam"]
+    process = started(tmp_path, *setting, "hydra.run.dir=parts")
+    until = time.monotonic() + PATIENCE
+    while not (tmp_path / "parts/checkpoint.pt").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert json.loads((tmp_path / "parts/run.json").read_text())["status"] == "running"
+    assert (
+        vanishgrad("train", "depth=2", "width=8", "epochs=100000", *setting, "hydra.run.dir=whole").status
+        == 0
+    )
+    done = vanishgrad("train", "resume=parts")
+    assert (done.status, done.err) == (0, "")
+    assert "completed after 2000 steps" in " ".join(done.out.split())
+    tables = [tmp_path / folder / "gradients.csv" for folder in ("parts", "whole")]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    again = vanishgrad("train", "resume=parts")
+    assert (again.status, again.out) == (2, "")
+    assert again.error == "resume=parts: the run is completed; there is nothing to go on with"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["resume=nowhere"], "resume=nowhere: no run.json"),
+        (["resume="], "resume=: must be the folder of a run"),
+        (["resume=a", "depth=3"], "resume=a: goes on with the setting that the run has; leave out depth=3"),
+        (["-m", "resume=a"], "resume=a: goes on with the setting that the run has; leave out -m"),
+    ],
+)
+def test_what_cannot_be_resumed_gets_one_message(
+    vanishgrad: Vanishgrad, arguments: list[str], message: str
+) -> None:
+    done = vanishgrad("train", *arguments)
+    assert (done.status, done.out, done.error) == (2, "", message)

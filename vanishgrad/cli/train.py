@@ -17,7 +17,7 @@ from vanishgrad.cli.jobs import SingleRun, SweepJob, checked
 from vanishgrad.cli.notes import notes
 from vanishgrad.config.overrides import normalised
 from vanishgrad.config.plan import Plan, jobs_of, loader, plan_of, understood
-from vanishgrad.errors import SettingError
+from vanishgrad.errors import SettingError, require
 
 OWN_LAUNCHERS = "hydra_plugins.vanishgrad_launcher."
 
@@ -26,10 +26,44 @@ def train(arguments: Sequence[str]) -> int:
     """Train a run or a sweep; the exit status is 1 when a run failed."""
     typed = command_line(arguments)
     with notes():
+        if (folder := _resumed(typed)) is not None:
+            return _resume(folder)
         if typed.shows:
             return _show(typed)
         plan = plan_of(typed.overrides, typed.multirun, typed.search)
         return _sweep(plan, typed) if plan.swept else _single(plan, typed)
+
+
+def _resumed(typed: CommandLine) -> Path | None:
+    """The folder of `resume=DIR`, which goes on with the setting that the run has."""
+    key = "resume="
+    found = [text for text in typed.overrides if text.startswith(key)]
+    if not found:
+        return None
+    others = [text for text in typed.overrides if text not in found[:1]] + typed.flags
+    require(
+        not others, f"{found[0]}: goes on with the setting that the run has; leave out {' '.join(others)}"
+    )
+    folder = found[0].removeprefix(key).strip("'\"")
+    require(folder != "", "resume=: must be the folder of a run")
+    return Path(folder).expanduser()
+
+
+def _resume(folder: Path) -> int:
+    from vanishgrad.cli.progress import progress_bar
+    from vanishgrad.cli.run_table import show_run
+    from vanishgrad.training import resume
+
+    console = _console()
+    try:
+        with _interruptible(folder), progress_bar(console) as observe:
+            result = resume(folder, observe=observe)
+    except SettingError:
+        raise
+    except Exception as error:
+        return _failed([f"{folder}: {type(error).__name__}: {error}"], error)
+    show_run(console, result, folder)
+    return 0
 
 
 def _show(typed: CommandLine) -> int:

@@ -40,6 +40,11 @@ path of the run folder, outputs/<date>_<time>/.
   vanishgrad train depth=20 act=leaky_relu act.slope=0.1 norm=batch optim=adam
   vanishgrad train depth=20 init=normal init.std=1 clip=norm
 
+A run with save_every=STEPS that was interrupted goes on from its last checkpoint,
+to the same files as if it had not been:
+
+  vanishgrad train resume=outputs/2026-01-31_12-00-00
+
 With -m a sweep: every combination of the values, checked before the first starts.
 
   vanishgrad train -m act=sigmoid,relu norm=none,batch 'seed=range(5)'

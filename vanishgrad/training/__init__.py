@@ -4,6 +4,6 @@ from vanishgrad.training.prepare import check
 from vanishgrad.training.progress import Progress
 from vanishgrad.training.provenance import Provenance
 from vanishgrad.training.result import Result
-from vanishgrad.training.session import train
+from vanishgrad.training.session import resume, train
 
-__all__ = ["Progress", "Provenance", "Result", "check", "train"]
+__all__ = ["Progress", "Provenance", "Result", "check", "resume", "train"]

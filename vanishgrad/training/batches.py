@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -45,11 +46,19 @@ class Order:
 
     def __init__(self, run: Run, examples: int) -> None:
         self.examples, self.size = examples, batch_size_of(run, examples)
-        self.generator = stream(run.seed, "order")
+        self._generator = stream(run.seed, "order")
+        self.epoch = self._generator.get_state()  # as it was before the order of this epoch was drawn
+        self._done = 0
 
     def __iter__(self) -> Iterator[Tensor]:
         while True:
-            yield from shuffled(self.examples, self.size, self.generator)
+            self.epoch, done, self._done = self._generator.get_state(), self._done, 0
+            yield from islice(shuffled(self.examples, self.size, self._generator), done, None)
+
+    def restore(self, epoch: Tensor, done: int) -> None:
+        """Begin in an epoch that another process was in, after its first `done` batches."""
+        self._generator.set_state(epoch)
+        self._done = done
 
 
 def shuffled(examples: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -58,13 +67,13 @@ def shuffled(examples: int, size: int, generator: torch.Generator) -> Iterator[T
     yield from order[: examples - examples % size].split(size)
 
 
-def batches(run: Run, train: Dataset, order: Order) -> Iterator[Batch]:
-    """Endless batches of the training data."""
+def batches(run: Run, train: Dataset, order: Order, done: int = 0) -> Iterator[Batch]:
+    """Endless batches of the training data; of a text from behind the first `done` pieces on."""
     if isinstance(run.data, Text):
+        size = batch_size_of(run, len(train.train_x))
+        yield from islice(pieces(train.train_x, train.train_y, size, run.data.length), done, None)
         while True:
-            yield from pieces(
-                train.train_x, train.train_y, batch_size_of(run, len(train.train_x)), run.data.length
-            )
+            yield from pieces(train.train_x, train.train_y, size, run.data.length)
     while run.batch_size == "full":
         yield Batch(train.train_x, train.train_y)
     for rows in order:

@@ -19,10 +19,18 @@ class Carried:
 
     def enter(self, first: bool) -> None:
         """Go on from where the last pass ended, or with `first` begin a text anew, without a memory."""
-        if first or self._leaving is None:
-            self._entering = None
-        else:
-            self._entering = [tuple(part.detach() for part in layer) for layer in self._leaving]
+        self._entering = None if first else self.leaving
+
+    @property
+    def leaving(self) -> State | None:
+        """The state after the last pass, cut off from its graph; None before any."""
+        if self._leaving is None:
+            return None
+        return [tuple(part.detach() for part in layer) for layer in self._leaving]
+
+    def restore(self, leaving: State | None) -> None:
+        """Go on from the state that another process had after its last pass."""
+        self._leaving = leaving
 
     def __call__(self, model: nn.Module, inputs: Tensor) -> Tensor:
         """The outputs for the next piece of text, `(batch, time, outputs)`."""

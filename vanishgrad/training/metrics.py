@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 from vanishgrad.training.evaluate import Score
 
@@ -22,6 +23,15 @@ class Metrics:
     def summary(self) -> dict[str, Numbers]:
         """The entry of run.json."""
         return {"final": self.last, "best": self.best}
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return {"last": self.last, "best": self.best, "lowest": self._lowest}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what another process knew."""
+        self.last, self.best, self._lowest = state["last"], state["best"], state["lowest"]
 
     def trained(self, **numbers: float | None) -> None:
         """A step was done."""

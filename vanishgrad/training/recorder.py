@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """Where another process left a run: its record, the step that comes next, the seconds it took so far."""
+
+    record: dict[str, Any]
+    step: int
+    seconds: float
+
+
 class MemoryTable:
     """Rows kept in memory."""
 
@@ -54,18 +64,21 @@ class Recorder:
         folder: the run folder, made if need be; None keeps everything in memory.
         provenance: where the run came from.
         device: where it computes.
+        resumed: where another process left the run, whose rows before that step are kept; None begins anew.
     """
 
     def __init__(
-        self, run: Run, folder: Path | None, provenance: Provenance | None, device: torch.device
-    ) -> None:
-        self.folder = folder
-        self.record = first_record(run, provenance, device)
-        self.started = time.perf_counter()
+        self, run: Run, folder: Path | None, provenance: Provenance | None, device: torch.device,
+        resumed: Resumed | None = None,
+    ) -> None:  # fmt: skip
+        self.folder, self._resumed = folder, resumed
+        self.record = first_record(run, provenance, device) if resumed is None else resumed.record
+        self.started = time.perf_counter() - (0.0 if resumed is None else resumed.seconds)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            clear_optional(folder)
-            self.update()
+            if resumed is None:
+                clear_optional(folder)
+            self.update(status="running", error=None)
         self.gradients = self._table(GRADIENTS_FILE, GRADIENT_COLUMNS)
         self.metrics = self._table(METRICS_FILE, METRIC_COLUMNS)
         self.extra: dict[str, Table | MemoryTable] = {}
@@ -99,7 +112,10 @@ class Recorder:
             table.flush(wait)
 
     def _table(self, file: str, columns: Sequence[str]) -> Table | MemoryTable:
-        return MemoryTable(columns) if self.folder is None else Table(self.folder / file, columns)
+        if self.folder is None:
+            return MemoryTable(columns)
+        done = None if self._resumed is None or columns[0] != "step" else self._resumed.step
+        return Table(self.folder / file, columns, before=done)
 
     @property
     def _tables(self) -> list[Table | MemoryTable]:

@@ -32,9 +32,10 @@ from vanishgrad.training.pretraining import LayerEpoch, pretrain_
 from vanishgrad.training.progress import Observer, Progress
 from vanishgrad.training.provenance import Provenance
 from vanishgrad.training.rate import rate_at
-from vanishgrad.training.recorder import Recorder
+from vanishgrad.training.recorder import Recorder, Resumed
 from vanishgrad.training.result import Result
 from vanishgrad.training.running_text import evaluate_text, per_character
+from vanishgrad.training.trained import unfinished
 from vanishgrad.training.trainer import Pass, Trainer
 from vanishgrad.training.unchanged import unchanged
 
@@ -65,6 +66,30 @@ def train(
         return Session(run, data, device, recorder, observe).finish()
 
 
+def resume(folder: Path | str, *, observe: Observer | None = None) -> Result:
+    """Go on with a run that was interrupted, from its last checkpoint, as if it had not been.
+
+    Its files become those of an uninterrupted run to the last byte, but for the seconds. The initial network
+    is built, and pretrained, once more: weights drift from there.
+
+    Arguments:
+        folder: a run folder with a checkpoint on the way, `save_every`.
+        observe: called after every step.
+
+    Raises:
+        SettingError: when there is nothing to go on with.
+    """
+    path = Path(folder)
+    run, record, state = unfinished(path)
+    data, device = check(run), device_of(run)
+    count = threads_of(run, batch_size_of(run, len(data.train_x)))
+    resumed = Resumed(record, state["step"], state["seconds"])
+    with threads(count), Recorder(run, path, None, device, resumed) as recorder:
+        session = Session(run, data, device, recorder, observe)
+        session.restore(state)
+        return session.finish()
+
+
 class Session:
     """A run in progress.
 
@@ -87,6 +112,14 @@ class Session:
         self.order = Order(run, len(self.data.train_x))
         self.plan = Plan.of(run, len(self.data.train_x))
         self.metrics = Metrics()
+        self._begin = 0  # the step that comes first
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Begin where a checkpoint was written."""
+        self._begin = step = state["step"]
+        self.trainer.restore(state)
+        self.order.restore(state["generators"]["order"], step % self.plan.per_epoch)
+        self.metrics.restore(state["metrics"])
 
     def finish(self) -> Result:
         """Do all steps, or as many as stay finite, and close the record."""
@@ -123,7 +156,8 @@ class Session:
 
     def _steps(self) -> tuple[int, dict[str, Any] | None]:
         """(updates done, where the run stopped being finite). The last step measures and updates nothing."""
-        for step, batch in enumerate(batches(self.run, self.data, self.order)):
+        done = self._begin % self.plan.per_epoch
+        for step, batch in enumerate(batches(self.run, self.data, self.order, done), self._begin):
             last = step == self.plan.total
             with unchanged(self.trainer.model) if last else nullcontext():
                 diverged_at = self._step(step, batch)
@@ -240,10 +274,10 @@ class Session:
 
     def _checkpoint(self, step: int) -> None:
         if self.recorder.folder is not None:
+            self.recorder.flush()  # what is to be resumed needs the rows before
             save_checkpoint(self.recorder.folder, {
-                "step": step, "model": self.trainer.model.state_dict(),
-                "optimizer": self.trainer.optimizer_state,
-                "generators": {"order": self.order.generator.get_state()}, **self.observations.known,
+                "step": step, **self.trainer.state, "generators": {"order": self.order.epoch},
+                "metrics": self.metrics.state, "seconds": self.recorder.seconds, **self.observations.known,
             })  # fmt: skip
 
     def _tell(self, step: int, done: Pass) -> None:

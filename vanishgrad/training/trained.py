@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from vanishgrad.description import described
-from vanishgrad.errors import SettingError
+from vanishgrad.errors import SettingError, require
 from vanishgrad.models.build import AnyNetwork, blank
 from vanishgrad.models.recurrent import recurrent
 from vanishgrad.records import CHECKPOINT_FILE, UnreadableRun, read_run
@@ -50,6 +50,25 @@ def load_trained(folder: Path | str) -> Trained:
     model = recurrent(run, len(vocabulary), len(vocabulary)) if vocabulary else blank(run)
     model.to(getattr(torch, run.dtype)).load_state_dict(state["model"])
     return Trained(run, model.eval(), vocabulary, int(state["step"]))
+
+
+def unfinished(path: Path) -> tuple[Run, dict[str, Any], dict[str, Any]]:
+    """The setting, the record and the last checkpoint of a run that can go on.
+
+    Raises:
+        SettingError: when the folder holds no run, one that has ended, or no checkpoint.
+    """
+    try:
+        record = read_run(path)
+    except UnreadableRun as error:
+        raise SettingError(f"resume={path}: {error.reason}") from None
+    ended = record["status"] in ("completed", "diverged")
+    require(not ended, f"resume={path}: the run is {record['status']}; there is nothing to go on with")
+    require(
+        (path / CHECKPOINT_FILE).exists(),
+        f"resume={path}: has no {CHECKPOINT_FILE}; only a run with save_every=STEPS can go on",
+    )
+    return described(record["effective"]), record, _state(path)
 
 
 def _state(path: Path) -> dict[str, Any]:

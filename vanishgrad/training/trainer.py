@@ -18,6 +18,7 @@ from vanishgrad.layers import weight_matrices
 from vanishgrad.models import build
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.layout import side_by_side_
+from vanishgrad.models.recurrent import State
 from vanishgrad.models.replay import replay
 from vanishgrad.monitor.measurement import Measurement
 from vanishgrad.records import Cell
@@ -78,6 +79,21 @@ class Trainer:
         self.optimizer_state = run.optim.start([self._values[i] for i in self._trained])
         self.carried = Carried() if isinstance(run.data, Text) else None
         self.measurement = self._measurement(run.measure == "all")
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps: weights, the optimizer's memory, and the state carried through a text."""
+        carried = None if self.carried is None else self.carried.leaving
+        return {"model": self.model.state_dict(), "optimizer": self.optimizer_state, "carried": carried}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on with what another process kept; weight drift still counts from the weights of now."""
+        self.model.load_state_dict(state["model"])
+        for name, mine in self.optimizer_state.items():
+            for one, kept in zip(mine, state["optimizer"][name], strict=True):
+                one.copy_(kept)
+        if self.carried is not None:
+            self.carried.restore(_moved(state["carried"], self._values[0].device))
 
     def enter(self, first: bool) -> None:
         """Make ready for the next batch of a running text, or with `first` for the beginning."""
@@ -162,3 +178,7 @@ class Trainer:
         with replay(self.model):
             self.forward_backward(inputs, targets, measurement)
         return measurement.rows(step, epoch, updated=False)[0]
+
+
+def _moved(state: State | None, device: torch.device) -> State | None:
+    return None if state is None else [tuple(part.to(device) for part in layer) for layer in state]
