@@ -120,6 +120,22 @@ def test_a_run_can_be_stopped_and_go_on_twice_and_after_a_kill(tmp_path: Path) -
     assert contents(folder) == contents(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("stop", [0, 4, 9, 13])
+@pytest.mark.parametrize(
+    "changes", [{}, {"batch_size": "full"}, {"optim": Adam(), "reg": Dropout(0.2)}], ids=str
+)
+def test_a_run_that_was_interrupted_between_steps_goes_on_without_a_checkpoint_on_the_way(
+    changes: dict[str, Any], stop: int, tmp_path: Path
+) -> None:
+    run = replace(RUN, save_every=0, **changes)  # five batches an epoch: 4 and 9 are the last of theirs
+    train(run, tmp_path / "whole")
+    with pytest.raises(Stopped):
+        train(run, tmp_path / "parts", observe=stop_at(stop))
+    assert torch.load(tmp_path / "parts/checkpoint.pt", weights_only=True)["step"] == stop + 1
+    resume(tmp_path / "parts")
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
+
+
 def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"resume=.*nowhere: no run\.json"):
         resume(tmp_path / "nowhere")
@@ -128,5 +144,6 @@ def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
         resume(tmp_path / "done")
     with pytest.raises(Stopped):
         train(replace(RUN, save_every=0), tmp_path / "bare", observe=stop_at(4))
-    with pytest.raises(SettingError, match=r"has no checkpoint\.pt; only a run with save_every=STEPS"):
+    (tmp_path / "bare/checkpoint.pt").unlink()  # as after a kill
+    with pytest.raises(SettingError, match=r"has no checkpoint\.pt; only a run that was stopped"):
         resume(tmp_path / "bare")

@@ -12,6 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from rich.console import Console
 
+from vanishgrad.cli.interruption import Interruption
 from vanishgrad.cli.progress import progress_bar
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
@@ -36,10 +37,11 @@ class SingleRun:
     def __call__(self, config: DictConfig) -> None:
         setting, provenance = to_setting(config), _overrides()
         try:
-            with progress_bar(self.console) as observe:
+            with progress_bar(self.console) as observe, Interruption() as stop:
                 self.result = train(
-                    setting.effective, _folder(), provenance=setting.provenance(provenance), observe=observe
-                )
+                    setting.effective, _folder(), provenance=setting.provenance(provenance),
+                    observe=stop.observing(observe),
+                )  # fmt: skip
         except Exception as error:
             self.error = error
 
@@ -76,7 +78,11 @@ class SweepJob:
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
             setting = to_setting(config)
-            result = train(setting.effective, _folder(), provenance=setting.provenance(overrides))
+            with Interruption() as stop:
+                result = train(
+                    setting.effective, _folder(), provenance=setting.provenance(overrides),
+                    observe=stop.observing(None),
+                )  # fmt: skip
         except Exception as error:
             print(f"{head}failed: {type(error).__name__}: {error}", flush=True)
         else:

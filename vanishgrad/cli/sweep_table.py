@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -13,20 +13,13 @@ from rich.table import Table
 from vanishgrad.cli.plain import show
 from vanishgrad.records import UnreadableRun, read_run
 from vanishgrad.report.runs import load_runs, run_folders
+from vanishgrad.report.settings_html import Column
 from vanishgrad.report.tables import settings_table, summary_table
 
 MOST_STEPS = 120  # as many as the report reads
 
 
-class Column(NamedTuple):
-    """A number of the settings table, shown where some setting has it; the loss only without an accuracy."""
-
-    heading: str
-    name: str
-    form: str
-
-
-COLUMNS = (
+COLUMNS = (  # shown where some setting has it; the loss only without an accuracy
     Column("accuracy", "final_val_accuracy", "{:.3f}"),
     Column("loss", "final_val_loss", "{:.4g}"),
     Column("bits per character", "final_bits_per_character", "{:.3f}"),

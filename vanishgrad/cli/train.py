@@ -50,14 +50,15 @@ def _resumed(typed: CommandLine) -> Path | None:
 
 
 def _resume(folder: Path) -> int:
+    from vanishgrad.cli.interruption import Interruption
     from vanishgrad.cli.progress import progress_bar
     from vanishgrad.cli.run_table import show_run
     from vanishgrad.training import resume
 
     console = _console()
     try:
-        with _interruptible(folder), progress_bar(console) as observe:
-            result = resume(folder, observe=observe)
+        with _interruptible(folder), progress_bar(console) as observe, Interruption() as stop:
+            result = resume(folder, observe=stop.observing(observe))
     except SettingError:
         raise
     except Exception as error:

@@ -40,8 +40,8 @@ path of the run folder, outputs/<date>_<time>/.
   vanishgrad train depth=20 act=leaky_relu act.slope=0.1 norm=batch optim=adam
   vanishgrad train depth=20 init=normal init.std=1 clip=norm
 
-A run with save_every=STEPS that was interrupted goes on from its last checkpoint,
-to the same files as if it had not been:
+Ctrl-C ends a run after the step, a second one at once. It goes on from there, to
+the same files as if it had not been stopped; after a kill, with save_every=STEPS:
 
   vanishgrad train resume=outputs/2026-01-31_12-00-00
 

@@ -22,6 +22,7 @@ from vanishgrad.records import (
     clear_optional,
     frame,
     read_extra,
+    read_metrics,
     write_run,
 )
 from vanishgrad.run import Run
@@ -38,6 +39,12 @@ class Resumed:
     record: dict[str, Any]
     step: int
     seconds: float
+
+
+def seconds_before(folder: Path, step: int) -> float:
+    """What a run took for its steps before `step`, as its last row of metrics says."""
+    rows = read_metrics(folder, ["step", "seconds"])
+    return float(rows.loc[rows["step"] < step, "seconds"].max()) if (rows["step"] < step).any() else 0.0
 
 
 class MemoryTable:

@@ -32,7 +32,7 @@ from vanishgrad.training.pretraining import LayerEpoch, pretrain_
 from vanishgrad.training.progress import Observer, Progress
 from vanishgrad.training.provenance import Provenance
 from vanishgrad.training.rate import rate_at
-from vanishgrad.training.recorder import Recorder, Resumed
+from vanishgrad.training.recorder import Recorder, Resumed, seconds_before
 from vanishgrad.training.result import Result
 from vanishgrad.training.running_text import evaluate_text, per_character
 from vanishgrad.training.trained import unfinished
@@ -83,7 +83,7 @@ def resume(folder: Path | str, *, observe: Observer | None = None) -> Result:
     run, record, state = unfinished(path)
     data, device = check(run), device_of(run)
     count = threads_of(run, batch_size_of(run, len(data.train_x)))
-    resumed = Resumed(record, state["step"], state["seconds"])
+    resumed = Resumed(record, state["step"], seconds_before(path, state["step"]))
     with threads(count), Recorder(run, path, None, device, resumed) as recorder:
         session = Session(run, data, device, recorder, observe)
         session.restore(state)
@@ -113,23 +113,30 @@ class Session:
         self.plan = Plan.of(run, len(self.data.train_x))
         self.metrics = Metrics()
         self._begin = 0  # the step that comes first
+        self._done = 0  # batches of its epoch that come before it
+        self._whole: int | None = None  # updates done, while no step is under way
 
     def restore(self, state: dict[str, Any]) -> None:
         """Begin where a checkpoint was written."""
-        self._begin = step = state["step"]
+        self._begin, self._done = state["step"], state["generators"]["done"]
         self.trainer.restore(state)
-        self.order.restore(state["generators"]["order"], step % self.plan.per_epoch)
+        self.order.restore(state["generators"]["order"], self._done)
         self.metrics.restore(state["metrics"])
 
     def finish(self) -> Result:
         """Do all steps, or as many as stay finite, and close the record."""
         parameters = sum(parameter.numel() for parameter in self.trainer.parameters)
         self.recorder.update(parameters=parameters)
-        step, diverged_at = self._steps()
+        try:
+            step, diverged_at = self._steps()
+        except KeyboardInterrupt:
+            if self._whole is not None:  # an epoch that is over counts as one whose batches are all done
+                self._checkpoint(self._whole, (self._whole - 1) % self.plan.per_epoch + 1)
+            raise
         status = "diverged" if diverged_at else "completed"
         seconds = self.recorder.seconds
         self.recorder.flush()
-        self._checkpoint(step)
+        self._checkpoint(step, step % self.plan.per_epoch)
         self.observations.finish(self.trainer.model)
         self.recorder.update(
             status=status, steps=step, seconds=seconds, diverged_at=diverged_at, metrics=self.metrics.summary
@@ -156,8 +163,7 @@ class Session:
 
     def _steps(self) -> tuple[int, dict[str, Any] | None]:
         """(updates done, where the run stopped being finite). The last step measures and updates nothing."""
-        done = self._begin % self.plan.per_epoch
-        for step, batch in enumerate(batches(self.run, self.data, self.order, done), self._begin):
+        for step, batch in enumerate(batches(self.run, self.data, self.order, self._done), self._begin):
             last = step == self.plan.total
             with unchanged(self.trainer.model) if last else nullcontext():
                 diverged_at = self._step(step, batch)
@@ -167,7 +173,7 @@ class Session:
 
     def _step(self, step: int, batch: Batch) -> dict[str, Any] | None:
         """One step; where the run stopped being finite, if it did."""
-        trainer = self.trainer
+        trainer, self._whole = self.trainer, None
         validation = self._look(step)
         trainer.enter(batch.first)
         measurement = trainer.measurement if self.plan.logged(step) else None
@@ -179,6 +185,7 @@ class Session:
             grad_norm = total_norm(done.gradients)
         self._learn(step, done, grad_norm, validation)
         self.recorder.flush(WAIT)
+        self._whole = min(step + 1, self.plan.total)
         self._tell(step, done)
         return None
 
@@ -268,16 +275,17 @@ class Session:
 
     def _save(self, step: int) -> None:
         if self.plan.saved(step) and step < self.plan.total:
-            self._checkpoint(step)
+            self._checkpoint(step, step % self.plan.per_epoch)
         if step in self.plan.snapshots and self.recorder.folder is not None:
             save_snapshot(self.recorder.folder, step, self.trainer.model)
 
-    def _checkpoint(self, step: int) -> None:
+    def _checkpoint(self, step: int, done: int) -> None:
+        """Keep all that it takes to go on with `step`, which comes after so many batches of its epoch."""
         if self.recorder.folder is not None:
             self.recorder.flush()  # what is to be resumed needs the rows before
             save_checkpoint(self.recorder.folder, {
-                "step": step, **self.trainer.state, "generators": {"order": self.order.epoch},
-                "metrics": self.metrics.state, "seconds": self.recorder.seconds, **self.observations.known,
+                "step": step, **self.trainer.state, "generators": {"order": self.order.epoch, "done": done},
+                "metrics": self.metrics.state, **self.observations.known,
             })  # fmt: skip
 
     def _tell(self, step: int, done: Pass) -> None:

@@ -66,7 +66,8 @@ def unfinished(path: Path) -> tuple[Run, dict[str, Any], dict[str, Any]]:
     require(not ended, f"resume={path}: the run is {record['status']}; there is nothing to go on with")
     require(
         (path / CHECKPOINT_FILE).exists(),
-        f"resume={path}: has no {CHECKPOINT_FILE}; only a run with save_every=STEPS can go on",
+        f"resume={path}: has no {CHECKPOINT_FILE}; only a run that was stopped by Ctrl-C, or has "
+        "save_every=STEPS, can go on",
     )
     return described(record["effective"]), record, _state(path)
 
