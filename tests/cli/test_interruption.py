@@ -55,7 +55,9 @@ def test_an_interrupted_run_is_recorded_and_ends_with_130(
     record: dict[str, Any] = json.loads((run / "run.json").read_text())
     assert record["status"] == "interrupted"
     top = run if not arguments else run.parent
-    assert err == f"interrupted; what was measured so far is in {top.relative_to(tmp_path)}\n"
+    where = top.relative_to(tmp_path)
+    on = "" if arguments else f"; go on with: vanishgrad train resume={where}"
+    assert err == f"interrupted; what was measured so far is in {where}{on}\n"
     assert (run / "metrics.csv").read_text().endswith("\n")
     assert not (top / "1").exists()
 

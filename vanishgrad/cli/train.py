@@ -18,6 +18,7 @@ from vanishgrad.cli.notes import notes
 from vanishgrad.config.overrides import normalised
 from vanishgrad.config.plan import Plan, jobs_of, loader, plan_of, understood
 from vanishgrad.errors import SettingError, require
+from vanishgrad.records import CHECKPOINT_FILE
 
 OWN_LAUNCHERS = "hydra_plugins.vanishgrad_launcher."
 
@@ -115,7 +116,8 @@ def _interruptible(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"; what was measured so far is in {folder}") from None
+        on = f"; go on with: vanishgrad train resume={folder}" if (folder / CHECKPOINT_FILE).exists() else ""
+        raise KeyboardInterrupt(f"; what was measured so far is in {folder}{on}") from None
 
 
 def _failed(failures: Sequence[str], error: Exception | None = None) -> int:
