@@ -114,7 +114,7 @@ class Session:
         self.metrics = Metrics()
         self._begin = 0  # the step that comes first
         self._done = 0  # batches of its epoch that come before it
-        self._whole: int | None = None  # updates done, while no step is under way
+        self._next: tuple[int, int] | None = None  # the same two of the next step, while none is under way
 
     def restore(self, state: dict[str, Any]) -> None:
         """Begin where a checkpoint was written."""
@@ -130,8 +130,8 @@ class Session:
         try:
             step, diverged_at = self._steps()
         except KeyboardInterrupt:
-            if self._whole is not None:  # an epoch that is over counts as one whose batches are all done
-                self._checkpoint(self._whole, (self._whole - 1) % self.plan.per_epoch + 1)
+            if self._next is not None:
+                self._checkpoint(*self._next)
             raise
         status = "diverged" if diverged_at else "completed"
         seconds = self.recorder.seconds
@@ -173,7 +173,7 @@ class Session:
 
     def _step(self, step: int, batch: Batch) -> dict[str, Any] | None:
         """One step; where the run stopped being finite, if it did."""
-        trainer, self._whole = self.trainer, None
+        trainer, self._next = self.trainer, None
         validation = self._look(step)
         trainer.enter(batch.first)
         measurement = trainer.measurement if self.plan.logged(step) else None
@@ -185,7 +185,8 @@ class Session:
             grad_norm = total_norm(done.gradients)
         self._learn(step, done, grad_norm, validation)
         self.recorder.flush(WAIT)
-        self._whole = min(step + 1, self.plan.total)
+        used = step % self.plan.per_epoch  # an epoch that is over counts as one whose batches are all done
+        self._next = (step + 1, used + 1) if step < self.plan.total else (step, used)
         self._tell(step, done)
         return None
 
