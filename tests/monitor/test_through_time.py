@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.activation import GELU, Activation, Identity, LeakyReLU, ReLU, Softsign, Tanh
-from vanishgrad.choices.data import Adding, Copy, Digits, MovingDigits
+from vanishgrad.choices.activation import GELU, Activation, Identity, LeakyReLU, ReLU, Softsign
+from vanishgrad.choices.data import Adding, MovingDigits
 from vanishgrad.choices.initialization import Gaussian, Zeros
 from vanishgrad.choices.model import GRU, LSTM, RNN, ConvLSTM, Model
 from vanishgrad.choices.normalization import Layer
@@ -38,9 +38,8 @@ def first_batch(run: Run) -> tuple[Tensor, Tensor]:
     return inputs.double() if inputs.is_floating_point() else inputs, data.train_y[rows]
 
 
-class Shifted:
-    """An observer that adds a constant to one state in place, just before anything reads it: impossible
-    after the fact, so it keeps the states instead, for autograd to be asked about each of them."""
+class Kept:
+    """An observer that keeps the recurrent layers, for autograd to be asked about each of their states."""
 
     def __init__(self) -> None:
         self.layers: dict[int, Unrolled] = {}
@@ -60,7 +59,7 @@ class Shifted:
 def test_rows_are_the_gradients_of_the_states_that_later_steps_read(model: Model, norm: Layer | None) -> None:
     run = replace(SMALL, model=model, **({"norm": norm} if norm else {}))
     table = train(run).extra["time_gradients"]
-    network, watcher = build(run), Shifted()
+    network, watcher = build(run), Kept()
     assert isinstance(network, Recurrent)
     network.observer = watcher
     inputs, targets = first_batch(run)
@@ -99,11 +98,9 @@ def test_a_zero_weight_lstm_hands_its_first_cell_the_forget_gates_power(bias: fl
         SMALL, model=LSTM(forget_bias=bias), depth=1, init=Zeros(), max_steps=1, lr=1e-3,
         data=replace(SMALL.data, length=length),
     )  # fmt: skip
-    network, watcher = build(run), Shifted()
+    network, watcher = build(run), Kept()
     assert isinstance(network, Recurrent)
     network.observer = watcher
-    with torch.no_grad():
-        network.get_parameter("output.weight").fill_(1.0)  # or nothing would come back at all
     inputs, _ = first_batch(run)
     zero = torch.zeros(len(inputs), run.width, dtype=torch.float64)
     first = zero.clone().requires_grad_()
@@ -132,7 +129,7 @@ def test_matrices_of_a_layer_have_their_own_rows_and_a_gate_one_delta() -> None:
         assert x["act_mean"] == h["act_mean"]
         assert x["bias_grad_norm"] > 0
         assert math.isnan(h["bias_grad_norm"])
-    network, watcher = build(run), Shifted()
+    network, watcher = build(run), Kept()
     network.observer = watcher
     inputs, targets = first_batch(run)
     penalty = run.reg.penalty(p for p in network.parameters() if p.ndim == 2)
@@ -148,15 +145,36 @@ def test_matrices_of_a_layer_have_their_own_rows_and_a_gate_one_delta() -> None:
     assert rows.loc["layer_1.xf_1", "act_mean"] == pytest.approx(float(values.mean()), rel=1e-9)
 
 
-def test_the_delta_of_a_gate_sums_to_its_bias_gradient() -> None:
-    # with one example and one time step dLoss/db is dLoss/dz itself
-    run = replace(SMALL, depth=1, batch_size=1, data=Digits(train_size=4, sequence="rows"))
-    network = build(run)
-    rows = train(replace(run, data=Digits(train_size=4, sequence="pixels"), max_steps=0)).gradients
-    assert (rows["delta_norm"] > 0).all()
-    one_step = train(replace(run, data=Copy(length=1, memory=1, train_size=4, held_out=2))).gradients
-    assert (one_step["delta_norm"] > 0).all()
-    assert network is not None
+def test_the_delta_of_a_plain_recurrence_is_that_of_its_states_times_the_slope() -> None:
+    # dLoss/dz_t = dLoss/dh_t (1 - h_t^2), and the rows have the norm over all time steps
+    run = replace(SMALL, model=RNN(), depth=1)
+    rows = train(run).gradients.query("step == 0").set_index("name")
+    network, watcher = build(run), Kept()
+    assert isinstance(network, Recurrent)
+    network.observer = watcher
+    inputs, targets = first_batch(run)
+    loss = run.criterion(network(inputs), targets)
+    hidden = watcher.layers[1].hidden
+    signals = torch.autograd.grad(loss, hidden)
+    deltas = [signal * (1 - h.detach() ** 2) for signal, h in zip(signals, hidden, strict=True)]
+    expected = float(torch.stack(deltas).norm())
+    assert rows.loc["layer_1.xh_1", "delta_norm"] == pytest.approx(expected, rel=1e-8)
+    assert rows.loc["layer_1.hh_1", "delta_norm"] == pytest.approx(expected, rel=1e-8)
+    bias = float(torch.stack(deltas).sum((0, 1)).norm())
+    assert rows.loc["layer_1.xh_1", "bias_grad_norm"] == pytest.approx(bias, rel=1e-8)
+
+
+def test_a_gradient_that_overflows_through_time_is_recorded_at_the_step_of_divergence() -> None:
+    huge = replace(
+        SMALL, model=RNN(), depth=1, act=Identity(), init=Gaussian(1e5), dtype="float32", log_every=5,
+        data=Adding(length=12, train_size=16, held_out=4),
+    )  # fmt: skip
+    result = train(huge)
+    assert result.status == "diverged"
+    table = result.extra["time_gradients"]
+    assert set(table["step"]) == {result.steps}
+    assert list(table["t"]) == list(range(1, 13))
+    assert not table["grad_norm"].map(math.isfinite).all()
 
 
 def test_gates_are_counted_near_their_ends() -> None:
@@ -198,7 +216,6 @@ def test_a_run_folder_holds_the_same_tables(tmp_path) -> None:  # type: ignore[n
     for name, table in kept.extra.items():
         pd.testing.assert_frame_equal(written.extra[name], table, rtol=1e-8)
         assert (tmp_path / "run" / f"{name}.csv").exists()
-    assert Tanh() == SMALL.act
 
 
 @pytest.mark.parametrize("act", [LeakyReLU(0.2), GELU(), ReLU(), Softsign()], ids=str)
@@ -206,7 +223,7 @@ def test_a_run_folder_holds_the_same_tables(tmp_path) -> None:  # type: ignore[n
 def test_statistics_of_a_candidate_are_those_of_its_activation(model: Model, act: Activation) -> None:
     run = replace(SMALL, model=model, depth=1, act=act, max_steps=0)
     rows = train(run).gradients.set_index("name")
-    network, watcher = build(run), Shifted()
+    network, watcher = build(run), Kept()
     network.observer = watcher
     network(first_batch(run)[0])
     gate = watcher.layers[1].gates[0 if isinstance(model, RNN) else -1]

@@ -11,8 +11,8 @@ import torch
 from vanishgrad.choices.activation import ELU, Sigmoid
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.optimizer import SGD, Adam
-from vanishgrad.choices.pretraining import Autoencoder
-from vanishgrad.choices.regularization import L2, NoReg, WeightDecay
+from vanishgrad.choices.pretraining import Autoencoder, NoPretraining
+from vanishgrad.choices.regularization import L2, WeightDecay
 from vanishgrad.cli.meaning import meaning
 from vanishgrad.cli.saved import saved
 from vanishgrad.run import Run
@@ -64,11 +64,10 @@ def test_a_pretraining_that_diverged_is_named(tmp_path: Path) -> None:
 
 def test_the_output_layer_starts_as_that_of_the_untreated_twin() -> None:
     treated = train(replace(FROZEN, max_steps=0))
-    twin = train(Run(**{**vars(replace(FROZEN, max_steps=0)), "pretrain": type(Run().pretrain)()}))
+    twin = train(replace(FROZEN, max_steps=0, pretrain=NoPretraining()))
     assert torch.equal(
         treated.model.get_parameter("output.weight"), twin.model.get_parameter("output.weight")
     )
     assert not torch.equal(
         treated.model.get_parameter("linear_1.weight"), twin.model.get_parameter("linear_1.weight")
     )
-    assert NoReg() == FROZEN.reg

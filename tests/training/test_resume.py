@@ -46,6 +46,15 @@ def stop_at(step: int) -> Any:
     return observe
 
 
+def plain(tree: Any) -> Any:
+    """What a checkpoint holds, tensors as their bytes."""
+    if isinstance(tree, dict):
+        return {name: plain(branch) for name, branch in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [plain(branch) for branch in tree]
+    return (tree.shape, tree.numpy().tobytes()) if isinstance(tree, torch.Tensor) else tree
+
+
 def contents(folder: Path) -> dict[str, Any]:
     """Every file of a run folder, without the seconds."""
     found: dict[str, Any] = {}
@@ -61,9 +70,7 @@ def contents(folder: Path) -> dict[str, Any]:
             with np.load(file) as arrays:
                 found[name] = {key: arrays[key].tobytes() for key in arrays}
         elif file.suffix == ".pt":
-            state = torch.load(file, weights_only=True)
-            state.pop("seconds", None)
-            found[name] = repr(state)
+            found[name] = plain(torch.load(file, weights_only=True))
         else:
             found[name] = file.read_bytes()
     return found
@@ -146,5 +153,7 @@ def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         train(replace(RUN, save_every=0), tmp_path / "bare", observe=stop_at(4))
     (tmp_path / "bare/checkpoint.pt").unlink()  # as after a kill
-    with pytest.raises(SettingError, match=r"has no checkpoint\.pt; only a run that was stopped"):
+    with pytest.raises(
+        SettingError, match=r"resume=.*bare: has no checkpoint\.pt; only a run that has ended, was stopped"
+    ):
         resume(tmp_path / "bare")

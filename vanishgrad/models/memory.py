@@ -87,21 +87,16 @@ def gates_of(run: Run) -> int:
             return 4
 
 
-def _blocks(run: Run) -> int:
-    """As many as `run.spans`, counted without making them."""
-    return max(1, (run.depth - 1) // run.residual.every)
-
-
 def _per_unit(run: Run, stages: int = 1) -> float:
     """Full-sized maps (or numbers) in a layer's output per unit of width, averaged over equal stages.
 
     From stage to stage maps are a quarter as large and twice as many. Dense blocks do not double them, but
     their first layer reads all that came before.
     """
-    used = min(stages, _blocks(run))
+    used = min(stages, run.span_count)
     if not isinstance(run.residual, Dense):
         return sum(2.0**-stage for stage in range(used)) / used
-    growth = _blocks(run) / (used * run.residual.every)
+    growth = run.span_count / (used * run.residual.every)
     return sum(4.0**-stage * (1 + (stage + 1 / 2) * growth) for stage in range(used)) / used
 
 

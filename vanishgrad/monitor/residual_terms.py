@@ -62,10 +62,13 @@ def residual_rows(step: int, terms: Sequence[Terms], blocks: Blocks) -> list[tup
     if whole:
         table = split([around for _, (around, _) in whole], [through for _, (_, through) in whole])
         found |= {fork: row for (fork, _), row in zip(whole, table, strict=True)}
+    if not found:
+        return []
+    places = [(fork, *place) for fork, place in blocks.items() if fork in found]
+    numbers = torch.stack([found[fork] for fork, *_ in places]).tolist()  # one transfer for all blocks
     return [
-        (step, block, layer, *(None if math.isnan(number) else number for number in found[fork].tolist()))
-        for fork, (block, layer) in blocks.items()
-        if fork in found
+        (step, block, layer, *lengths, None if math.isnan(cosine) else cosine)
+        for (_, block, layer), (*lengths, cosine) in zip(places, numbers, strict=True)
     ]
 
 

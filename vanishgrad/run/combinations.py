@@ -136,7 +136,7 @@ def _check_images(run: Run) -> None:
         2 ** (stages - 1) <= side,
         f"model.stages={stages}: halves images of side {side} more often than it can; use fewer",
     )
-    halved = 2 ** (min(stages, max(1, (run.depth - 1) // run.residual.every)) - 1)
+    halved = 2 ** (min(stages, run.span_count) - 1)
     require(
         not isinstance(run.norm, Instance) or halved < side,
         f"norm=instance with model.stages={stages}: the maps of the last stage are 1x1 pixels, whose only "

@@ -116,12 +116,16 @@ class Run:
         return [] if isinstance(self.residual, NoResidual) else self.spans
 
     @property
+    def span_count(self) -> int:
+        """As many as `spans`, counted without making them; 1 for a network too shallow for any."""
+        return max(1, (self.depth - 1) // self.residual.every)
+
+    @property
     def spans(self) -> list[range]:
         """The blocks, or in a plain network what they would be: it changes its size where its twin does."""
         if self.depth < 2:
             return []
-        count = max(1, (self.depth - 1) // self.residual.every)
-        starts = [2 + block * self.residual.every for block in range(count)]
+        starts = [2 + block * self.residual.every for block in range(self.span_count)]
         return [range(a, b) for a, b in zip(starts, [*starts[1:], self.depth + 1], strict=True)]
 
 

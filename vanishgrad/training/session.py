@@ -204,11 +204,10 @@ class Session:
         measurement, trainer = self.trainer.measurement, self.trainer
         before = total_norm(done.gradients)
         epoch = self.plan.epoch(step)
-        if self.plan.logged(step):
-            rows, _ = measurement.rows(step, epoch, updated=False)
-        else:
-            rows = trainer.measured_again(measurement, inputs, done.targets, step, epoch)
-        self.recorder.gradients.append(rows)
+        if not self.plan.logged(step):
+            trainer.measure_again(measurement, inputs, done.targets)
+        self.recorder.beside(measurement.beside(step))
+        self.recorder.gradients.append(measurement.rows(step, epoch, updated=False)[0])
         right = checked_accuracy(done.outputs, done.targets)
         numbers = [done.loss, right, done.penalty, before]
         values = [None if number is None else float(number) for number in numbers]

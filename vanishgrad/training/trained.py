@@ -41,11 +41,8 @@ def load_trained(folder: Path | str) -> Trained:
         SettingError: when the folder holds no run, no checkpoint, or one of another version.
     """
     path = Path(folder)
-    try:
-        run = described(read_run(path)["effective"])
-    except UnreadableRun as error:
-        raise SettingError(f"run={path}: {error.reason}") from None
-    state = _state(path)
+    run = described(_record("run", path)["effective"])
+    state = _state("run", path)
     vocabulary = state.get("vocabulary", "")
     model = recurrent(run, len(vocabulary), len(vocabulary)) if vocabulary else blank(run)
     model.to(getattr(torch, run.dtype)).load_state_dict(state["model"])
@@ -58,27 +55,31 @@ def unfinished(path: Path) -> tuple[Run, dict[str, Any], dict[str, Any]]:
     Raises:
         SettingError: when the folder holds no run, one that has ended, or no checkpoint.
     """
-    try:
-        record = read_run(path)
-    except UnreadableRun as error:
-        raise SettingError(f"resume={path}: {error.reason}") from None
+    record = _record("resume", path)
     ended = record["status"] in ("completed", "diverged")
     require(not ended, f"resume={path}: the run is {record['status']}; there is nothing to go on with")
-    require(
-        (path / CHECKPOINT_FILE).exists(),
-        f"resume={path}: has no {CHECKPOINT_FILE}; only a run that was stopped by Ctrl-C, or has "
-        "save_every=STEPS, can go on",
-    )
-    return described(record["effective"]), record, _state(path)
+    return described(record["effective"]), record, _state("resume", path)
 
 
-def _state(path: Path) -> dict[str, Any]:
+def _record(key: str, path: Path) -> dict[str, Any]:
+    """run.json; `key` is what the folder was given as."""
+    try:
+        return read_run(path)
+    except UnreadableRun as error:
+        raise SettingError(f"{key}={path}: {error.reason}") from None
+
+
+def _state(key: str, path: Path) -> dict[str, Any]:
+    """checkpoint.pt; `key` is what the folder was given as."""
     try:
         found = torch.load(path / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise SettingError(f"run={path}: has no {CHECKPOINT_FILE}; it has not finished yet") from None
+        raise SettingError(
+            f"{key}={path}: has no {CHECKPOINT_FILE}; only a run that has ended, was stopped by Ctrl-C, or "
+            "has save_every=STEPS leaves one"
+        ) from None
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0]
-        raise SettingError(f"run={path}: {CHECKPOINT_FILE} is not readable: {reason}") from None
+        raise SettingError(f"{key}={path}: {CHECKPOINT_FILE} is not readable: {reason}") from None
     assert isinstance(found, dict)
     return found

@@ -21,13 +21,10 @@ from vanishgrad.models.layout import side_by_side_
 from vanishgrad.models.recurrent import State
 from vanishgrad.models.replay import replay
 from vanishgrad.monitor.measurement import Measurement
-from vanishgrad.records import Cell
 from vanishgrad.run import Run
 from vanishgrad.training.carried import Carried
 from vanishgrad.training.chain import Chain
 from vanishgrad.training.finite import FiniteCheck, first_nonfinite
-
-GradientRows = list[tuple[Cell, ...]]
 
 
 @dataclass(frozen=True)
@@ -164,20 +161,19 @@ class Trainer:
 
     def divergence(self, inputs: Tensor, targets: Tensor, step: int) -> dict[str, Any]:
         """The layer that stopped being finite first, from a full measurement of the same pass done again."""
-        rows = self.measured_again(self._measurement(everything=True), inputs, targets, step, 0)
+        measurement = self._measurement(everything=True)
+        self.measure_again(measurement, inputs, targets)
+        rows, _ = measurement.rows(step, 0, updated=False)
         biases = {m.name for m in self.matrices if m.bias is not None and not m.bias.isfinite().all()}
         return {"step": step} | first_nonfinite(rows, biases)
 
     def _measurement(self, everything: bool) -> Measurement:
         return Measurement(self.model, everything, frugal=bool(self.run.recompute_every))
 
-    def measured_again(
-        self, measurement: Measurement, inputs: Tensor, targets: Tensor, step: int, epoch: int
-    ) -> GradientRows:
-        """The rows of a pass that has been done already, by doing it once more without an update."""
+    def measure_again(self, measurement: Measurement, inputs: Tensor, targets: Tensor) -> None:
+        """Measure a pass that has been done already, by doing it once more without an update."""
         with replay(self.model):
             self.forward_backward(inputs, targets, measurement)
-        return measurement.rows(step, epoch, updated=False)[0]
 
 
 def _moved(state: State | None, device: torch.device) -> State | None:
