@@ -27,12 +27,14 @@ class SeededDropout(nn.Module):
         self.calls = state
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0:
-            return x
+        return x * self.noise(x) if self.training and self.rate else x
+
+    def noise(self, x: Tensor) -> Tensor:
+        """The factors of the next call, 0 or 1 / (1 - rate), for what looks like `x`."""
         generator = stream(self.seed, "dropout", self.layer, self.calls)
         self.calls += 1
         mask = torch.empty(x.shape, dtype=x.dtype).bernoulli_(1 - self.rate, generator=generator)
-        return x * mask.to(x.device).div_(1 - self.rate)
+        return mask.to(x.device).div_(1 - self.rate)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"

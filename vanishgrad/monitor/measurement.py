@@ -16,7 +16,7 @@ from vanishgrad.monitor.recorded import Activated, Recorded
 from vanishgrad.monitor.residual_terms import blocks_of, residual_rows
 from vanishgrad.monitor.statistics import COLUMNS as ACTIVATION_COLUMNS
 from vanishgrad.monitor.statistics import ActivationStatistics
-from vanishgrad.monitor.tape import Tape
+from vanishgrad.monitor.tape import Pass, Tape
 from vanishgrad.monitor.through_time import gate_rows, time_rows
 from vanishgrad.monitor.weights import WeightHistory
 from vanishgrad.norms import SteadyNorms, norms
@@ -78,6 +78,11 @@ class Measurement:
         self.tape.clear()
         self.tape.recorded.outputs.extend(recorded)
         self._written_out = True
+
+    def adopt(self, recorded: Pass) -> None:
+        """Take what somebody else recorded, gradients included, in place of an earlier pass."""
+        self.tape.clear()
+        self.tape.recorded = recorded
 
     @torch.no_grad()
     def gradients(

@@ -24,12 +24,14 @@ class Awaited:
     """A tensor of the pass that waits for its gradient.
 
     Only its place in the graph is kept, `edge`, so that the values can be freed; None where there is no
-    graph, or nobody needs to ask. `gradient` is there once it is known, or only its L2 norm, `length`.
+    graph, or nobody needs to ask. `gradient` is there once it is known, or only its L2 norm, `length`. In a
+    stack of runs it has all of theirs along `axis`.
     """
 
     edge: GradientEdge | None
     gradient: Tensor | None = None
     length: Tensor | None = None
+    axis: int | None = None
 
     def receive(self, gradient: Tensor | None) -> None:
         """Take the gradient."""

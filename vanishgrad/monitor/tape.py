@@ -19,6 +19,7 @@ from vanishgrad.models.observer import Gate, LinearOutput, Unrolled
 from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.models.residual import Fork
 from vanishgrad.models.sequence import Sequence as Row
+from vanishgrad.monitor.laid_open import in_graph, laid_open, values
 from vanishgrad.monitor.recorded import Activated, Awaited, Part, Recorded
 from vanishgrad.monitor.residual_terms import Terms
 from vanishgrad.monitor.slopes import is_activation, reads_outputs, works_in_place
@@ -113,12 +114,12 @@ class Tape:
     def module(self, module: nn.Module, inputs: Tensor | None, output: Tensor) -> None:
         """A module was called."""
         record = self._record.get(module)
-        if record is not None and self._recording and output.requires_grad:
+        if record is not None and self._recording and in_graph(output):
             record(inputs, output)
 
     def fork(self, block: nn.Module, direct: Tensor, into: Tensor) -> None:
         """A residual block split its stream."""
-        if not (self._recording and direct.requires_grad):
+        if not (self._recording and in_graph(direct)):
             return
         terms = Terms(block, self._await(direct, False), self._await(into, False))
         self.recorded.terms.append(terms)
@@ -127,7 +128,7 @@ class Tape:
 
     def unrolled(self, layer: Unrolled) -> None:
         """A recurrent layer has done all its time steps."""
-        if not (self._recording and layer.hidden[-1].requires_grad):
+        if not (self._recording and in_graph(layer.hidden[-1])):
             return
         gates = [_detached(gate) for gate in layer.gates]
         hidden, cell = ([self._await(state) for state in states] for states in (layer.hidden, layer.cell))
@@ -136,7 +137,7 @@ class Tape:
         for linear in layer.linear:
             for awaited in [self._await(tensor) for tensor in linear.outputs]:
                 found |= self._parts(linear, awaited)
-        for gate in gates:
+        for gate in layer.gates:
             activated = _over_time(gate)
             for matrix in gate.matrices:
                 if matrix in found:
@@ -165,7 +166,8 @@ class Tape:
         """Wait for the gradient of `tensor`, or with `reduce` only for its norm where the tape reduces."""
         frugal = self._reduce is not None
         asked = not (frugal or self._listen)  # an edge kept for nothing would keep its graph alive
-        awaited = Awaited(get_gradient_edge(tensor) if asked else None)
+        whole, axis = laid_open(tensor)
+        awaited = Awaited(get_gradient_edge(whole) if asked else None, axis=axis)
         self.recorded.awaited.append(awaited)
         if not asked:
             hear = awaited.measure if frugal and reduce else awaited.receive
@@ -182,24 +184,26 @@ class Tape:
         outputs = self.recorded.outputs
         if not outputs or outputs[-1].activated is not None:
             return
-        given = None if reads_outputs(module) or inputs is None else inputs.detach()
+        given = None if reads_outputs(module) or inputs is None else values(inputs)
         if given is not None or reads_outputs(module):
-            activated = Activated(module, output.detach(), given)
+            activated = Activated(module, values(output), given)
             outputs[-1].activated = activated if self._reduce is None else self._reduce(activated)
 
 
 def _detached(gate: Gate) -> Gate:
     """The gate outside of the graph."""
-    inputs = None if gate.inputs is None else [value.detach() for value in gate.inputs]
-    return replace(gate, values=[value.detach() for value in gate.values], inputs=inputs)
+    inputs = None if gate.inputs is None else [values(value) for value in gate.inputs]
+    return replace(gate, values=[values(value) for value in gate.values], inputs=inputs)
 
 
 def _over_time(gate: Gate) -> Activated | None:
     """All time steps of a gate as one larger batch; None where its slopes cannot be known."""
-    values = torch.cat(gate.values)
+    outputs = values(torch.cat(gate.values))
     if reads_outputs(gate.activation):
-        return Activated(gate.activation, values)
-    return None if gate.inputs is None else Activated(gate.activation, values, torch.cat(gate.inputs))
+        return Activated(gate.activation, outputs)
+    return (
+        None if gate.inputs is None else Activated(gate.activation, outputs, values(torch.cat(gate.inputs)))
+    )
 
 
 def _shown(parts: Iterable[Shows]) -> set[nn.Module]:

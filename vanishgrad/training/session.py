@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -44,12 +45,14 @@ class Session:
         device: where it computes.
         recorder: where its rows go.
         observe: called after every step, if given.
+        place: moves the network's initial values to where they are to lie, if given.
     """
 
     def __init__(
-        self, run: Run, data: Dataset, device: torch.device, recorder: Recorder, observe: Observer | None
-    ) -> None:
-        self.run, self.recorder, self.observe = run, recorder, observe
+        self, run: Run, data: Dataset, device: torch.device, recorder: Recorder, observe: Observer | None,
+        place: Callable[[AnyNetwork], None] | None = None,
+    ) -> None:  # fmt: skip
+        self.run, self.recorder, self.observe, self._place = run, recorder, observe, place
         self.data = data.to(device, getattr(torch, run.dtype))
         self.observations = Observations(run, self.data, recorder)
         self._lost: LayerEpoch | None = None  # the epoch of pretraining whose loss was not finite
@@ -70,14 +73,22 @@ class Session:
 
     def finish(self) -> Result:
         """Do all steps, or as many as stay finite, and close the record."""
-        parameters = sum(parameter.numel() for parameter in self.trainer.parameters)
-        self.recorder.update(parameters=parameters)
+        self.open()
         try:
             step, diverged_at = self._steps()
         except KeyboardInterrupt:
             if self._next is not None:
                 self._checkpoint(*self._next)
             raise
+        return self.close(step, diverged_at)
+
+    def open(self) -> None:
+        """Note what is known before the first step."""
+        parameters = sum(parameter.numel() for parameter in self.trainer.parameters)
+        self.recorder.update(parameters=parameters)
+
+    def close(self, step: int, diverged_at: dict[str, Any] | None) -> Result:
+        """Leave what a run leaves behind after so many updates."""
         status = "diverged" if diverged_at else "completed"
         seconds = self.recorder.seconds
         self.recorder.flush()
@@ -94,6 +105,8 @@ class Session:
 
     def _prepare(self, model: AnyNetwork) -> None:
         """What is done to the initial weights before training, and seen of them."""
+        if self._place is not None:
+            self._place(model)
         self.observations.filters("start", model)
         if isinstance(model, Network) and not isinstance(self.run.pretrain, NoPretraining):
             pretrain_(model, self.run, self.data.train_x, self._pretrained)
@@ -119,13 +132,13 @@ class Session:
     def _step(self, step: int, batch: Batch) -> dict[str, Any] | None:
         """One step; where the run stopped being finite, if it did."""
         trainer, self._next = self.trainer, None
-        validation = self._look(step)
+        validation = self.look(step)
         trainer.enter(batch.first)
         measurement = trainer.measurement if self.plan.logged(step) else None
         done = trainer.forward_backward(batch.inputs, batch.targets, measurement)
         grad_norm = None if measurement is None else measurement.grad_norm
         if not trainer.finite(done, grad_norm):
-            return self._diverge(step, done, batch.inputs)
+            return self.diverge(step, done, batch.inputs)
         if validation and grad_norm is None:
             grad_norm = total_norm(done.gradients)
         self._learn(step, done, grad_norm, validation)
@@ -135,7 +148,7 @@ class Session:
         self._tell(step, done)
         return None
 
-    def _look(self, step: int) -> Score | None:
+    def look(self, step: int) -> Score | None:
         """Look at the network as it is before a step and save it, each when it is due; the evaluation."""
         model = self.trainer.model
         self.observations.before(step, step == self.plan.total, model)
@@ -155,7 +168,7 @@ class Session:
             self.trainer.update(done.gradients, lr)
             self.recorder.note(steps=step + 1)
         if grad_norm is not None and after is not None:
-            self._record(step, lr, done, grad_norm, after, validation)
+            self.record(step, lr, done, grad_norm, after, validation)
 
     def _evaluate(self) -> Score:
         model, loss, data = self.trainer.model, self.run.criterion, self.data
@@ -163,7 +176,7 @@ class Session:
             return evaluate_text(model, loss, data.val_x, data.val_y, self.run.data.length)
         return evaluate(model, loss, data.val_x, data.val_y)
 
-    def _record(
+    def record(
         self, step: int, lr: float, done: Pass, before: Tensor, after: Tensor, validation: Score | None
     ) -> None:
         """Write the rows of a step whose update is done."""
@@ -199,7 +212,7 @@ class Session:
         )  # fmt: skip
         self.recorder.metrics.append([row])
 
-    def _diverge(self, step: int, done: Pass, inputs: Tensor) -> dict[str, Any]:
+    def diverge(self, step: int, done: Pass, inputs: Tensor) -> dict[str, Any]:
         """Record the step at which a number stopped being finite; whatever is needed is computed again."""
         measurement, trainer = self.trainer.measurement, self.trainer
         before = total_norm(done.gradients)

@@ -65,10 +65,10 @@ class Trainer:
         self._values = [parameter.detach() for parameter in self.parameters]
         output = [i for i, name in enumerate(names) if name.startswith(f"{self.model.output_name}.")]
         fixed = frozen(run.pretrain)
-        self._output = output[0]
+        self.output = output[0]
         self._trained = output if fixed else list(range(len(names)))
         self._frozen = sorted(set(range(len(names))) - set(self._trained))
-        self._decaying = decaying(self.matrices[-1:] if fixed else self.matrices)
+        self.decaying = decaying(self.matrices[-1:] if fixed else self.matrices)
         decay = 1 - run.rate * run.reg.strength if isinstance(run.reg, WeightDecay) else 1.0
         self._finite = FiniteCheck(run.rate, decay)
         free = isinstance(run.reg, NoReg | WeightDecay)  # of a penalty
@@ -149,12 +149,12 @@ class Trainer:
         return self._finite(done.loss, done.gradients, self._values, grad_norm)
 
     def clip_(self, gradients: list[Tensor]) -> None:
-        self.run.clip.clip_(gradients, self._values, self._output)
+        self.run.clip.clip_(gradients, self._values, self.output)
 
     def update(self, gradients: list[Tensor], lr: float) -> None:
         """One step of the optimizer, after the decoupled decay if there is one."""
         if isinstance(self.run.reg, WeightDecay):
-            torch._foreach_mul_(self._decaying, 1 - lr * self.run.reg.strength)
+            torch._foreach_mul_(self.decaying, 1 - lr * self.run.reg.strength)
         values = [self._values[i] for i in self._trained] if self._frozen else self._values
         received = [gradients[i] for i in self._trained] if self._frozen else gradients
         self.run.optim.step_(values, received, self.optimizer_state, lr)

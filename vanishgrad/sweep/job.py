@@ -1,0 +1,55 @@
+"""One run of a sweep, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vanishgrad.run import Run
+from vanishgrad.training import Provenance
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run with its place in a sweep; travels to other processes.
+
+    Arguments:
+        number: in the sweep, from 0.
+        run: the setting.
+        folder: of the run.
+        provenance: what run.json says about where the setting came from.
+        label: the overrides that tell it from the other jobs.
+        files: text files to leave in the run folder, by their path in it.
+    """
+
+    number: int
+    run: Run
+    folder: Path
+    provenance: Provenance = field(default_factory=Provenance)
+    label: str = ""
+    files: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of a sweep ended: a line of runs.jsonl.
+
+    Arguments:
+        number: of the job.
+        status: completed, diverged, interrupted or failed.
+        seconds: that it took; of a run in a stack its share.
+        metrics: final values by name: val_accuracy, val_loss, gradient_slope, ...; those that are known.
+        steps: updates done.
+        diverged_at: the step at which a number stopped being finite.
+        error: of a failed run, the last line.
+        log: of a failed run, the file with the traceback.
+    """
+
+    number: int
+    status: str
+    seconds: float
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    steps: int = 0
+    diverged_at: int | None = None
+    error: str | None = None
+    log: str | None = None

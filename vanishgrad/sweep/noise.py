@@ -1,0 +1,55 @@
+"""Dropout in a stack: every run draws the noise that it would draw alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vanishgrad.models.dropout import SeededDropout
+
+
+class StackedDropout(nn.Module):
+    """Stands in a model that `torch.vmap` calls for all runs at once.
+
+    Arguments:
+        own: the dropout modules of the runs, which count their calls.
+    """
+
+    def __init__(self, own: Sequence[SeededDropout]) -> None:
+        super().__init__()
+        self._own = tuple(own)  # a tuple hides them: they are modules of other models
+
+    def forward(self, x: Tensor) -> Tensor:
+        masked: Tensor = _Masked.apply(x, self._own)  # type: ignore[no-untyped-call]
+        return masked
+
+
+class _Masked(torch.autograd.Function):
+    """x times a mask for each run; its rule for `vmap` is the only way it is called."""
+
+    @staticmethod
+    def forward(x: Tensor, own: Sequence[SeededDropout]) -> Tensor:
+        raise NotImplementedError("is called for a stack of runs")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        return None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, x: Tensor, own: Sequence[SeededDropout]) -> tuple[Tensor, int]:
+        stacked = x.movedim(in_dims[0], 0)
+        masks = torch.stack([dropout.noise(part) for dropout, part in zip(own, stacked, strict=True)])
+        return stacked * masks, 0
+
+
+def share_noise(template: nn.Module, models: Sequence[nn.Module]) -> None:
+    """Put a `StackedDropout` in place of every dropout of `template`, the network that is called."""
+    found = [(path, part) for path, part in template.named_modules() if isinstance(part, SeededDropout)]
+    for path, _ in found:
+        own = [model.get_submodule(path) for model in models]
+        parent, _, name = path.rpartition(".")
+        dropouts = [part for part in own if isinstance(part, SeededDropout)]
+        setattr(template.get_submodule(parent), name, StackedDropout(dropouts))

@@ -1,0 +1,206 @@
+"""Runs of one structure, trained in lockstep as one computation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vanishgrad.choices.clipping import NoClip
+from vanishgrad.choices.regularization import WeightDecay
+from vanishgrad.data import Dataset
+from vanishgrad.models.build import blank
+from vanishgrad.monitor.of_run import of_run
+from vanishgrad.records import WAIT
+from vanishgrad.run import Run
+from vanishgrad.sweep.clipping import clip_, total_norms
+from vanishgrad.sweep.descent import Descent
+from vanishgrad.sweep.noise import share_noise
+from vanishgrad.sweep.stacked_chain import StackedChain
+from vanishgrad.sweep.stacked_pass import StackedNetwork, StackedPass, Vmapped
+from vanishgrad.sweep.storage import Blocks, Storage, modules_of, run_norms
+from vanishgrad.training.evaluate import Score
+from vanishgrad.training.finite import SAFE
+from vanishgrad.training.rate import rate_at
+from vanishgrad.training.recorder import Recorder
+from vanishgrad.training.result import Result
+from vanishgrad.training.session import Session
+from vanishgrad.training.trainer import Pass
+from vanishgrad.training.unchanged import unchanged
+
+Ended = Callable[[int, Result], None]
+
+
+class Stack:
+    """Trains `runs`, which share a structure. Each has its own session: its files, measurements, evaluation.
+
+    What a session does alone it does here too, with its network's values in the stack; only passes, clipping
+    and updates are computed together.
+
+    Arguments:
+        runs: the settings.
+        data: their examples.
+        device: where they compute.
+        recorders: where the rows of each go.
+        ended: told the place of a run among `runs` and its result when it has ended.
+    """
+
+    def __init__(
+        self, runs: Sequence[Run], data: Dataset, device: torch.device, recorders: Sequence[Recorder],
+        ended: Ended,
+    ) -> None:  # fmt: skip
+        self.runs, self._ended = runs, ended
+        template = blank(runs[0])
+        storage = Storage(template, len(runs), device)
+        self.sessions = [
+            Session(run, data, device, recorder, None, partial(storage.house, row))
+            for row, (run, recorder) in enumerate(zip(runs, recorders, strict=True))
+        ]
+        models = [session.trainer.model for session in self.sessions]
+        self._own = [modules_of(model, template) for model in models]
+        share_noise(template, models)
+        self._values, self._gradients = storage.values, _gradients_like(template, len(runs), device)
+        self._network: StackedNetwork = StackedChain.of(
+            runs[0], template, storage.values, self._gradients
+        ) or Vmapped(runs, template, storage, self._gradients, device)
+        self._descent = Descent(runs, storage.values, self._decaying())
+        for row, session in enumerate(self.sessions):
+            session.trainer.optimizer_state = self._descent.state_of(row)
+        self._active = list(range(len(runs)))
+        self._orders = [iter(session.order) for session in self.sessions]
+        self._plan, self._data = self.sessions[0].plan, self.sessions[0].data
+        self._watched = FiniteRuns(runs, device)
+
+    def finish(self) -> None:
+        """Train all runs to their ends."""
+        for session in self.sessions:
+            session.open()
+        for step in range(self._plan.total + 1):
+            if not self._active:
+                return
+            with ExitStack() as kept:
+                if step == self._plan.total:
+                    for row in self._active:
+                        kept.enter_context(unchanged(self.sessions[row].trainer.model))
+                self._step(step)
+        for row in list(self._active):
+            self._close(row, self._plan.total, None)
+
+    def _step(self, step: int) -> None:
+        due = self._plan.evaluated(step)
+        looked = {row: score for row in self._active if (score := self.sessions[row].look(step))}
+        inputs, targets = self._batch()
+        logged = self._plan.logged(step)
+        done = self._network(inputs, targets, logged)
+        if logged:
+            self._measure(done)
+        self._part(step, done, inputs)
+        before = total_norms(self._gradients) if due and not logged else None
+        if not isinstance(self.runs[0].clip, NoClip):
+            clip_(self.runs, self._gradients, self._values, self.sessions[0].trainer.output)
+        rates = [rate_at(run, step, self._plan.total) for run in self.runs]
+        if step < self._plan.total:
+            self._descent.step_(
+                self._gradients, torch.tensor(rates, dtype=torch.float64, device=inputs.device)
+            )
+        if logged or due:
+            self._record(step, done, rates, before, looked)
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """The next batch of every run, `(runs, batch, ...)`."""
+        data, runs = self._data, len(self.runs)
+        if self.runs[0].batch_size == "full":
+            return tuple(part.expand(runs, *part.shape) for part in (data.train_x, data.train_y))  # type: ignore[return-value]
+        rows = torch.stack([next(order) for order in self._orders]).to(data.train_x.device)
+        chosen = [part.index_select(0, rows.flatten()) for part in (data.train_x, data.train_y)]
+        inputs, targets = (part.unflatten(0, rows.shape) for part in chosen)
+        return inputs, targets
+
+    def _measure(self, done: StackedPass) -> None:
+        """Hand every run its share of what was recorded."""
+        assert done.recorded is not None
+        for row in self._active:
+            measurement = self.sessions[row].trainer.measurement
+            measurement.adopt(of_run(done.recorded, row, self._own[row]))
+            measurement.gradients(self._gradients.of_run(row))
+
+    def _part(self, step: int, done: StackedPass, inputs: Tensor) -> None:
+        """Close the runs that stopped being finite."""
+        lost = self._watched(done.losses, self._gradients, self._values, self._active)
+        for row in lost:
+            session = self.sessions[row]
+            found = session.diverge(step, self._pass(done, row), inputs[row])
+            self._close(row, step, found)
+            for block in (*self._values.all, *self._gradients.all):
+                block[:, row] = 0
+
+    def _pass(self, done: StackedPass, row: int) -> Pass:
+        penalty = None if done.penalties is None else done.penalties[row]
+        gradients = self._gradients.of_run(row)
+        return Pass(done.losses[row], penalty, done.outputs[row], done.targets[row], gradients)
+
+    def _record(
+        self, step: int, done: StackedPass, rates: Sequence[float], before: Tensor | None,
+        looked: dict[int, Score],
+    ) -> None:  # fmt: skip
+        """Write the rows of a step whose update is done."""
+        after = None if isinstance(self.runs[0].clip, NoClip) else total_norms(self._gradients)
+        for row in self._active:
+            session = self.sessions[row]
+            own = session.trainer.measurement.grad_norm if before is None else before[row]
+            clipped = own if after is None else after[row]
+            session.recorder.note(steps=min(step + 1, self._plan.total))
+            session.record(step, rates[row], self._pass(done, row), own, clipped, looked.get(row))
+            session.recorder.flush(WAIT)
+
+    def _close(self, row: int, step: int, diverged_at: dict[str, Any] | None) -> None:
+        self._active.remove(row)
+        self._ended(row, self.sessions[row].close(step, diverged_at))
+
+    def _decaying(self) -> list[int]:
+        """The positions of the parameters that weight decay multiplies."""
+        trainer = self.sessions[0].trainer
+        if not isinstance(self.runs[0].reg, WeightDecay):
+            return []
+        places = [parameter.data_ptr() for parameter in trainer.parameters]
+        return [places.index(tensor.data_ptr()) for tensor in trainer.decaying]
+
+
+class FiniteRuns:
+    """Which runs have a loss, a gradient or a weight that is not finite; the rule of `FiniteCheck`, per run.
+
+    Arguments:
+        runs: the settings.
+        device: where they compute.
+    """
+
+    def __init__(self, runs: Sequence[Run], device: torch.device) -> None:
+        self._rates = torch.tensor([run.rate for run in runs], dtype=torch.float64, device=device)
+        decays = [
+            1 - run.rate * run.reg.strength if isinstance(run.reg, WeightDecay) else 1.0 for run in runs
+        ]
+        decay = torch.tensor(decays, dtype=torch.float64, device=device)
+        self._first, self._risky = True, (self._rates >= SAFE) | (decay.abs() > 1)
+
+    def __call__(self, losses: Tensor, gradients: Blocks, values: Blocks, active: Sequence[int]) -> list[int]:
+        """The runs among `active` that are lost."""
+        level = run_norms(gradients.all, exact=False) + losses.double().abs()
+        self._risky |= ~((level < SAFE) & (level * self._rates < SAFE))
+        asked = torch.ones_like(self._risky) if self._first else self._risky
+        self._first = False
+        if not asked.any():
+            return []
+        return [row for row in active if asked[row] and not _finite(losses, gradients, values, row)]
+
+
+def _finite(losses: Tensor, gradients: Blocks, values: Blocks, row: int) -> bool:
+    tensors = (losses[row], *(block[:, row] for block in (*gradients.all, *values.all)))
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+
+def _gradients_like(template: torch.nn.Module, runs: int, device: torch.device) -> Blocks:
+    return Blocks([parameter.detach() for parameter in template.parameters()], runs, device)

@@ -1,0 +1,92 @@
+"""The forward and backward pass of a stack of plain perceptrons, written out as batched matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vanishgrad.choices.regularization import NoReg, WeightDecay
+from vanishgrad.models.build import AnyNetwork
+from vanishgrad.monitor.recorded import Activated, Awaited, Recorded
+from vanishgrad.monitor.slopes import reads_outputs
+from vanishgrad.monitor.tape import Pass
+from vanishgrad.run import Run
+from vanishgrad.sweep.stacked_pass import StackedPass
+from vanishgrad.sweep.storage import Blocks
+from vanishgrad.training.chain import BACKWARD, Chain
+
+
+class StackedChain:
+    """Linear layers with activations between them, as `Chain` has them, for all runs at once.
+
+    Arguments:
+        run: one of the settings.
+        activations: one after each hidden layer.
+        values: the parameters of all runs, weight and bias of each layer in turn.
+        gradients: where the gradients go.
+    """
+
+    def __init__(self, run: Run, activations: Sequence[nn.Module], values: Blocks, gradients: Blocks) -> None:
+        self._loss, self._activations = run.criterion, activations
+        self._weights, biases = values.stacked[::2], values.stacked[1::2]
+        self._biases = [bias.unsqueeze(1) for bias in biases]  # (runs, 1, width)
+        self._transposed = [weight.transpose(1, 2) for weight in self._weights]
+        self._gradients = gradients.stacked
+        self._backward = [BACKWARD[type(activation)] for activation in activations]
+
+    @classmethod
+    def of(cls, run: Run, template: AnyNetwork, values: Blocks, gradients: Blocks) -> StackedChain | None:
+        """A stack of networks like `template` as a chain; None where only autograd serves."""
+        chain = Chain.of(template) if isinstance(run.reg, NoReg | WeightDecay) else None
+        return None if chain is None else cls(run, chain.activations, values, gradients)
+
+    def __call__(self, inputs: Tensor, targets: Tensor, record: bool) -> StackedPass:
+        """Forward and backward on `(runs, batch, *example)`; `record` keeps what a measurement needs."""
+        with torch.no_grad():
+            entered, zs, outputs = self._forward(inputs.flatten(2))
+        losses, gradient = self._loss_and_gradient(outputs, targets)
+        with torch.no_grad():
+            deltas = self._back(gradient, entered, zs)
+        recorded = self._recorded(entered, zs, deltas) if record else None
+        return StackedPass(losses, None, outputs, targets, recorded)
+
+    def _forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor | None], Tensor]:
+        """What enters each linear layer, each hidden z (None where it is not needed), and the outputs."""
+        entered: list[Tensor] = [x]
+        zs: list[Tensor | None] = []
+        for weight, bias, activation in zip(self._transposed, self._biases, self._activations, strict=False):
+            z = torch.baddbmm(bias, entered[-1], weight)
+            entered.append(activation(z))
+            zs.append(None if reads_outputs(activation) else z)
+        return entered, zs, torch.baddbmm(self._biases[-1], entered[-1], self._transposed[-1])
+
+    def _loss_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        leaf = outputs.detach().requires_grad_()
+        losses = torch.vmap(self._loss)(leaf, targets)
+        (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+        return losses.detach(), gradient
+
+    def _back(self, gradient: Tensor, entered: list[Tensor], zs: list[Tensor | None]) -> list[Tensor]:
+        """dLoss/dz of each layer; the gradients of weights and biases go to their places."""
+        deltas = [gradient]
+        for layer in range(len(entered) - 1, -1, -1):
+            torch.sum(gradient, 1, out=self._gradients[2 * layer + 1])
+            torch.bmm(gradient.transpose(1, 2), entered[layer], out=self._gradients[2 * layer])
+            if layer:
+                arrived = torch.bmm(gradient, self._weights[layer])
+                activation, backward = self._activations[layer - 1], self._backward[layer - 1]
+                gradient = backward(activation, arrived, zs[layer - 1], entered[layer])
+                deltas.append(gradient)
+        return deltas[::-1]
+
+    def _recorded(self, entered: list[Tensor], zs: list[Tensor | None], deltas: list[Tensor]) -> Pass:
+        used = zip(self._activations, entered[1:], zs, strict=True)
+        hidden = [Activated(activation, y, z) for activation, y, z in used]
+        pairs = zip(deltas, [*hidden, None], strict=True)
+        outputs = [
+            Recorded(layer, Awaited(None, delta, axis=0), activated=activated)
+            for layer, (delta, activated) in enumerate(pairs)
+        ]
+        return Pass(outputs=outputs)

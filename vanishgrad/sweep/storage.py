@@ -1,0 +1,99 @@
+"""Where the parameters, buffers and gradients of all runs in a stack lie."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vanishgrad.models.build import AnyNetwork
+
+
+class Blocks:
+    """Tensors of `runs` networks: those of equal shape in one block, `(count, runs, *shape)`.
+
+    Arguments:
+        like: the tensors of one network, in order.
+        runs: how many networks.
+        device: of the blocks.
+    """
+
+    def __init__(self, like: Sequence[Tensor], runs: int, device: torch.device) -> None:
+        groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
+        for index, tensor in enumerate(like):
+            groups[tensor.shape, tensor.dtype].append(index)
+        self.all: list[Tensor] = []
+        self.places = [(0, 0)] * len(like)  # of each tensor: its block, and its position there
+        for number, members in enumerate(groups.values()):
+            first = like[members[0]]
+            self.all.append(torch.zeros(len(members), runs, *first.shape, dtype=first.dtype, device=device))
+            for position, index in enumerate(members):
+                self.places[index] = number, position
+        self.stacked = [self.all[block][position] for block, position in self.places]
+
+    def of_run(self, row: int) -> list[Tensor]:
+        """The tensors of one network, in order; views."""
+        return [stack[row] for stack in self.stacked]
+
+    def alike(self) -> list[Tensor]:
+        """Zeros in the form of the blocks."""
+        return [torch.zeros_like(block) for block in self.all]
+
+
+class Storage:
+    """The parameters and buffers of a stack of networks.
+
+    Arguments:
+        template: a network like each of them.
+        runs: how many.
+        device: where they compute.
+    """
+
+    def __init__(self, template: AnyNetwork, runs: int, device: torch.device) -> None:
+        self.names = [name for name, _ in template.named_parameters()]
+        self.values = Blocks([p.detach() for p in template.parameters()], runs, device)
+        self.buffers = {
+            name: torch.zeros(runs, *buffer.shape, dtype=buffer.dtype, device=device)
+            for name, buffer in template.named_buffers()
+        }
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """Every parameter of all runs by name, `(runs, *shape)`; views."""
+        return dict(zip(self.names, self.values.stacked, strict=True))
+
+    @torch.no_grad()
+    def house(self, row: int, model: AnyNetwork) -> None:
+        """Move the values of `model`, unchanged, to `row`."""
+        for parameter, place in zip(model.parameters(), self.values.of_run(row), strict=True):
+            parameter.data = place.copy_(parameter)
+        for name, stack in self.buffers.items():
+            path, _, attribute = name.rpartition(".")
+            module = model.get_submodule(path)
+            module._buffers[attribute] = stack[row].copy_(module.get_buffer(attribute))
+
+
+def along_runs(numbers: Tensor, tensor: Tensor, axis: int) -> Tensor:
+    """`(runs,)` in a form that multiplies a tensor whose axis `axis` is the runs'."""
+    return numbers.to(tensor.dtype).view(*[1] * axis, -1, *[1] * (tensor.ndim - axis - 1))
+
+
+def run_norms(blocks: Iterable[Tensor], exact: bool) -> Tensor:
+    """The L2 norm over all elements of each run, `(runs,)`; accumulated in float64 if `exact`.
+
+    Arguments:
+        blocks: each `(count, runs, ...)`.
+    """
+    kind = torch.float64 if exact else None
+    parts = [
+        torch.linalg.vector_norm(block, dim=(0, *range(2, block.ndim)), dtype=kind).double()
+        for block in blocks
+    ]
+    return torch.linalg.vector_norm(torch.stack(parts), dim=0)
+
+
+def modules_of(model: nn.Module, template: nn.Module) -> dict[nn.Module, nn.Module]:
+    """The module of `model` for each of `template`, by path."""
+    return {module: model.get_submodule(path) for path, module in template.named_modules()}
