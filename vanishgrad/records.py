@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
+SWEEP_FILE = "sweep.json"
+SWEEP_RUNS_FILE = "runs.jsonl"
 GRADIENTS_FILE = "gradients.csv"
 METRICS_FILE = "metrics.csv"
 CHECKPOINT_FILE = "checkpoint.pt"

@@ -1,4 +1,4 @@
-"""Hydra's launcher `sequential`."""
+"""Hydra's launcher `vectorized`."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _as_hydra_was_when_the_suite_was_written() -> Iterator[None]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-@pytest.mark.parametrize("launcher_name, overrides", [("sequential", [])])
-class TestSequentialLauncher(LauncherTestSuite):
+@pytest.mark.parametrize("launcher_name, overrides", [("vectorized", [])])
+class TestVectorizedLauncher(LauncherTestSuite):
     """Hydra's own contract for launchers."""
 
 
 def test_finding_the_launcher_imports_nothing_but_hydra() -> None:
-    file = REPOSITORY / "hydra_plugins/vanishgrad_launcher/sequential.py"
+    file = REPOSITORY / "hydra_plugins/vanishgrad_launcher/vectorized.py"
     nodes = [
         node for node in ast.parse(file.read_text()).body if isinstance(node, ast.ImportFrom | ast.Import)
     ]

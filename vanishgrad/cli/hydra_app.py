@@ -29,11 +29,13 @@ class CommandLine:
         flags: arguments that are not overrides, as typed.
         overrides: the others, as typed.
         given: the flags, parsed.
+        verbose: whether -v was given.
     """
 
     flags: list[str]
     overrides: list[str]
     given: Namespace
+    verbose: bool = False
 
     @property
     def multirun(self) -> bool:
@@ -53,7 +55,9 @@ class CommandLine:
 
 
 def command_line(arguments: Sequence[str]) -> CommandLine:
-    """Flags and overrides, which may stand in any order."""
+    """Flags and overrides, which may stand in any order; `-v` is our own, not Hydra's."""
+    verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
+    arguments = [argument for argument in arguments if argument not in ("-v", "--verbose")]
     with redirect_stderr(io.StringIO()) as said:
         try:
             given = get_args_parser().parse_intermixed_args(list(arguments))
@@ -71,7 +75,7 @@ def command_line(arguments: Sequence[str]) -> CommandLine:
             overrides.remove(argument)
         else:
             flags.append(argument)
-    return CommandLine(flags, list(given.overrides), given)
+    return CommandLine(flags, list(given.overrides), given, verbose)
 
 
 def run_hydra(task: Task, overrides: Sequence[str], flags: Sequence[str]) -> None:

@@ -7,16 +7,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from hydra.core.utils import JobReturn
+from omegaconf import DictConfig, open_dict
 from rich.console import Console
 
 from vanishgrad.cli.interruption import Interruption
 from vanishgrad.cli.progress import progress_bar
+from vanishgrad.cli.sweep_options import SweepOptions
+from vanishgrad.config.compose import composed
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
-from vanishgrad.config.setting import to_setting
+from vanishgrad.config.setting import Setting, to_setting
 from vanishgrad.errors import SettingError
 from vanishgrad.report.labels import counted
 from vanishgrad.training import Result, check, train
@@ -50,30 +55,69 @@ class SingleRun:
 class SweepJob:
     """Trains one job of a sweep and prints a line about it. A failed job is a line too: the others go on.
 
+    The launcher `vectorized` hands over all jobs at once, to `together`.
+
     Arguments:
+        options: how the sweep is run.
         common: overrides that every job has, and that are left out of its label.
         width: characters of the longest label.
     """
 
+    options: SweepOptions = field(default_factory=SweepOptions)
     common: set[str] = field(default_factory=set)
     width: int = 0
+    _sweep: Any = None  # the jobs of earlier calls, of a sweeper that searches
 
-    def validate(self, jobs: Sequence[DictConfig]) -> None:
-        """Refuse the sweep when one of its `jobs` cannot run; told before the first one starts."""
+    def together(
+        self, config: DictConfig, load: ConfigLoader, overrides: Sequence[Sequence[str]], first: int,
+        launcher: Any,
+    ) -> list[JobReturn]:  # fmt: skip
+        """Train jobs in groups of one structure; what Hydra's sweeper gets back of each.
+
+        Arguments:
+            config: what the jobs have in common.
+            load: Hydra's loader.
+            overrides: of each job.
+            first: the number of the first one.
+            launcher: its `n_jobs`, `backend` and `address`.
+        """
+        from vanishgrad.cli.sweep import Sweep, job_of, returned
+        from vanishgrad.sweep.pool import Workers
+
+        configs = numbered(composed(load, config, overrides), first)
+        settings = self.validate(configs)
+        labels = [self._label(_typed(job.hydra.overrides.task)) for job in configs]
+        jobs = list(map(job_of, range(first, first + len(configs)), configs, settings, labels))
+        if self._sweep is None:
+            self._sweep = Sweep(
+                Path(config.hydra.sweep.dir).absolute(), self.options, Console(highlight=False)
+            )
+        workers = Workers(launcher.n_jobs, launcher.backend, launcher.address)
+        done = self._sweep.train(jobs, workers)
+        return [
+            returned(job, done.get(number), setting.objective)
+            for number, (job, setting) in enumerate(zip(configs, settings, strict=True), first)
+        ]
+
+    def validate(self, jobs: Sequence[DictConfig]) -> list[Setting]:
+        """The settings of `jobs`; refuses the sweep when one cannot run, before the first one starts."""
         overrides = [_typed(job.hydra.overrides.task) for job in jobs]
         counts = Counter(override for job in overrides for override in set(job))
         self.common = {override for override, count in counts.items() if count == len(jobs) > 1}
         self.width = max((len(self._label(job)) for job in overrides), default=0)
-        refused = [
-            (job, reason) for job, config in zip(overrides, jobs, strict=True) if (reason := _refusal(config))
-        ]
+        found = [_setting_or_refusal(config) for config in jobs]
+        refused = [(job, why) for job, why in zip(overrides, found, strict=True) if isinstance(why, str)]
         if refused:
             job, reason = refused[0]
             others = f" ({len(refused)} of {len(jobs)} jobs are refused)" if len(refused) > 1 else ""
             raise SettingError(f"{_named(job, reason)}{others}")
         print(counted(len(jobs), "run"), flush=True)
+        return [setting for setting in found if isinstance(setting, Setting)]
 
-    def __call__(self, config: DictConfig) -> None:
+    def __call__(self, config: DictConfig) -> float:
+        """Train one job; its objective."""
+        from vanishgrad.cli.sweep import final_numbers, worth
+
         overrides = _overrides()
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
@@ -85,8 +129,9 @@ class SweepJob:
                 )  # fmt: skip
         except Exception as error:
             print(f"{head}failed: {type(error).__name__}: {error}", flush=True)
-        else:
-            print(f"{head}{_line(result)}", flush=True)
+            return worth(None)
+        print(f"{head}{_line(result)}", flush=True)
+        return worth(final_numbers(result).get(setting.objective))
 
     def _label(self, overrides: Sequence[str]) -> str:
         return " ".join(override for override in overrides if override not in self.common)
@@ -116,27 +161,35 @@ def _line(result: Result) -> str:
     return "  ".join(told)
 
 
-def checked(config: DictConfig) -> None:
-    """Refuse a composed configuration that cannot run here.
+def checked(config: DictConfig) -> Setting:
+    """The setting of a composed configuration that can run here.
 
     Raises:
         SettingError: for a setting that makes no sense, and for one that torch has no room for.
     """
-    run = to_setting(without_hydra(config)).effective
+    setting = to_setting(without_hydra(config))
     try:
-        check(run)
+        check(setting.effective)
     except (MemoryError, OverflowError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingError(f"this machine cannot set up the run: {reason}") from None
+    return setting
 
 
-def _refusal(config: DictConfig) -> str | None:
-    """Why the job `config` cannot run."""
+def numbered(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:
+    """Composed jobs with their numbers in the sweep."""
+    for number, config in enumerate(configs, first):
+        with open_dict(config):
+            config.hydra.job.id, config.hydra.job.num = str(number), number
+    return configs
+
+
+def _setting_or_refusal(config: DictConfig) -> Setting | str:
+    """The setting of a job, or why it cannot run."""
     try:
-        checked(config)
+        return checked(config)
     except SettingError as error:
         return str(error)
-    return None
 
 
 def _overrides() -> list[str]:

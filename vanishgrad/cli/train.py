@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,10 +17,11 @@ from vanishgrad.cli.footprint import folder_of
 from vanishgrad.cli.hydra_app import CommandLine, command_line, run_hydra
 from vanishgrad.cli.jobs import SingleRun, SweepJob, checked
 from vanishgrad.cli.notes import notes
+from vanishgrad.cli.sweep_options import SweepOptions, sweep_options
 from vanishgrad.config.overrides import normalised
 from vanishgrad.config.plan import Plan, jobs_of, loader, plan_of, understood
 from vanishgrad.errors import SettingError, require
-from vanishgrad.records import CHECKPOINT_FILE
+from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE
 
 OWN_LAUNCHERS = "hydra_plugins.vanishgrad_launcher."
 
@@ -31,8 +34,9 @@ def train(arguments: Sequence[str]) -> int:
             return _resume(folder)
         if typed.shows:
             return _show(typed)
-        plan = plan_of(typed.overrides, typed.multirun, typed.search)
-        return _sweep(plan, typed) if plan.swept else _single(plan, typed)
+        options, overrides = sweep_options(typed.overrides, typed.verbose)
+        plan = plan_of(overrides, typed.multirun, typed.search)
+        return _sweep(plan, typed, options) if plan.swept else _single(plan, typed)
 
 
 def _resumed(typed: CommandLine) -> Path | None:
@@ -90,11 +94,13 @@ def _single(plan: Plan, typed: CommandLine) -> int:
     return 0
 
 
-def _sweep(plan: Plan, typed: CommandLine) -> int:
-    task = SweepJob()
+def _sweep(plan: Plan, typed: CommandLine, options: SweepOptions) -> int:
+    task = SweepJob(options)
     if not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS) and (jobs := jobs_of(plan)):
         task.validate(jobs)
-    with folder_of(plan) as folder, _interruptible(folder):
+    if options.resume is not None:
+        plan = replace(plan, folder=options.resume, dated=False)
+    with folder_of(plan) as folder, _interruptible(folder, typed):
         run_hydra(task, [*plan.overrides, _directory("hydra.sweep.dir", folder)], typed.flags)
     from vanishgrad.cli.sweep_table import failures, show_sweep
 
@@ -112,12 +118,20 @@ def _directory(key: str, folder: Path) -> str:
 
 
 @contextmanager
-def _interruptible(folder: Path) -> Iterator[None]:
+def _interruptible(folder: Path, sweep: CommandLine | None = None) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        on = f"; go on with: vanishgrad train resume={folder}" if (folder / CHECKPOINT_FILE).exists() else ""
+        on = f"; go on with: {again}" if (again := _again(folder, sweep)) else ""
         raise KeyboardInterrupt(f"; what was measured so far is in {folder}{on}") from None
+
+
+def _again(folder: Path, sweep: CommandLine | None) -> str:
+    """The command that goes on with what is in `folder`; empty where none can."""
+    if (folder / SWEEP_FILE).exists() and sweep is not None:
+        typed = [text for text in (*sweep.flags, *sweep.overrides) if not text.startswith("sweep.resume=")]
+        return shlex.join(["vanishgrad", "train", *typed, f"sweep.resume={folder}"])
+    return f"vanishgrad train resume={folder}" if (folder / CHECKPOINT_FILE).exists() else ""
 
 
 def _failed(failures: Sequence[str], error: Exception | None = None) -> int:

@@ -103,7 +103,7 @@ def understood(texts: Sequence[str], load: ConfigLoader, search: Sequence[str] =
     groups = _groups(load, [*search, *(text for text in texts if text.startswith("hydra.searchpath="))])
     parsed = typed_overrides.parse(texts, groups)
     for override in parsed:
-        typed_overrides.check_names(override, groups, SCALARS)
+        typed_overrides.check_names(override, groups, (*SCALARS, "objective"))
     return parsed
 
 

@@ -13,13 +13,14 @@ from omegaconf.errors import OmegaConfBaseException
 from vanishgrad.config.location import choice_names, home_of, within
 from vanishgrad.config.typed import shown, typed
 from vanishgrad.description import describe, describe_choice
-from vanishgrad.errors import SettingError, require
+from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.remedies import Remedy
 from vanishgrad.run import GROUPS, OPTIONAL, Run
 from vanishgrad.training.provenance import Provenance
 
 KINDS = get_type_hints(Run)
-KEYS = (*KINDS, "remedy")
+KEYS = (*KINDS, "remedy", "objective")
+OBJECTIVES = ("val_accuracy", "val_loss", "gradient_slope")
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Setting:
         remedy: what is done to it.
         effective: the run that is trained.
         config: the configuration, resolved.
+        objective: the number that a search looks at: val_accuracy, val_loss or gradient_slope.
     """
 
     composed: Run
     remedy: Remedy
     effective: Run
     config: dict[str, Any]
+    objective: str
 
     def provenance(self, overrides: Sequence[str]) -> Provenance:
         """What run.json says about where the run came from."""
@@ -55,7 +58,13 @@ def to_setting(config: DictConfig) -> Setting:
         require(key in KEYS, f"{key}: there is no such setting; valid are {', '.join(KEYS)}")
     composed = Run(**{key: _field(key, values) for key in KINDS})
     remedy: Remedy = _choice("remedy", _given("remedy", values), Remedy)
-    return Setting(composed, remedy, _treated(composed, remedy), values)
+    return Setting(composed, remedy, _treated(composed, remedy), values, _objective(values))
+
+
+def _objective(values: dict[str, Any]) -> str:
+    found = _given("objective", values)
+    one_of("objective", found, OBJECTIVES)
+    return str(found)
 
 
 def _resolved(config: DictConfig) -> dict[str, Any]:

@@ -7,12 +7,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from vanishgrad.choices.data import Text
 from vanishgrad.choices.pretraining import frozen
 from vanishgrad.models.memory import needed_bytes
-from vanishgrad.run import Run, structure
+from vanishgrad.run import Run, Structure, structure
 from vanishgrad.sweep.job import Job
 from vanishgrad.training.batches import batch_size_of
 from vanishgrad.training.prepare import check, parameters_of
@@ -55,7 +54,7 @@ def grouped(jobs: Sequence[Job], workers: int, max_stack: int | None = None) -> 
         max_stack: runs in a stack at the most; None leaves the choice to the size of the network.
     """
     found: list[Group] = []
-    alike: dict[tuple[Any, ...], list[Job]] = defaultdict(list)
+    alike: dict[Structure, list[Job]] = defaultdict(list)
     for job in jobs:
         reason = alone_because(job.run)
         if reason is None:

@@ -12,7 +12,7 @@ from vanishgrad.data import Dataset, load
 from vanishgrad.errors import require
 from vanishgrad.models.build import blank
 from vanishgrad.models.memory import at_least_parameters, check_memory
-from vanishgrad.run import Run
+from vanishgrad.run import Run, skeleton
 from vanishgrad.training.batches import batch_size_of
 from vanishgrad.training.machine import device_of
 
@@ -60,8 +60,13 @@ def _check_text(run: Run, characters: int) -> None:
         )
 
 
-@lru_cache(maxsize=4096)
 def parameters_of(run: Run) -> int:
-    """Parameters of the network of `run`, counted without memory; kept, since a run is checked twice."""
+    """Parameters of the network of `run`."""
+    return _counted(skeleton(run))
+
+
+@lru_cache(maxsize=4096)
+def _counted(run: Run) -> int:
+    """Parameters, counted without memory; kept, since a sweep has many runs of one structure."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in blank(run).parameters())

@@ -1,4 +1,4 @@
-"""Hydra's launcher `sequential`: checks all jobs before the first starts, then runs them in turn."""
+"""Hydra's launcher `vectorized`: hands all jobs over at once to a task that can train them together."""
 
 from __future__ import annotations
 
@@ -11,19 +11,31 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-TARGET = "hydra_plugins.vanishgrad_launcher.sequential.SequentialLauncher"
+TARGET = "hydra_plugins.vanishgrad_launcher.vectorized.VectorizedLauncher"
 
 ConfigStore.instance().store(
-    group="hydra/launcher", name="sequential", node={"_target_": TARGET}, provider="vanishgrad_launcher"
+    group="hydra/launcher",
+    name="vectorized",
+    node={"_target_": TARGET, "n_jobs": None, "backend": "loky", "address": None},
+    provider="vanishgrad_launcher",
 )
 
 
-class SequentialLauncher(Launcher):
-    """Runs the jobs of a sweep in this process.
+class VectorizedLauncher(Launcher):
+    """Runs the jobs of a sweep: together where the task function has a method `together`, else in turn.
 
-    A task function may carry a method `validate`, which is given the configurations of all jobs before the
-    first one runs and raises to refuse the sweep. A job that fails does not keep the others from running.
+    `together(config, loader, jobs, first, launcher)` is given the configuration that the jobs have in common,
+    Hydra's config loader, the jobs' overrides, the number of the first job and this launcher with its
+    parameters. A job that fails does not keep the others from running.
+
+    Arguments:
+        n_jobs: processes; None for one per core, or one per GPU where there are any.
+        backend: of joblib: loky for this machine, ray or dask for a cluster.
+        address: of a running cluster.
     """
+
+    def __init__(self, n_jobs: int | None = None, backend: str = "loky", address: str | None = None) -> None:
+        self.n_jobs, self.backend, self.address = n_jobs, backend, address
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.context, self.task, self.config = hydra_context, task_function, config
@@ -31,10 +43,13 @@ class SequentialLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run one job for each list of overrides, numbered from `initial_job_idx`."""
         setup_globals()
+        together = getattr(self.task, "together", None)
+        if together is not None:
+            returned: Sequence[JobReturn] = together(
+                self.config, self.context.config_loader, job_overrides, initial_job_idx, self
+            )
+            return returned
         jobs = [self._composed(job, number) for number, job in enumerate(job_overrides, initial_job_idx)]
-        validate = getattr(self.task, "validate", None)
-        if validate is not None:
-            validate(jobs)
         Path(self.config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)
         return [self._run(job) for job in jobs]
 

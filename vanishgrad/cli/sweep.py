@@ -1,0 +1,183 @@
+"""The jobs of a sweep, trained together: what the launcher `vectorized` calls."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from threading import current_thread, main_thread
+
+import torch
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from vanishgrad.cli.meaning import flow
+from vanishgrad.cli.saved import saved
+from vanishgrad.cli.sweep_display import sweep_display
+from vanishgrad.cli.sweep_options import SweepOptions
+from vanishgrad.config.overrides import as_typed
+from vanishgrad.config.plan import without_hydra
+from vanishgrad.config.setting import Setting
+from vanishgrad.sweep.grouping import Group, grouped
+from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweep.ledger import Follower, append, begin, clear, interrupt, outcomes, reopen
+from vanishgrad.sweep.pool import GroupFailure, Place, Workers, each, worker_count
+from vanishgrad.sweep.work import train_group
+from vanishgrad.training import Result
+
+
+class FailedFast(Exception):
+    """A run failed, and no more are to begin."""
+
+
+@dataclass
+class Sweep:
+    """Trains the jobs of a sweep and keeps the sweep's own record of them.
+
+    Arguments:
+        folder: of the sweep.
+        options: how it is run.
+        console: where it is shown.
+        jobs: those handed over so far; a sweeper that searches hands them over in batches.
+    """
+
+    folder: Path
+    options: SweepOptions
+    console: Console
+    jobs: list[Job] = field(default_factory=list)
+
+    def train(self, jobs: Sequence[Job], workers: Workers) -> dict[int, Outcome]:
+        """Train what is left to do of `jobs`, and tell how each ended."""
+        left = self._left(jobs)
+        groups = grouped(left, worker_count(workers), self.options.max_stack)
+        if self.options.verbose:
+            self._explain(groups)
+        follower, known = Follower(self.folder), outcomes(self.folder)
+        follower.new()
+        with sweep_display(self.console, jobs, known) as display:
+            display.started([job.number for job in left])
+
+            def watch() -> None:
+                for outcome in follower.new():
+                    display.ended(outcome)
+                    if self.options.fail_fast and outcome.status == "failed":
+                        raise FailedFast
+                display.refresh()
+
+            self._each(groups, workers, watch)
+        return outcomes(self.folder)
+
+    def _left(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs that are to be trained; recorded before the first one begins."""
+        first = not self.jobs
+        self.jobs += jobs
+        if self.options.resume is not None and first:
+            left = reopen(self.folder, self.jobs, self.options.retry)
+            for job in left:
+                clear(job)
+            return left
+        begin(self.folder, self.jobs)
+        return list(jobs)
+
+    def _each(self, groups: Sequence[Group], workers: Workers, watch: Callable[[], None]) -> None:
+        try:
+            with _terminable():
+                self._watched(groups, workers, watch)
+        except KeyboardInterrupt:
+            for group in groups:
+                for job in group.jobs:
+                    interrupt(job)
+            raise
+        except FailedFast:
+            return
+
+    def _watched(self, groups: Sequence[Group], workers: Workers, watch: Callable[[], None]) -> None:
+        for ended in each(groups, partial(_train, self.folder), workers, watch=watch):
+            self._failed(ended)
+            watch()
+        watch()
+
+    def _failed(self, failure: GroupFailure[Group]) -> None:
+        """Runs whose process died are failed, unless they had ended before."""
+        known = outcomes(self.folder)
+        for job in failure.group.jobs:
+            if job.number not in known:
+                append(self.folder, Outcome(job.number, "failed", 0.0, error=str(failure.error)))
+
+    def _explain(self, groups: Sequence[Group]) -> None:
+        for group in groups:
+            if len(group.jobs) > 1:
+                told = f"{len(group.jobs)} runs together: {', '.join(str(job.number) for job in group.jobs)}"
+            else:
+                job = group.jobs[0]
+                told = f"{job.number} alone: {group.reason or 'no other run has its structure'}"
+            print(told, flush=True)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Inside, SIGTERM ends everything as Ctrl-C does."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _train(folder: Path, group: Group, place: Place) -> None:
+    """Train a group, here or in another process."""
+    if place.device is not None:
+        torch.cuda.set_device(place.device)
+    train_group(group, partial(append, folder), final_numbers)
+
+
+def final_numbers(result: Result) -> dict[str, float | None]:
+    """The last known metrics, and the slope of the gradients over the layers at the first logged step."""
+    return {**result.final, "gradient_slope": flow(saved(result), end=False).slope}
+
+
+def job_of(number: int, config: DictConfig, setting: Setting, label: str) -> Job:
+    """The job number `number` of a sweep, composed as `config`."""
+    overrides = [as_typed(override) for override in config.hydra.overrides.task]
+    folder = Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
+    return Job(number, setting.effective, folder, setting.provenance(overrides), label, _hydras_files(config))
+
+
+def _hydras_files(config: DictConfig) -> tuple[tuple[str, str], ...]:
+    """What Hydra leaves in the folder of a job."""
+    where = config.hydra.output_subdir
+    if where is None:
+        return ()
+    parts = {
+        "config": without_hydra(config), "hydra": OmegaConf.masked_copy(config, ["hydra"]),
+        "overrides": config.hydra.overrides.task,
+    }  # fmt: skip
+    return tuple((f"{where}/{name}.yaml", OmegaConf.to_yaml(part)) for name, part in parts.items())
+
+
+def returned(config: DictConfig, outcome: Outcome | None, objective: str) -> JobReturn:
+    """What a sweeper gets back for a job: its objective."""
+    found = JobReturn(
+        overrides=list(config.hydra.overrides.task), cfg=without_hydra(config), hydra_cfg=config,
+        working_dir=str(Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)),
+        task_name=config.hydra.job.name,
+    )  # fmt: skip
+    found.status = JobStatus.COMPLETED
+    found.return_value = worth(None if outcome is None else outcome.metrics.get(objective))
+    return found
+
+
+def worth(value: float | None) -> float:
+    """The objective of a run as a search takes it: NaN, a failed trial to Optuna, where it is not finite.
+
+    A job that Hydra calls failed would end the sweep.
+    """
+    return value if value is not None and math.isfinite(value) else math.nan
