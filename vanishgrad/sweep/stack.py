@@ -23,7 +23,7 @@ from vanishgrad.sweep.noise import share_noise
 from vanishgrad.sweep.stacked_chain import StackedChain
 from vanishgrad.sweep.stacked_pass import StackedNetwork, StackedPass, Vmapped
 from vanishgrad.sweep.storage import Blocks, Storage, modules_of, run_norms
-from vanishgrad.training.evaluate import Score
+from vanishgrad.training.evaluate import Score, pooled, score
 from vanishgrad.training.finite import SAFE
 from vanishgrad.training.rate import rate_at
 from vanishgrad.training.recorder import Recorder
@@ -31,6 +31,8 @@ from vanishgrad.training.result import Result
 from vanishgrad.training.session import Session
 from vanishgrad.training.trainer import Pass
 from vanishgrad.training.unchanged import unchanged
+
+EXAMPLES = 512  # that are evaluated at a time, by all runs
 
 Ended = Callable[[int, Result], None]
 
@@ -92,7 +94,10 @@ class Stack:
 
     def _step(self, step: int) -> None:
         due = self._plan.evaluated(step)
-        looked = {row: score for row in self._active if (score := self.sessions[row].look(step))}
+        known = self._evaluate() if due else {}
+        looked = {
+            row: score for row in self._active if (score := self.sessions[row].look(step, known.get(row)))
+        }
         inputs, targets = self._batch()
         logged = self._plan.logged(step)
         done = self._network(inputs, targets, logged)
@@ -109,6 +114,18 @@ class Stack:
             )
         if logged or due:
             self._record(step, done, rates, before, looked)
+
+    def _evaluate(self) -> dict[int, Score]:
+        """The scores of all runs on the held-out data, where the stack can give them."""
+        loss, data = self.runs[0].criterion, self._data
+        parts: dict[int, list[tuple[int, Score]]] = {row: [] for row in self._active}
+        for x, y in zip(data.val_x.split(EXAMPLES), data.val_y.split(EXAMPLES), strict=True):
+            outputs = self._network.outputs(x)
+            if outputs is None:
+                return {}
+            for row, found in parts.items():
+                found.append((len(y), score(outputs[row], y, loss)))
+        return {row: pooled(found) for row, found in parts.items()}
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """The next batch of every run, `(runs, batch, ...)`."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vanishgrad.choices.loss import CrossEntropy
 from vanishgrad.choices.regularization import NoReg, WeightDecay
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.monitor.recorded import Activated, Awaited, Recorded
@@ -35,6 +37,7 @@ class StackedChain:
         self._transposed = [weight.transpose(1, 2) for weight in self._weights]
         self._gradients = gradients.stacked
         self._backward = [BACKWARD[type(activation)] for activation in activations]
+        self._quick = isinstance(self._loss, CrossEntropy)
 
     @classmethod
     def of(cls, run: Run, template: AnyNetwork, values: Blocks, gradients: Blocks) -> StackedChain | None:
@@ -58,11 +61,22 @@ class StackedChain:
         zs: list[Tensor | None] = []
         for weight, bias, activation in zip(self._transposed, self._biases, self._activations, strict=False):
             z = torch.baddbmm(bias, entered[-1], weight)
-            entered.append(activation(z))
             zs.append(None if reads_outputs(activation) else z)
+            entered.append(activated(activation, z))
         return entered, zs, torch.baddbmm(self._biases[-1], entered[-1], self._transposed[-1])
 
+    @torch.no_grad()
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """The outputs of all runs for the same inputs `(batch, *example)`, `(runs, batch, outputs)`."""
+        x = inputs.flatten(1).expand(len(self._weights[0]), -1, -1)
+        for weight, bias, activation in zip(self._transposed, self._biases, self._activations, strict=False):
+            x = activated(activation, torch.baddbmm(bias, x, weight))
+        return torch.baddbmm(self._biases[-1], x, self._transposed[-1])
+
     def _loss_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean losses, `(runs,)`, and their gradients with respect to the outputs."""
+        if self._quick and not targets.is_floating_point():
+            return cross_entropies(outputs, targets)
         leaf = outputs.detach().requires_grad_()
         losses = torch.vmap(self._loss)(leaf, targets)
         (gradient,) = torch.autograd.grad(losses.sum(), leaf)
@@ -90,3 +104,35 @@ class StackedChain:
             for layer, (delta, activated) in enumerate(pairs)
         ]
         return Pass(outputs=outputs)
+
+
+def activated(activation: nn.Module, z: Tensor) -> Tensor:
+    """The activation of z, in its place where nobody needs z any more."""
+    match activation:
+        case nn.Tanh() if z.device.type == "cpu":
+            array = z.numpy()
+            np.tanh(array, out=array)  # ten times as quick as torch's, and as exact
+            return z
+        case nn.Tanh():
+            return z.tanh_()
+        case nn.Sigmoid():
+            return z.sigmoid_()
+        case nn.ReLU():
+            return z.relu_()
+        case _:
+            return activation(z)
+
+
+def cross_entropies(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean cross-entropy of each run, `(runs,)`, and its gradient with respect to the outputs.
+
+    Arguments:
+        outputs: `(runs, batch, classes)`.
+        targets: class numbers, `(runs, batch)`.
+    """
+    logarithms = outputs.log_softmax(-1)
+    places = targets.unsqueeze(-1)
+    losses = -logarithms.gather(-1, places).squeeze(-1).mean(1)
+    gradient = logarithms.exp_()
+    gradient.scatter_add_(-1, places, -torch.ones_like(places, dtype=gradient.dtype))
+    return losses, gradient.div_(outputs.shape[1])

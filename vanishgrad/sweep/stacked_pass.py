@@ -46,6 +46,10 @@ class StackedNetwork(Protocol):
         """Forward and backward on `(runs, batch, ...)`; `record` keeps what a measurement needs."""
         ...
 
+    def outputs(self, inputs: Tensor) -> Tensor | None:
+        """The outputs of all runs for the same inputs in evaluation mode; None where each run does that."""
+        ...
+
 
 class Vmapped:
     """Any network, called once for all runs by `torch.vmap`.
@@ -86,6 +90,9 @@ class Vmapped:
         found = self._tape.recorded if record else None
         told = None if penalties is None else penalties.detach()
         return StackedPass(losses.detach(), told, outputs.detach(), targets, found)
+
+    def outputs(self, inputs: Tensor) -> None:
+        return None
 
     def _tape_running(self) -> _Recording:
         return _Recording(self._tape)

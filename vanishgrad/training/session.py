@@ -148,11 +148,14 @@ class Session:
         self._tell(step, done)
         return None
 
-    def look(self, step: int) -> Score | None:
-        """Look at the network as it is before a step and save it, each when it is due; the evaluation."""
+    def look(self, step: int, known: Score | None = None) -> Score | None:
+        """Look at the network as it is before a step and save it, each when it is due.
+
+        The evaluation comes back: `known`, if somebody has made it already.
+        """
         model = self.trainer.model
         self.observations.before(step, step == self.plan.total, model)
-        validation = self._evaluate() if self.plan.evaluated(step) else None
+        validation = (known or self._evaluate()) if self.plan.evaluated(step) else None
         if validation:
             self.observations.evaluated(step, model)
         self._save(step)
