@@ -49,7 +49,7 @@ def test_a_sweep_prints_a_line_per_run_and_a_row_per_setting(vanishgrad: Vanishg
         ["2", "act=relu", "seed=0", "completed"],
         ["3", "act=relu", "seed=1", "completed"],
     ]
-    assert [line.split()[0] for line in lines[6:8]] == ["act=sigmoid", "act=relu"]
+    assert {line.split()[0] for line in lines[6:8]} == {"act=sigmoid", "act=relu"}
     (sweep,) = (tmp_path / "outputs").iterdir()
     assert lines[8:] == [str(sweep.relative_to(tmp_path))]
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeperConf
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from vanishgrad.cli.interruption import Interruption
@@ -25,6 +26,7 @@ from vanishgrad.config.setting import Setting, to_setting
 from vanishgrad.errors import SettingError
 from vanishgrad.report.labels import counted
 from vanishgrad.training import Result, check, train
+from vanishgrad.training.objective import check_objective
 
 
 @dataclass
@@ -106,6 +108,8 @@ class SweepJob:
         self.common = {override for override, count in counts.items() if count == len(jobs) > 1}
         self.width = max((len(self._label(job)) for job in overrides), default=0)
         found = [_setting_or_refusal(config) for config in jobs]
+        if jobs and jobs[0].hydra.sweeper._target_ != BasicSweeperConf._target_:
+            found = [_with_objective(setting) for setting in found]
         refused = [(job, why) for job, why in zip(overrides, found, strict=True) if isinstance(why, str)]
         if refused:
             job, reason = refused[0]
@@ -118,7 +122,7 @@ class SweepJob:
         """Train one job; its objective."""
         from vanishgrad.cli.sweep import final_numbers, worth
 
-        overrides = _overrides()
+        overrides, full = _overrides(), OmegaConf.create({"hydra": HydraConfig.get()})
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
             setting = to_setting(config)
@@ -129,12 +133,22 @@ class SweepJob:
                 )  # fmt: skip
         except Exception as error:
             print(f"{head}failed: {type(error).__name__}: {error}", flush=True)
-            return worth(None)
+            return worth(full, "failed", str(config.objective), {})
         print(f"{head}{_line(result)}", flush=True)
-        return worth(final_numbers(result).get(setting.objective))
+        return worth(full, result.status, setting.objective, final_numbers(result))
 
     def _label(self, overrides: Sequence[str]) -> str:
         return " ".join(override for override in overrides if override not in self.common)
+
+
+def _with_objective(setting: Setting | str) -> Setting | str:
+    """A setting that a search can look at, or why it cannot."""
+    try:
+        if isinstance(setting, Setting):
+            check_objective(setting.objective, check(setting.effective))
+    except SettingError as error:
+        return str(error)
+    return setting
 
 
 def _named(job: Sequence[str], reason: str) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +28,7 @@ from vanishgrad.sweep.ledger import Follower, append, begin, clear, interrupt, o
 from vanishgrad.sweep.pool import GroupFailure, Place, Workers, each, worker_count
 from vanishgrad.sweep.work import train_group
 from vanishgrad.training import Result
+from vanishgrad.training.objective import objective_of
 
 
 class FailedFast(Exception):
@@ -170,14 +170,14 @@ def returned(config: DictConfig, outcome: Outcome | None, objective: str) -> Job
         working_dir=str(Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)),
         task_name=config.hydra.job.name,
     )  # fmt: skip
-    found.status = JobStatus.COMPLETED
-    found.return_value = worth(None if outcome is None else outcome.metrics.get(objective))
+    found.status = JobStatus.COMPLETED  # a job that Hydra calls failed would end the sweep
+    found.return_value = worth(config, "failed" if outcome is None else outcome.status, objective, (
+        {} if outcome is None else outcome.metrics
+    ))  # fmt: skip
     return found
 
 
-def worth(value: float | None) -> float:
-    """The objective of a run as a search takes it: NaN, a failed trial to Optuna, where it is not finite.
-
-    A job that Hydra calls failed would end the sweep.
-    """
-    return value if value is not None and math.isfinite(value) else math.nan
+def worth(config: DictConfig, status: str, objective: str, numbers: Mapping[str, float | None]) -> float:
+    """What the sweeper of `config` is told of a run that ended with `status`."""
+    maximize = "max" in str(config.hydra.sweeper.get("direction", "")).lower()
+    return objective_of(objective, status, numbers, maximize=maximize)

@@ -3,95 +3,101 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
-from vanishgrad.config.location import group_names
+from vanishgrad.config.overrides import is_hydra
 
-PLAIN = int | float | str | bool | QuotedString | None
-Kind = tuple[tuple[str, ...], tuple[str, ...]]  # the choices of a job, and the keys of its numbers
-
-
-@dataclass(frozen=True)
-class Parsed:
-    """A job's overrides.
-
-    Arguments:
-        texts: as Hydra takes them.
-        overrides: the same, parsed.
-        kind: what it shares with the jobs that differ in numbers alone; None where that is not certain.
-    """
-
-    texts: list[str]
-    overrides: list[Override]
-    kind: Kind | None
+PLAIN = int | float | str | bool | None
 
 
 def composed(load: ConfigLoader, base: DictConfig, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
-    """The configuration of every job, as `load.load_sweep_config` composes it.
+    """The configuration of every job, equal to what `load.load_sweep_config` composes.
 
-    Hydra takes 60 ms for each. Here it composes the first of all jobs that make the same choices; the others
-    are copies with their own numbers in the places of its.
+    Hydra takes 60 ms for a job. It is asked once for all jobs that make the same choices; each of them is a
+    copy of that, with its own numbers.
+
+    Arguments:
+        load: Hydra's loader.
+        base: what the jobs have in common, with the node `hydra`.
+        jobs: the overrides of each, as Hydra takes them.
+
+    Raises:
+        HydraException: of the first job that Hydra refuses, as it refuses it.
+    """
+    composer = _Composer(load, base)
+    return [composer.composed(list(job)) for job in jobs]
+
+
+@dataclass
+class _Composer:
+    """Composes jobs, and remembers what it asked Hydra.
 
     Arguments:
         load: Hydra's loader.
         base: what the jobs have in common.
-        jobs: the overrides of each.
     """
-    parser, groups = OverridesParser.create(load), frozenset(group_names())
-    known: dict[Kind, DictConfig] = {}
-    found = []
-    for job in jobs:
-        parsed = _parsed(job, parser, groups)
-        prototype = None if parsed.kind is None else known.get(parsed.kind)
-        config = None if prototype is None else _with_numbers(prototype, parsed)
-        if config is None:
-            config = load.load_sweep_config(base, list(job))
-            if parsed.kind is not None:
-                known[parsed.kind] = copy.deepcopy(config)
-        found.append(config)
-    return found
 
+    load: ConfigLoader
+    base: DictConfig
+    _composed: dict[tuple[str, ...], DictConfig] = field(default_factory=dict)
+    _groups: dict[str, bool] = field(default_factory=dict)
 
-def _parsed(job: Sequence[str], parser: OverridesParser, groups: Collection[str]) -> Parsed:
-    overrides = parser.parse_overrides(list(job))
-    keys = [override.key_or_group for override in overrides]
-    choices = [o.input_line or "" for o in overrides if o.key_or_group in groups]
-    numbers = [o for o in overrides if o.key_or_group not in groups]
-    certain = len(set(keys)) == len(keys) and all(map(_is_plain, numbers))
-    kind = tuple(choices), tuple(number.key_or_group for number in numbers)
-    return Parsed(list(job), overrides, kind if certain else None)
+    def composed(self, job: list[str]) -> DictConfig:
+        config = self._quickly(job)
+        return self.load.load_sweep_config(self.base, job) if config is None else config
+
+    def _quickly(self, job: list[str]) -> DictConfig | None:
+        """The configuration of a job; None where Hydra's own way may differ."""
+        try:
+            overrides = OverridesParser.create().parse_overrides(job)
+            if not all(map(_is_plain, overrides)):
+                return None
+            choices = [o for o in overrides if self._is_choice(o)]
+            config = copy.deepcopy(self._with_choices(tuple(map(_text, choices))))
+            for override in overrides:
+                if not self._is_choice(override):
+                    OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            _name(config, overrides)
+            return config
+        except Exception:  # whatever it is: Hydra meets it too, and says what is wrong
+            return None
+
+    def _with_choices(self, choices: tuple[str, ...]) -> DictConfig:
+        if choices not in self._composed:
+            self._composed[choices] = self.load.load_sweep_config(self.base, list(choices))
+        return self._composed[choices]
+
+    def _is_choice(self, override: Override) -> bool:
+        """Whether the key is a group, of ours or of a folder that was added to the search path."""
+        key = override.key_or_group
+        if key not in self._groups:
+            search = list(self.base.hydra.overrides.hydra)
+            found = self.load.get_group_options(key, None, self.base.hydra.job.config_name, search)
+            self._groups[key] = bool(found)
+        return self._groups[key]
 
 
 def _is_plain(override: Override) -> bool:
-    """Whether an override sets a value of our own to a number or a text, and that is all."""
+    """Whether an override gives a key of ours one value, and that is all."""
     value = override.value()
-    told = override.is_add() or override.is_force_add() or override.is_delete()
-    own = override.package is None and not override.key_or_group.startswith("hydra")
-    return own and not told and isinstance(value, PLAIN) and "${" not in str(value)
+    own = override.package is None and not is_hydra(override)
+    text = isinstance(value, str) and "${" in value  # an interpolation
+    return own and override.type == OverrideType.CHANGE and isinstance(value, PLAIN) and not text
 
 
-def _with_numbers(prototype: DictConfig, job: Parsed) -> DictConfig | None:
-    """A copy with the numbers of `job`; None where Hydra would have something to say."""
-    config, groups = copy.deepcopy(prototype), frozenset(group_names())
-    try:
-        for override in job.overrides:
-            if override.key_or_group not in groups:
-                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
-    except (HydraException, OmegaConfBaseException):
-        return None
-    hydra = config.hydra
-    hydra.overrides.task = job.texts
-    form = hydra.job.config.override_dirname
-    hydra.job.override_dirname = get_overrides_dirname(
-        overrides=job.overrides, kv_sep=form.kv_sep, item_sep=form.item_sep, exclude_keys=form.exclude_keys
-    )
-    return config
+def _name(config: DictConfig, overrides: Sequence[Override]) -> None:
+    """Write down the overrides, in the node `hydra`."""
+    job = config.hydra.job
+    config.hydra.overrides.task = list(map(_text, overrides))
+    job.override_dirname = get_overrides_dirname(overrides=list(overrides), **job.config.override_dirname)
+
+
+def _text(override: Override) -> str:
+    return override.input_line or ""

@@ -16,11 +16,11 @@ from vanishgrad.description import describe, describe_choice
 from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.remedies import Remedy
 from vanishgrad.run import GROUPS, OPTIONAL, Run
+from vanishgrad.training.objective import OBJECTIVES
 from vanishgrad.training.provenance import Provenance
 
 KINDS = get_type_hints(Run)
 KEYS = (*KINDS, "remedy", "objective")
-OBJECTIVES = ("val_accuracy", "val_loss", "gradient_slope")
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def to_setting(config: DictConfig) -> Setting:
 
 
 def _objective(values: dict[str, Any]) -> str:
-    found = _given("objective", values)
-    one_of("objective", found, OBJECTIVES)
-    return str(found)
+    name = shown(_given("objective", values))
+    one_of("objective", name, OBJECTIVES)
+    return name
 
 
 def _resolved(config: DictConfig) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class StackedChain:
         self._transposed = [weight.transpose(1, 2) for weight in self._weights]
         self._gradients = gradients.stacked
         self._backward = [BACKWARD[type(activation)] for activation in activations]
+        self._everything = run.measure == "all"
         self._quick = isinstance(self._loss, CrossEntropy)
 
     @classmethod
@@ -52,8 +53,8 @@ class StackedChain:
         losses, gradient = self._loss_and_gradient(outputs, targets)
         with torch.no_grad():
             deltas = self._back(gradient, entered, zs)
-        recorded = self._recorded(entered, zs, deltas) if record else None
-        return StackedPass(losses, None, outputs, targets, recorded)
+        seen = self._recorded(entered, zs, deltas) if record and self._everything else Pass()
+        return StackedPass(losses, None, outputs, targets, seen if record else None)
 
     def _forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor | None], Tensor]:
         """What enters each linear layer, each hidden z (None where it is not needed), and the outputs."""

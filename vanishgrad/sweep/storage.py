@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.models.build import AnyNetwork
+from vanishgrad.norms import row_norms
 
 
 class Blocks:
@@ -86,12 +87,11 @@ def run_norms(blocks: Iterable[Tensor], exact: bool) -> Tensor:
     Arguments:
         blocks: each `(count, runs, ...)`.
     """
-    kind = torch.float64 if exact else None
     parts = [
-        torch.linalg.vector_norm(block, dim=(0, *range(2, block.ndim)), dtype=kind).double()
+        row_norms(block.reshape(len(block) * block.shape[1], -1), exact).double().view(block.shape[:2])
         for block in blocks
     ]
-    return torch.linalg.vector_norm(torch.stack(parts), dim=0)
+    return torch.linalg.vector_norm(torch.cat(parts), dim=0)
 
 
 def modules_of(model: nn.Module, template: nn.Module) -> dict[nn.Module, nn.Module]:

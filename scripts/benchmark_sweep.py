@@ -1,0 +1,287 @@
+"""Sweeps as a user starts them, composing their jobs, and a stacked step beside its matrix products alone.
+
+    python scripts/benchmark_sweep.py [--only commands] [--repeats 3] [--steps 1000] [--seeds 8]
+                                      [--launchers vectorized basic joblib ray]
+
+The commands are whole processes, in turns, on two cores; ratios are within a turn, and all figures medians.
+Ray Tune runs the loop that everybody writes, which measures nothing; what is not installed is left out.
+Everything is written to a temporary folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import pairwise, product
+from pathlib import Path
+
+CORES = 2
+DEPTH, BATCH, LOG_EVERY = 20, 64, 10
+ACTS, INITS, RATES = ("tanh", "relu"), ("xavier", "he"), (0.05, 0.1)
+WIDTHS = (32, 64)
+SETTINGS = 8  # of every sweep, each with all seeds
+JOBS = 1000  # that are composed
+SAMPLE = 20  # of them that Hydra composes: it takes as long for each
+STACK = 32  # runs of one structure in the sweep
+TURN = 50  # steps of a contender before the next one; a multiple of LOG_EVERY
+PARTS = ("commands", "structures", "composition", "step")
+LAUNCHERS = {
+    "vectorized": ["hydra/launcher=vectorized", f"hydra.launcher.n_jobs={CORES}"],
+    "basic": ["hydra/launcher=basic"],
+    "joblib": ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={CORES}"],
+}
+NEEDS = {"joblib": "hydra_plugins.hydra_joblib_launcher", "ray": "ray"}
+PACKAGES = {"joblib": "hydra-joblib-launcher", "ray": "ray[tune]"}
+
+Way = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep over settings and seeds.
+
+    Arguments:
+        title: that it is printed with.
+        swept: overrides with several values.
+        fixed: the others.
+        width: of the networks.
+        plain: whether they are those of the loop that Ray Tune runs.
+    """
+
+    title: str
+    swept: tuple[str, ...]
+    fixed: tuple[str, ...]
+    width: int
+    plain: bool = False
+
+
+def perceptrons(width: int) -> Sweep:
+    """Two structures."""
+    swept = (f"act={','.join(ACTS)}", f"init={','.join(INITS)}", f"lr={','.join(map(str, RATES))}")
+    return Sweep(f"two structures, width {width}", swept, (), width, plain=True)
+
+
+def structures() -> Sweep:
+    """Eight structures, most of which have no pass that is written out."""
+    swept = ("act=tanh,relu", "norm=none,layer", "residual=none,identity")
+    return Sweep("eight structures, width 32", swept, ("init=he", "lr=0.05"), 32)
+
+
+def command(sweep: Sweep, launcher: str, folder: Path, given: argparse.Namespace) -> list[str]:
+    """What is started to train `sweep`."""
+    if launcher == "ray":
+        script = Path(__file__).with_name("ray_tune_sweep.py")
+        size = {
+            "width": sweep.width,
+            "depth": DEPTH,
+            "batch": BATCH,
+            "steps": given.steps,
+            "seeds": given.seeds,
+        }
+        options = [text for name, value in size.items() for text in (f"--{name}", str(value))]
+        return [sys.executable, str(script), *options, "--cores", str(CORES), "--folder", str(folder)]
+    common = [
+        f"depth={DEPTH}",
+        f"width={sweep.width}",
+        f"batch_size={BATCH}",
+        f"max_steps={given.steps}",
+        f"log_every={LOG_EVERY}",
+    ]
+    common += [f"epochs={given.steps}", f"seed=range({given.seeds})", f"hydra.sweep.dir={folder}"]
+    module = [sys.executable, "-m", "vanishgrad", "train", "-m"]
+    return [*module, *sweep.swept, *sweep.fixed, *common, *LAUNCHERS[launcher]]
+
+
+def seconds_of(sweep: Sweep, launcher: str, given: argparse.Namespace) -> float:
+    """Wall time of a whole command, every run of which must have been trained to its end."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "sweep"
+        arguments = command(sweep, launcher, folder, given)
+        start = time.perf_counter()
+        done = subprocess.run(arguments, capture_output=True, text=True)
+        taken = time.perf_counter() - start
+        ended = Counter(json.loads(file.read_text())["status"] for file in folder.glob("*/run.json"))
+    if done.returncode or (launcher != "ray" and ended != {"completed": SETTINGS * given.seeds}):
+        sys.exit(f"{' '.join(arguments)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}\n{dict(ended)}")
+    return taken
+
+
+def compare_commands(sweep: Sweep, given: argparse.Namespace) -> None:
+    """Train a sweep with each launcher in turn, and print a row for each."""
+    names = [name for name in given.launchers if name != "ray" or sweep.plain]
+    times: dict[str, list[float]] = {
+        name: [] for name in names if name not in NEEDS or find_spec(NEEDS[name])
+    }
+    for _ in range(given.repeats):
+        for name, found in times.items():
+            found.append(seconds_of(sweep, name, given))
+    runs, first = SETTINGS * given.seeds, next(iter(times), "")
+    heading(f"{runs} runs, {given.steps} steps: {sweep.title}", "seconds", "runs/s", f"{first} is quicker by")
+    for name, found in times.items():
+        ratio = statistics.median(own / base for own, base in zip(found, times[first], strict=True))
+        row(
+            name,
+            f"{statistics.median(found):.1f}",
+            f"{runs / statistics.median(found):.2f}",
+            f"{ratio:.1f} x",
+        )
+    for name in names:
+        if name not in times:
+            row(name, f"left out: {PACKAGES[name]} is not installed", "", "")
+
+
+def compare_composition(repeats: int) -> None:
+    """Compose jobs with and without knowing that they differ in numbers alone."""
+    from vanishgrad.config.compose import composed
+    from vanishgrad.config.plan import loader, plan_of
+
+    base = plan_of([f"depth={DEPTH}"], multirun=True).config
+    seeds = range(JOBS // len(ACTS) // len(INITS) // len(RATES))
+    grid = product(ACTS, INITS, RATES, seeds)
+    jobs = [[f"act={act}", f"init={init}", f"lr={lr}", f"seed={seed}"] for act, init, lr, seed in grid]
+    with loader() as load:
+        ways: dict[str, Way] = {
+            "vanishgrad": lambda: composed(load, base, jobs),
+            "hydra": lambda: [load.load_sweep_config(base, job) for job in jobs[:SAMPLE]],
+        }
+        times = in_turns(ways, repeats)
+    times["hydra"] = [taken * len(jobs) / SAMPLE for taken in times["hydra"]]
+    heading(f"composing {len(jobs)} jobs", "seconds", "times vanishgrad's")
+    for name, found in times.items():
+        ratio = statistics.median(a / b for a, b in zip(found, times["vanishgrad"], strict=True))
+        row(name, f"{statistics.median(found):.1f}", f"{ratio:.1f}")
+
+
+def compare_step(width: int, repeats: int) -> None:
+    """Time a stacked step beside the least that it could take."""
+    import torch
+
+    torch.set_num_threads(1)
+    name = f"step of {STACK} runs, every tenth measured"
+    steps = {"its products": products(width), name: stacked(width)}
+    times = in_turns({key: repeated(step) for key, step in steps.items()}, repeats)
+    heading(f"width {width}, one thread", "ms/step", "times its products")
+    for key, found in times.items():
+        ratio = statistics.median(a / b for a, b in zip(found, times["its products"], strict=True))
+        row(key, f"{1000 * statistics.median(found) / TURN:.2f}", f"{ratio:.2f}")
+
+
+def stacked(width: int) -> Way:
+    """One step of a stack after the other."""
+    import torch
+
+    from vanishgrad import Run
+    from vanishgrad.choices.activation import Tanh
+    from vanishgrad.choices.initialization import He, Xavier
+    from vanishgrad.sweep.stack import Stack
+    from vanishgrad.training import Result, check
+    from vanishgrad.training.recorder import Recorder
+
+    grid = product((Xavier(), He()), RATES, range(STACK // len(INITS) // len(RATES)))
+    runs = [
+        Run(
+            depth=DEPTH, width=width, batch_size=BATCH, act=Tanh(), init=init, lr=lr, seed=seed,
+            log_every=LOG_EVERY, epochs=10**6, eval_every=10**9,
+        )
+        for init, lr, seed in grid
+    ]  # fmt: skip
+
+    def ended(place: int, result: Result) -> None:
+        raise RuntimeError(f"run {place} has {result.status}")
+
+    device = torch.device("cpu")
+    recorders = [Recorder(run, None, None, device) for run in runs]
+    stack, numbers = Stack(runs, check(runs[0]), device, recorders, ended), iter(range(10**9))
+    return lambda: stack._step(next(numbers))
+
+
+def products(width: int) -> Way:
+    """The matrix products of a stacked step, one batched call for each, into memory that is there."""
+    import torch
+
+    widths = [64, *[width] * DEPTH, 10]
+    xs = [torch.randn(STACK, BATCH, size) for size in widths]  # (runs, batch, width)
+    weights = [torch.randn(STACK, b, a) / a for a, b in pairwise(widths)]
+    entered, left, gradients = [torch.empty_like(x) for x in xs], xs[1:], list(map(torch.empty_like, weights))
+
+    def step() -> None:
+        for layer, weight in enumerate(weights):
+            torch.bmm(xs[layer], weight.transpose(1, 2), out=entered[layer + 1])
+        for layer in range(len(weights) - 1, -1, -1):
+            torch.bmm(left[layer].transpose(1, 2), xs[layer], out=gradients[layer])
+            if layer:
+                torch.bmm(left[layer], weights[layer], out=entered[layer])
+
+    return step
+
+
+def repeated(step: Way) -> Way:
+    """The steps of a turn."""
+
+    def turn() -> None:
+        for _ in range(TURN):
+            step()
+
+    return turn
+
+
+def in_turns(ways: Mapping[str, Way], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each, one figure per turn; the first turn warms up."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(repeats + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            if number:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def heading(*cells: str) -> None:
+    print()
+    row(*cells)
+    row("---", *["---:"] * (len(cells) - 1))
+
+
+def row(*cells: str) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=8)
+    parser.add_argument(
+        "--launchers", nargs="+", choices=[*LAUNCHERS, "ray"], default=[*LAUNCHERS, "ray"],
+        help="the others are compared with the first",
+    )  # fmt: skip
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = parsed()
+    if "commands" in given.only:
+        for width in WIDTHS:
+            compare_commands(perceptrons(width), given)
+    if "structures" in given.only:
+        compare_commands(structures(), given)
+    if "composition" in given.only:
+        compare_composition(given.repeats)
+    if "step" in given.only:
+        for width in WIDTHS:
+            compare_step(width, given.repeats)
+
+
+if __name__ == "__main__":
+    main()
