@@ -101,6 +101,13 @@ class SweepJob:
             for number, (job, setting) in enumerate(zip(configs, settings, strict=True), first)
         ]
 
+    def show_failures(self, console: Console) -> None:
+        """Print what became of the jobs that did not complete, where they were trained together."""
+        if self._sweep is not None:
+            from vanishgrad.cli.sweep_table import show_failures
+
+            show_failures(console, self._sweep.outcomes, self._sweep.jobs)
+
     def validate(self, jobs: Sequence[DictConfig]) -> list[Setting]:
         """The settings of `jobs`; refuses the sweep when one cannot run, before the first one starts."""
         overrides = [_typed(job.hydra.overrides.task) for job in jobs]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -60,16 +60,23 @@ class Sweep:
         follower, known = Follower(self.folder), outcomes(self.folder)
         follower.new()
         with sweep_display(self.console, jobs, known) as display:
-            display.started([job.number for job in left])
+            waiting = Waiting(groups, worker_count(workers))
+            display.started(waiting.begun(()))
 
             def watch() -> None:
                 for outcome in follower.new():
                     display.ended(outcome)
+                    display.started(waiting.begun([outcome.number]))
                     if self.options.fail_fast and outcome.status == "failed":
                         raise FailedFast
                 display.refresh()
 
             self._each(groups, workers, watch)
+        return outcomes(self.folder)
+
+    @property
+    def outcomes(self) -> dict[int, Outcome]:
+        """How the jobs ended so far."""
         return outcomes(self.folder)
 
     def _left(self, jobs: Sequence[Job]) -> list[Job]:
@@ -117,6 +124,27 @@ class Sweep:
                 job = group.jobs[0]
                 told = f"{job.number} alone: {group.reason or 'no other run has its structure'}"
             print(told, flush=True)
+
+
+class Waiting:
+    """Which groups have begun: as many as there are processes, and the next when all jobs of one have ended.
+
+    Arguments:
+        groups: in the order in which they begin.
+        workers: processes.
+    """
+
+    def __init__(self, groups: Sequence[Group], workers: int) -> None:
+        self._waiting, self._workers = list(groups), workers
+        self._running: list[set[int]] = []
+
+    def begun(self, ended: Iterable[int]) -> list[int]:
+        """The jobs that have begun since the last call, given those that have ended since."""
+        self._running = [left for group in self._running if (left := group.difference(ended))]
+        free = self._workers - len(self._running)
+        next_ones, self._waiting = self._waiting[:free], self._waiting[free:]
+        self._running += [{job.number for job in group.jobs} for group in next_ones]
+        return [job.number for group in next_ones for job in group.jobs]
 
 
 @contextmanager

@@ -105,6 +105,7 @@ def _sweep(plan: Plan, typed: CommandLine, options: SweepOptions) -> int:
     from vanishgrad.cli.sweep_table import failures, show_sweep
 
     show_sweep(_console(), folder)
+    task.show_failures(_console())
     return _failed(failed) if (failed := failures(folder)) else 0
 
 

@@ -106,7 +106,9 @@ def _begin_ray(workers: Workers) -> None:
         ray.init(workers.address, logging_level=logging.ERROR, log_to_driver=False)
     else:
         cpus = max(worker_count(workers), LEAST)
-        ray.init("local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
+        ray.init(
+            "local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False
+        )
 
 
 @contextmanager

@@ -11,18 +11,17 @@ from torch import Tensor, nn
 from vanishgrad.models.dropout import SeededDropout
 
 
-class StackedDropout(nn.Module):
-    """Stands in a model that `torch.vmap` calls for all runs at once.
+class StackedDropout:
+    """Computes what a dropout does in a model that `torch.vmap` calls for all runs at once.
 
     Arguments:
         own: the dropout modules of the runs, which count their calls.
     """
 
     def __init__(self, own: Sequence[SeededDropout]) -> None:
-        super().__init__()
-        self._own = tuple(own)  # a tuple hides them: they are modules of other models
+        self._own = tuple(own)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         masked: Tensor = _Masked.apply(x, self._own)  # type: ignore[no-untyped-call]
         return masked
 
@@ -46,10 +45,12 @@ class _Masked(torch.autograd.Function):
 
 
 def share_noise(template: nn.Module, models: Sequence[nn.Module]) -> None:
-    """Put a `StackedDropout` in place of every dropout of `template`, the network that is called."""
-    found = [(path, part) for path, part in template.named_modules() if isinstance(part, SeededDropout)]
-    for path, _ in found:
-        own = [model.get_submodule(path) for model in models]
-        parent, _, name = path.rpartition(".")
-        dropouts = [part for part in own if isinstance(part, SeededDropout)]
-        setattr(template.get_submodule(parent), name, StackedDropout(dropouts))
+    """Let every dropout of `template`, the network that is called, do what those of the runs do.
+
+    The module stays in its place: a recurrent network keeps its dropouts in a list of its own too.
+    """
+    for path, part in template.named_modules():
+        if isinstance(part, SeededDropout):
+            own = [model.get_submodule(path) for model in models]
+            dropouts = [dropout for dropout in own if isinstance(dropout, SeededDropout)]
+            part.forward = StackedDropout(dropouts)  # type: ignore[method-assign]
