@@ -4,8 +4,8 @@
                                       [--launchers vectorized basic joblib ray]
 
 The commands are whole processes, in turns, on two cores; ratios are within a turn, and all figures medians.
-Ray Tune runs the loop that everybody writes, which measures nothing; what is not installed is left out.
-Everything is written to a temporary folder.
+Ray Tune runs the loop that everybody writes, which measures nothing and goes on with runs that diverged; what
+is not installed is left out. Everything is written to a temporary folder.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise, product
 from pathlib import Path
@@ -39,7 +39,7 @@ LAUNCHERS = {
     "basic": ["hydra/launcher=basic"],
     "joblib": ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={CORES}"],
 }
-NEEDS = {"joblib": "hydra_plugins.hydra_joblib_launcher", "ray": "ray"}
+NEEDS = {"joblib": ["hydra_plugins.hydra_joblib_launcher"], "ray": ["ray", "pyarrow"]}
 PACKAGES = {"joblib": "hydra-joblib-launcher", "ray": "ray[tune]"}
 
 Way = Callable[[], object]
@@ -73,36 +73,27 @@ def perceptrons(width: int) -> Sweep:
 def structures() -> Sweep:
     """Eight structures, most of which have no pass that is written out."""
     swept = ("act=tanh,relu", "norm=none,layer", "residual=none,identity")
-    return Sweep("eight structures, width 32", swept, ("init=he", "lr=0.05"), 32)
+    return Sweep("eight structures, width 32", swept, ("init=he", "lr=0.01"), 32)
 
 
 def command(sweep: Sweep, launcher: str, folder: Path, given: argparse.Namespace) -> list[str]:
     """What is started to train `sweep`."""
     if launcher == "ray":
-        script = Path(__file__).with_name("ray_tune_sweep.py")
-        size = {
-            "width": sweep.width,
-            "depth": DEPTH,
-            "batch": BATCH,
-            "steps": given.steps,
-            "seeds": given.seeds,
-        }
-        options = [text for name, value in size.items() for text in (f"--{name}", str(value))]
-        return [sys.executable, str(script), *options, "--cores", str(CORES), "--folder", str(folder)]
-    common = [
-        f"depth={DEPTH}",
-        f"width={sweep.width}",
-        f"batch_size={BATCH}",
-        f"max_steps={given.steps}",
-        f"log_every={LOG_EVERY}",
-    ]
-    common += [f"epochs={given.steps}", f"seed=range({given.seeds})", f"hydra.sweep.dir={folder}"]
-    module = [sys.executable, "-m", "vanishgrad", "train", "-m"]
-    return [*module, *sweep.swept, *sweep.fixed, *common, *LAUNCHERS[launcher]]
+        script = str(Path(__file__).with_name("ray_tune_sweep.py"))
+        size = {"width": sweep.width, "depth": DEPTH, "batch": BATCH, "cores": CORES}
+        size |= {"steps": given.steps, "seeds": given.seeds}
+        numbers = [text for name, value in size.items() for text in (f"--{name}", str(value))]
+        return [sys.executable, script, "--folder", str(folder), *numbers]
+    size = {"depth": DEPTH, "width": sweep.width, "batch_size": BATCH, "log_every": LOG_EVERY}
+    size |= {"max_steps": given.steps, "epochs": given.steps}
+    fixed = [*sweep.fixed, *(f"{name}={value}" for name, value in size.items())]
+    swept = [*sweep.swept, f"seed=range({given.seeds})"]
+    train = [sys.executable, "-m", "vanishgrad", "train", "-m"]
+    return [*train, *swept, *fixed, *LAUNCHERS[launcher], f"hydra.sweep.dir={folder}"]
 
 
 def seconds_of(sweep: Sweep, launcher: str, given: argparse.Namespace) -> float:
-    """Wall time of a whole command, every run of which must have been trained to its end."""
+    """Wall time of a whole command; every run must have been trained to its end, or have diverged."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "sweep"
         arguments = command(sweep, launcher, folder, given)
@@ -110,7 +101,8 @@ def seconds_of(sweep: Sweep, launcher: str, given: argparse.Namespace) -> float:
         done = subprocess.run(arguments, capture_output=True, text=True)
         taken = time.perf_counter() - start
         ended = Counter(json.loads(file.read_text())["status"] for file in folder.glob("*/run.json"))
-    if done.returncode or (launcher != "ray" and ended != {"completed": SETTINGS * given.seeds}):
+    trained = ended["completed"] + ended["diverged"]
+    if done.returncode or (launcher != "ray" and trained != SETTINGS * given.seeds):
         sys.exit(f"{' '.join(arguments)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}\n{dict(ended)}")
     return taken
 
@@ -118,25 +110,18 @@ def seconds_of(sweep: Sweep, launcher: str, given: argparse.Namespace) -> float:
 def compare_commands(sweep: Sweep, given: argparse.Namespace) -> None:
     """Train a sweep with each launcher in turn, and print a row for each."""
     names = [name for name in given.launchers if name != "ray" or sweep.plain]
-    times: dict[str, list[float]] = {
-        name: [] for name in names if name not in NEEDS or find_spec(NEEDS[name])
-    }
+    missing = [name for name in names if not all(map(find_spec, NEEDS.get(name, ())))]
+    times: dict[str, list[float]] = {name: [] for name in names if name not in missing}
     for _ in range(given.repeats):
         for name, found in times.items():
             found.append(seconds_of(sweep, name, given))
     runs, first = SETTINGS * given.seeds, next(iter(times), "")
     heading(f"{runs} runs, {given.steps} steps: {sweep.title}", "seconds", "runs/s", f"{first} is quicker by")
     for name, found in times.items():
-        ratio = statistics.median(own / base for own, base in zip(found, times[first], strict=True))
-        row(
-            name,
-            f"{statistics.median(found):.1f}",
-            f"{runs / statistics.median(found):.2f}",
-            f"{ratio:.1f} x",
-        )
-    for name in names:
-        if name not in times:
-            row(name, f"left out: {PACKAGES[name]} is not installed", "", "")
+        seconds = statistics.median(found)
+        row(name, f"{seconds:.1f}", f"{runs / seconds:.2f}", f"{ratio(found, times[first]):.1f} x")
+    for name in missing:
+        row(name, f"left out: {PACKAGES[name]} is not installed", "", "")
 
 
 def compare_composition(repeats: int) -> None:
@@ -157,8 +142,7 @@ def compare_composition(repeats: int) -> None:
     times["hydra"] = [taken * len(jobs) / SAMPLE for taken in times["hydra"]]
     heading(f"composing {len(jobs)} jobs", "seconds", "times vanishgrad's")
     for name, found in times.items():
-        ratio = statistics.median(a / b for a, b in zip(found, times["vanishgrad"], strict=True))
-        row(name, f"{statistics.median(found):.1f}", f"{ratio:.1f}")
+        row(name, f"{statistics.median(found):.1f}", f"{ratio(found, times['vanishgrad']):.1f}")
 
 
 def compare_step(width: int, repeats: int) -> None:
@@ -166,13 +150,12 @@ def compare_step(width: int, repeats: int) -> None:
     import torch
 
     torch.set_num_threads(1)
-    name = f"step of {STACK} runs, every tenth measured"
-    steps = {"its products": products(width), name: stacked(width)}
-    times = in_turns({key: repeated(step) for key, step in steps.items()}, repeats)
+    least, whole = "its products", f"step of {STACK} runs, every tenth measured"
+    steps = {least: products(width), whole: stacked(width)}
+    times = in_turns({name: repeated(step) for name, step in steps.items()}, repeats)
     heading(f"width {width}, one thread", "ms/step", "times its products")
-    for key, found in times.items():
-        ratio = statistics.median(a / b for a, b in zip(found, times["its products"], strict=True))
-        row(key, f"{1000 * statistics.median(found) / TURN:.2f}", f"{ratio:.2f}")
+    for name, found in times.items():
+        row(name, f"{1000 * statistics.median(found) / TURN:.2f}", f"{ratio(found, times[least]):.2f}")
 
 
 def stacked(width: int) -> Way:
@@ -181,19 +164,18 @@ def stacked(width: int) -> Way:
 
     from vanishgrad import Run
     from vanishgrad.choices.activation import Tanh
-    from vanishgrad.choices.initialization import He, Xavier
+    from vanishgrad.choices.initialization import He, Initialization, Xavier
     from vanishgrad.sweep.stack import Stack
     from vanishgrad.training import Result, check
     from vanishgrad.training.recorder import Recorder
 
-    grid = product((Xavier(), He()), RATES, range(STACK // len(INITS) // len(RATES)))
-    runs = [
-        Run(
-            depth=DEPTH, width=width, batch_size=BATCH, act=Tanh(), init=init, lr=lr, seed=seed,
-            log_every=LOG_EVERY, epochs=10**6, eval_every=10**9,
-        )
-        for init, lr, seed in grid
-    ]  # fmt: skip
+    run = Run(
+        depth=DEPTH, width=width, batch_size=BATCH, act=Tanh(), log_every=LOG_EVERY,
+        epochs=10**6, eval_every=10**9,
+    )  # fmt: skip
+    inits: list[Initialization] = [Xavier(), He()]
+    seeds = range(STACK // len(inits) // len(RATES))
+    runs = [replace(run, init=i, lr=lr, seed=seed) for i in inits for lr in RATES for seed in seeds]
 
     def ended(place: int, result: Result) -> None:
         raise RuntimeError(f"run {place} has {result.status}")
@@ -244,6 +226,11 @@ def in_turns(ways: Mapping[str, Way], repeats: int) -> dict[str, list[float]]:
             if number:
                 times[name].append(time.perf_counter() - start)
     return times
+
+
+def ratio(times: Sequence[float], base: Sequence[float]) -> float:
+    """How many times as long as in `base`, in the same turn."""
+    return statistics.median(own / other for own, other in zip(times, base, strict=True))
 
 
 def heading(*cells: str) -> None:

@@ -1,6 +1,6 @@
-"""The sweep that `benchmark_sweep.py` times, as users of Ray Tune write it: a plain loop that measures nothing.
+"""The sweep that `benchmark_sweep.py` times, as users of Ray Tune write it: a loop that measures nothing.
 
-python scripts/ray_tune_sweep.py --width 32 --depth 20 --batch 64 --steps 1000 --seeds 8 --cores 2 --folder /tmp/x
+python scripts/ray_tune_sweep.py --folder /tmp/ray_sweep [--width 32] [--steps 1000] [--seeds 8]
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vanishgrad.choices.data import Digits
@@ -21,7 +21,10 @@ from vanishgrad.data import load
 
 GRID = {"act": ["tanh", "relu"], "init": ["xavier", "he"], "lr": [0.05, 0.1]}
 ACTS = {"tanh": nn.Tanh, "relu": nn.ReLU}
-INITS = {"xavier": nn.init.xavier_uniform_, "he": nn.init.kaiming_uniform_}
+INITS: dict[str, Callable[[Tensor], Tensor]] = {
+    "xavier": nn.init.xavier_normal_,
+    "he": nn.init.kaiming_normal_,
+}
 
 
 def network(act: str, init: str, width: int, depth: int) -> nn.Sequential:
@@ -56,22 +59,21 @@ def trained(setting: Mapping[str, Any], width: int, depth: int, batch: int, step
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("width", "depth", "batch", "steps", "seeds", "cores"):
-        parser.add_argument(f"--{name}", type=int, required=True)
+    defaults = {"width": 32, "depth": 20, "batch": 64, "steps": 1000, "seeds": 8, "cores": 2}
+    for name, default in defaults.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--folder", required=True)
     given = parser.parse_args()
     os.environ["RAY_TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     import ray
     from ray import tune
 
-    ray.init(num_cpus=given.cores, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=given.cores, include_dashboard=False, log_to_driver=False)
     size = {name: getattr(given, name) for name in ("width", "depth", "batch", "steps")}
+    grid = {name: tune.grid_search(values) for name, values in GRID.items()}
     results = tune.Tuner(
         tune.with_resources(tune.with_parameters(trained, **size), {"cpu": 1}),
-        param_space={
-            name: tune.grid_search(values)
-            for name, values in (GRID | {"seed": [*range(given.seeds)]}).items()
-        },
+        param_space={**grid, "seed": tune.grid_search(list(range(given.seeds)))},
         run_config=tune.RunConfig(storage_path=given.folder, verbose=0),
     ).fit()
     ray.shutdown()

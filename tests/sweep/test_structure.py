@@ -10,7 +10,7 @@ import pytest
 
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.clipping import ByNorm, ByValue
-from vanishgrad.choices.data import Digits, MovingDigits
+from vanishgrad.choices.data import Digits, MovingDigits, Text
 from vanishgrad.choices.initialization import He, Zeros
 from vanishgrad.choices.model import CNN, RNN, ConvLSTM
 from vanishgrad.choices.optimizer import SGD, Adam
@@ -53,7 +53,7 @@ def run_with(group: str, choice: Any) -> Run:
         beside = {"model": CNN()}
     elif isinstance(choice, ConvLSTM | MovingDigits):
         beside = {"model": ConvLSTM(), "data": MovingDigits()}
-    elif group == "data" and (len(choice.shape) < 3 or choice.symbols is not None):
+    elif isinstance(choice, Text) or (group == "data" and (len(choice.shape) == 2 or choice.symbols)):
         beside = {"model": RNN()}
     elif group == "pretrain":
         beside = {"act": Sigmoid(), "data": Digits(scale="unit")}

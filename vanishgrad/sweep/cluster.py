@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from threading import Thread
+from typing import TypeVar
 
 import torch
-from joblib import parallel_config
+from joblib.externals.loky import get_reusable_executor
 
 from vanishgrad.errors import SettingError, at_least, one_of, require
 from vanishgrad.training.machine import cores
 
 MODULES = {"loky": "joblib", "ray": "ray", "dask": "distributed"}  # what each backend needs
-LEAST = 2  # processes of a cluster; with a single one joblib would use this process
+IDLE = 300  # seconds after which a process of this machine that has nothing to do ends
+LOOK = 0.2  # seconds between looks at whether the parent is there
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+R = TypeVar("R")
+Call = Callable[[], R]
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,22 @@ class Workers:
             at_least("hydra.launcher.n_jobs", self.count, 1)
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Processes that are there.
+
+    Arguments:
+        count: how many calls they do at the same time.
+        submit: has a call done in one of them. The death of a process is an exception of its future; a
+            `BrokenExecutor` where the other processes have died with it.
+        gpus: of this machine, to be shared out among them; None where each is shown its own.
+    """
+
+    count: int
+    submit: Callable[[Call[str | None]], Future[str | None]]
+    gpus: int | None
+
+
 def worker_count(workers: Workers) -> int:
     """How many processes share the work; asks the cluster, where one has an address and no count is given.
 
@@ -57,13 +84,17 @@ def worker_count(workers: Workers) -> int:
         SettingError: when no cluster answers.
     """
     if workers.count is None and workers.address is not None:
-        with connected(workers) as count:
-            return count
+        with connected(workers) as cluster:
+            return cluster.count
     return workers.count or torch.cuda.device_count() or cores()
 
 
-def connected(workers: Workers) -> AbstractContextManager[int]:
-    """joblib works on `workers` inside; gives how many there are."""
+def connected(workers: Workers) -> AbstractContextManager[Cluster]:
+    """The processes, as long as the context lasts; when an exception ends it they are ended at once.
+
+    Raises:
+        SettingError: when no cluster answers.
+    """
     match workers.backend:
         case "ray":
             return _ray(workers)
@@ -74,58 +105,91 @@ def connected(workers: Workers) -> AbstractContextManager[int]:
 
 
 @contextmanager
-def _loky(workers: Workers) -> Iterator[int]:
-    with parallel_config("loky"):
-        yield worker_count(workers)
+def _loky(workers: Workers) -> Iterator[Cluster]:
+    count = worker_count(workers)
+    share = str(max(1, cores() // count))
+    env = {name: os.environ.get(name, share) for name in THREADS}
+
+    def submit(call: Call[str | None]) -> Future[str | None]:
+        try:
+            return get_reusable_executor(
+                count, timeout=IDLE, initializer=_end_with, initargs=(os.getpid(),), env=env
+            ).submit(call)
+        except BrokenExecutor as error:
+            broken: Future[str | None] = Future()
+            broken.set_exception(error)
+            return broken
+
+    try:
+        yield Cluster(count, submit, torch.cuda.device_count())
+    except BaseException:
+        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+        raise
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent does, however that ends: no two may write to a run folder.
+
+    Ctrl-C, which reaches all processes of a terminal, is left to the parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK)
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 @contextmanager
-def _ray(workers: Workers) -> Iterator[int]:
+def _ray(workers: Workers) -> Iterator[Cluster]:
     import ray
-    from ray.util.joblib.ray_backend import RayBackend
 
     with ExitStack() as stack:
         with _answering(workers):
             _begin_ray(workers)
         stack.callback(ray.shutdown)
-        there: Mapping[str, float] = ray.cluster_resources()
-        cpus, gpus = int(there.get("CPU", 0)), int(there.get("GPU", 0))
-        count = workers.count or gpus or cpus
-        least = max(count, LEAST)
-        require(least <= cpus, f"hydra.launcher.n_jobs={count}: needs {least} CPUs, the cluster has {cpus}")
-        backend = RayBackend(ray_remote_args={"num_gpus": min(1.0, gpus / count)})
-        backend.supports_return_generator = True  # it does not say so, and does
-        stack.enter_context(parallel_config(backend))
-        yield count
+        there = ray.cluster_resources()
+        gpus = int(there.get("GPU", 0))
+        count = workers.count or gpus or int(there["CPU"])
+        does = ray.remote(num_cpus=1, num_gpus=min(1.0, gpus / count), max_retries=1)(_called)
+        yield Cluster(count, lambda call: does.remote(call).future(), None)
 
 
 def _begin_ray(workers: Workers) -> None:
     import ray
 
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     if workers.address is not None:
-        ray.init(workers.address, logging_level=logging.ERROR, log_to_driver=False)
+        ray.init(workers.address, **quiet)
     else:
-        cpus = max(worker_count(workers), LEAST)
-        ray.init(
-            "local", num_cpus=cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False
-        )
+        ray.init("local", num_cpus=worker_count(workers), include_dashboard=False, **quiet)
+
+
+def _called(call: Call[R]) -> R:
+    return call()
 
 
 @contextmanager
-def _dask(workers: Workers) -> Iterator[int]:
-    from distributed import Client, LocalCluster
+def _dask(workers: Workers) -> Iterator[Cluster]:
+    from distributed import Client
 
     with ExitStack() as stack:
         with _answering(workers):
-            place = workers.address or stack.enter_context(
-                LocalCluster(
-                    n_workers=worker_count(workers), threads_per_worker=1, dashboard_address=None,
-                    silence_logs=logging.ERROR,
-                )
-            )  # fmt: skip
-            client = stack.enter_context(Client(place))
-        stack.enter_context(parallel_config("dask"))
-        yield workers.count or sum(client.ncores().values())
+            client = stack.enter_context(Client(workers.address or stack.enter_context(_new_dask(workers))))
+        count = workers.count or sum(client.ncores().values())
+        gpus = torch.cuda.device_count() if workers.address is None else None
+        yield Cluster(count, client.get_executor(pure=False).submit, gpus)
+
+
+def _new_dask(workers: Workers) -> AbstractContextManager[object]:
+    from distributed import LocalCluster
+
+    count = worker_count(workers)
+    return LocalCluster(
+        n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+    )
 
 
 @contextmanager

@@ -40,8 +40,9 @@ class _Masked(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: Any, x: Tensor, own: Sequence[SeededDropout]) -> tuple[Tensor, int]:
         stacked = x.movedim(in_dims[0], 0)
-        masks = torch.stack([dropout.noise(part) for dropout, part in zip(own, stacked, strict=True)])
-        return stacked * masks, 0
+        pairs = zip(own, stacked, strict=True)
+        masks = [one.noise(part) if one.rate else torch.ones_like(part) for one, part in pairs]
+        return stacked * torch.stack(masks), 0
 
 
 def share_noise(template: nn.Module, models: Sequence[nn.Module]) -> None:

@@ -22,7 +22,7 @@ from vanishgrad.sweep.descent import Descent
 from vanishgrad.sweep.noise import share_noise
 from vanishgrad.sweep.stacked_chain import StackedChain
 from vanishgrad.sweep.stacked_pass import StackedNetwork, StackedPass, Vmapped
-from vanishgrad.sweep.storage import Blocks, Storage, modules_of, run_norms
+from vanishgrad.sweep.storage import Blocks, Storage, modules_of, move_out, run_norms
 from vanishgrad.training.evaluate import Score, pooled, score
 from vanishgrad.training.finite import SAFE
 from vanishgrad.training.rate import rate_at
@@ -73,6 +73,7 @@ class Stack:
         for row, session in enumerate(self.sessions):
             session.trainer.optimizer_state = self._descent.state_of(row)
         self._active = list(range(len(runs)))
+        self._lost: dict[int, dict[str, Any] | None] = {}  # where the runs diverged that are to be closed
         self._orders = [iter(session.order) for session in self.sessions]
         self._plan, self._data = self.sessions[0].plan, self.sessions[0].data
         self._watched = FiniteRuns(runs, device)
@@ -89,6 +90,7 @@ class Stack:
                     for row in self._active:
                         kept.enter_context(unchanged(self.sessions[row].trainer.model))
                 self._step(step)
+            self._close_lost(step)
         for row in list(self._active):
             self._close(row, self._plan.total, None)
 
@@ -146,12 +148,14 @@ class Stack:
             measurement.gradients(self._gradients.of_run(row))
 
     def _part(self, step: int, done: StackedPass, inputs: Tensor) -> None:
-        """Close the runs that stopped being finite."""
-        lost = self._watched(done.losses, self._gradients, self._values, self._active)
-        for row in lost:
+        """Part with the runs that stopped being finite."""
+        for row in self._watched(done.losses, self._gradients, self._values, self._active):
             session = self.sessions[row]
-            found = session.diverge(step, self._pass(done, row), inputs[row])
-            self._close(row, step, found)
+            self._lost[row] = session.diverge(step, self._pass(done, row), inputs[row])
+            self._active.remove(row)
+            move_out(session.trainer.model)
+            memory = session.trainer.optimizer_state
+            session.trainer.optimizer_state = {name: [t.clone() for t in memory[name]] for name in memory}
             for block in (*self._values.all, *self._gradients.all):
                 block[:, row] = 0
 
@@ -174,8 +178,12 @@ class Stack:
             session.record(step, rates[row], self._pass(done, row), own, clipped, looked.get(row))
             session.recorder.flush(WAIT)
 
+    def _close_lost(self, step: int) -> None:
+        for row, found in self._lost.items():
+            self._close(row, step, found)
+        self._lost.clear()
+
     def _close(self, row: int, step: int, diverged_at: dict[str, Any] | None) -> None:
-        self._active.remove(row)
         self._ended(row, self.sessions[row].close(step, diverged_at))
 
     def _decaying(self) -> list[int]:

@@ -76,6 +76,17 @@ class Storage:
             module._buffers[attribute] = stack[row].copy_(module.get_buffer(attribute))
 
 
+@torch.no_grad()
+def move_out(model: nn.Module) -> None:
+    """Give `model` memory of its own for what it has in a stack."""
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
+    for module in model.modules():
+        module._buffers.update(
+            {name: None if b is None else b.clone() for name, b in module._buffers.items()}
+        )
+
+
 def along_runs(numbers: Tensor, tensor: Tensor, axis: int) -> Tensor:
     """`(runs,)` in a form that multiplies a tensor whose axis `axis` is the runs'."""
     return numbers.to(tensor.dtype).view(*[1] * axis, -1, *[1] * (tensor.ndim - axis - 1))

@@ -35,5 +35,14 @@ def snapshot_steps(count: int, total: int) -> set[int]:
 
 def _save(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
-    torch.save(state, buffer)
+    torch.save(_alone(state), buffer)
     replace_file(path, buffer.getvalue())
+
+
+def _alone(value: Any) -> Any:
+    """Tensors without the memory that they share with others, all of which `torch.save` would write."""
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: _alone(item) for key, item in value.items()}
+    return type(value)(map(_alone, value)) if isinstance(value, list | tuple) else value

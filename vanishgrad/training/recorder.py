@@ -144,7 +144,7 @@ class Recorder:
     ) -> None:
         for table in self._tables:
             table.close()
-        if kind is not None:
+        if kind is not None and self.record["status"] == "running":
             status = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
             self.update(status=status, error=f"{kind.__name__}: {error}", seconds=self.seconds)
 
