@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vanishgrad.monitor.recorded import Activated
 from vanishgrad.monitor.slopes import flatness
-from vanishgrad.norms import chunks, is_safe, row_norms
+from vanishgrad.norms import SAFE, chunks, row_norms
 
 COLUMNS = ("act_mean", "act_std", "saturation", "dead_fraction")
 
@@ -34,16 +34,20 @@ class ActivationStatistics:
             chosen = [activations[index] for index in indices]
             outputs = self._stack("outputs", [one.outputs for one in chosen])
             given = [one.inputs for one in chosen if one.inputs is not None]
-            inputs = self._stack("inputs", given) if given else outputs
-            found.append(self._statistics(chosen[0].module, inputs, outputs))
+            inputs = self._stack("inputs", given) if given else None
+            found.append(self.of_rows(chosen[0].module, inputs, outputs))
             order += indices
         table = torch.cat(found, dim=1)
         return table if order == sorted(order) else table[:, torch.tensor(order).argsort().to(table.device)]
 
-    def _statistics(self, module: nn.Module, inputs: Tensor, outputs: Tensor) -> Tensor:
+    def of_rows(self, module: nn.Module, inputs: Tensor | None, outputs: Tensor) -> Tensor:
+        """The columns of one activation, `(4, rows)`, from `(rows, batch, ...)`.
+
+        The inputs may be None where the slope can be told from the outputs.
+        """
         scratch = self._kept("scratch", outputs.shape, outputs)
         mean, deviation = _moments(outputs.flatten(1), scratch.flatten(1))
-        saturation, dead = flatness(module, inputs, outputs, scratch)
+        saturation, dead = flatness(module, outputs if inputs is None else inputs, outputs, scratch)
         return torch.cat([mean, deviation, saturation, dead]).view(len(COLUMNS), -1)
 
     def _stack(self, use: str, tensors: Sequence[Tensor]) -> Tensor:
@@ -71,10 +75,17 @@ class ActivationStatistics:
 
 def _moments(rows: Tensor, scratch: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each row, in float64 where float32 sums of finite numbers leave its range."""
-    for exact in (False, True) if rows.device.type == "cpu" else (True,):
-        mean = rows.mean(1, keepdim=True, dtype=torch.float64 if exact else None)
-        away = torch.sub(rows, mean.to(rows.dtype), out=scratch)
-        deviation = row_norms(away, exact).double() / rows.shape[1] ** 0.5
-        if exact or is_safe(deviation):
-            break
-    return mean.squeeze(1), deviation
+    if rows.device.type != "cpu":
+        return _summed(rows, scratch, exact=True)
+    mean, deviation = _summed(rows, scratch, exact=False)
+    safe = (deviation > SAFE[0]) & (deviation < SAFE[1])
+    if not safe.all():
+        mean[~safe], deviation[~safe] = _summed(rows[~safe], scratch[~safe], exact=True)
+    return mean, deviation
+
+
+def _summed(rows: Tensor, scratch: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
+    mean = rows.mean(1, keepdim=True, dtype=torch.float64 if exact else None)
+    away = torch.sub(rows, mean.to(rows.dtype), out=scratch)
+    deviation = row_norms(away, exact).double() / rows.shape[1] ** 0.5
+    return mean.squeeze(1).double(), deviation

@@ -14,18 +14,18 @@ from vanishgrad.choices.clipping import NoClip
 from vanishgrad.choices.regularization import WeightDecay
 from vanishgrad.data import Dataset
 from vanishgrad.models.build import blank
-from vanishgrad.monitor.of_run import of_run
 from vanishgrad.records import WAIT
 from vanishgrad.run import Run
 from vanishgrad.sweep.clipping import clip_, total_norms
 from vanishgrad.sweep.descent import Descent
+from vanishgrad.sweep.measuring import OneByOne, Together
 from vanishgrad.sweep.noise import share_noise
+from vanishgrad.sweep.rates import Rates
 from vanishgrad.sweep.stacked_chain import StackedChain
 from vanishgrad.sweep.stacked_pass import StackedNetwork, StackedPass, Vmapped
 from vanishgrad.sweep.storage import Blocks, Storage, modules_of, move_out, run_norms
-from vanishgrad.training.evaluate import Score, pooled, score
+from vanishgrad.training.evaluate import Score, accuracies, pooled, scores
 from vanishgrad.training.finite import SAFE
-from vanishgrad.training.rate import rate_at
 from vanishgrad.training.recorder import Recorder
 from vanishgrad.training.result import Result
 from vanishgrad.training.session import Session
@@ -63,12 +63,14 @@ class Stack:
             for row, (run, recorder) in enumerate(zip(runs, recorders, strict=True))
         ]
         models = [session.trainer.model for session in self.sessions]
-        self._own = [modules_of(model, template) for model in models]
+        measurements = [session.trainer.measurement for session in self.sessions]
+        own = [modules_of(model, template) for model in models]
         share_noise(template, models)
         self._values, self._gradients = storage.values, _gradients_like(template, len(runs), device)
         self._network: StackedNetwork = StackedChain.of(
             runs[0], template, storage.values, self._gradients
         ) or Vmapped(runs, template, storage, self._gradients, device)
+        self._measuring = Together.of(runs[0], template, storage.values) or OneByOne(measurements, own)
         self._descent = Descent(runs, storage.values, self._decaying())
         for row, session in enumerate(self.sessions):
             session.trainer.optimizer_state = self._descent.state_of(row)
@@ -77,6 +79,7 @@ class Stack:
         self._orders = [iter(session.order) for session in self.sessions]
         self._plan, self._data = self.sessions[0].plan, self.sessions[0].data
         self._watched = FiniteRuns(runs, device)
+        self._rates = Rates(runs, self._plan.total, device)
 
     def finish(self) -> None:
         """Train all runs to their ends."""
@@ -95,39 +98,37 @@ class Stack:
             self._close(row, self._plan.total, None)
 
     def _step(self, step: int) -> None:
-        due = self._plan.evaluated(step)
-        known = self._evaluate() if due else {}
-        looked = {
-            row: score for row in self._active if (score := self.sessions[row].look(step, known.get(row)))
-        }
+        looked = self._look(step) if self._plan.looked_at(step) else {}
         inputs, targets = self._batch()
         logged = self._plan.logged(step)
         done = self._network(inputs, targets, logged)
-        if logged:
-            self._measure(done)
-        self._part(step, done, inputs)
-        before = total_norms(self._gradients) if due and not logged else None
+        norms = self._measure(step, done) if logged else None
+        self._part(step, done, inputs, norms)
+        if norms is None and looked:
+            norms = total_norms(self._gradients)
         if not isinstance(self.runs[0].clip, NoClip):
             clip_(self.runs, self._gradients, self._values, self.sessions[0].trainer.output)
-        rates = [rate_at(run, step, self._plan.total) for run in self.runs]
         if step < self._plan.total:
-            self._descent.step_(
-                self._gradients, torch.tensor(rates, dtype=torch.float64, device=inputs.device)
-            )
-        if logged or due:
-            self._record(step, done, rates, before, looked)
+            self._descent.step_(self._gradients, self._rates(step))
+        if norms is not None:
+            self._record(step, done, norms, looked)
+
+    def _look(self, step: int) -> dict[int, Score]:
+        """Look at the networks as they are before a step and save them; their scores, when those are due."""
+        known = self._evaluate() if self._plan.evaluated(step) else {}
+        found = {row: self.sessions[row].look(step, known.get(row)) for row in self._active}
+        return {row: score for row, score in found.items() if score is not None}
 
     def _evaluate(self) -> dict[int, Score]:
         """The scores of all runs on the held-out data, where the stack can give them."""
         loss, data = self.runs[0].criterion, self._data
-        parts: dict[int, list[tuple[int, Score]]] = {row: [] for row in self._active}
+        parts: list[tuple[int, list[Score]]] = []
         for x, y in zip(data.val_x.split(EXAMPLES), data.val_y.split(EXAMPLES), strict=True):
             outputs = self._network.outputs(x)
             if outputs is None:
                 return {}
-            for row, found in parts.items():
-                found.append((len(y), score(outputs[row], y, loss)))
-        return {row: pooled(found) for row, found in parts.items()}
+            parts.append((len(y), scores(outputs, y, loss)))
+        return {row: pooled([(count, found[row]) for count, found in parts]) for row in self._active}
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """The next batch of every run, `(runs, batch, ...)`."""
@@ -139,18 +140,18 @@ class Stack:
         inputs, targets = (part.unflatten(0, rows.shape) for part in chosen)
         return inputs, targets
 
-    def _measure(self, done: StackedPass) -> None:
-        """Hand every run its share of what was recorded."""
+    def _measure(self, step: int, done: StackedPass) -> Tensor:
+        """Measure what was recorded; the global gradient norms."""
         assert done.recorded is not None
-        for row in self._active:
-            measurement = self.sessions[row].trainer.measurement
-            measurement.adopt(of_run(done.recorded, row, self._own[row]))
-            measurement.gradients(self._gradients.of_run(row))
+        self._measuring.gradients(done.recorded, self._gradients, self._active)
+        return self._measuring.grad_norms
 
-    def _part(self, step: int, done: StackedPass, inputs: Tensor) -> None:
+    def _part(self, step: int, done: StackedPass, inputs: Tensor, norms: Tensor | None) -> None:
         """Part with the runs that stopped being finite."""
-        for row in self._watched(done.losses, self._gradients, self._values, self._active):
+        for row in self._watched(done.losses, self._gradients, self._values, self._active, norms):
             session = self.sessions[row]
+            if done.recorded is not None:  # alone, sums that overflow may come out as NaN for inf
+                session.trainer.measure_again(session.trainer.measurement, inputs[row], done.targets[row])
             self._lost[row] = session.diverge(step, self._pass(done, row), inputs[row])
             self._active.remove(row)
             move_out(session.trainer.model)
@@ -164,19 +165,28 @@ class Stack:
         gradients = self._gradients.of_run(row)
         return Pass(done.losses[row], penalty, done.outputs[row], done.targets[row], gradients)
 
-    def _record(
-        self, step: int, done: StackedPass, rates: Sequence[float], before: Tensor | None,
-        looked: dict[int, Score],
-    ) -> None:  # fmt: skip
+    def _record(self, step: int, done: StackedPass, norms: Tensor, looked: dict[int, Score]) -> None:
         """Write the rows of a step whose update is done."""
-        after = None if isinstance(self.runs[0].clip, NoClip) else total_norms(self._gradients)
+        if done.recorded is not None:
+            self._record_gradients(step)
+        after = norms if isinstance(self.runs[0].clip, NoClip) else total_norms(self._gradients)
+        columns = [done.losses, accuracies(done.outputs, done.targets), done.penalties, norms, after]
+        numbers = [[None] * len(self.runs) if c is None else c.double().tolist() for c in columns]
+        rates = self._rates(step).tolist()
         for row in self._active:
             session = self.sessions[row]
-            own = session.trainer.measurement.grad_norm if before is None else before[row]
-            clipped = own if after is None else after[row]
             session.recorder.note(steps=min(step + 1, self._plan.total))
-            session.record(step, rates[row], self._pass(done, row), own, clipped, looked.get(row))
+            session.record(step, rates[row], [column[row] for column in numbers], looked.get(row))
             session.recorder.flush(WAIT)
+
+    def _record_gradients(self, step: int) -> None:
+        beside = self._measuring.beside(step, self._active)
+        updated = step < self._plan.total
+        rows = self._measuring.rows(step, self._plan.epoch(step), updated, self._active)
+        for row in self._active:
+            recorder = self.sessions[row].recorder
+            recorder.beside(beside.get(row, {}))
+            recorder.gradients.append(rows[row])
 
     def _close_lost(self, step: int) -> None:
         for row, found in self._lost.items():
@@ -211,9 +221,13 @@ class FiniteRuns:
         decay = torch.tensor(decays, dtype=torch.float64, device=device)
         self._first, self._risky = True, (self._rates >= SAFE) | (decay.abs() > 1)
 
-    def __call__(self, losses: Tensor, gradients: Blocks, values: Blocks, active: Sequence[int]) -> list[int]:
-        """The runs among `active` that are lost."""
-        level = run_norms(gradients.all, exact=False) + losses.double().abs()
+    def __call__(
+        self, losses: Tensor, gradients: Blocks, values: Blocks, active: Sequence[int],
+        norms: Tensor | None = None,
+    ) -> list[int]:  # fmt: skip
+        """The runs among `active` that are lost; `norms` are those of all gradients, if they are known."""
+        sizes = run_norms(gradients.all, exact=False) if norms is None else norms
+        level = sizes + losses.double().abs()
         self._risky |= ~((level < SAFE) & (level * self._rates < SAFE))
         asked = torch.ones_like(self._risky) if self._first else self._risky
         self._first = False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 
 from vanishgrad.models.build import AnyNetwork
-from vanishgrad.norms import row_norms
+from vanishgrad.norms import SAFE, row_norms
 
 
 class Blocks:
@@ -37,6 +38,11 @@ class Blocks:
     def of_run(self, row: int) -> list[Tensor]:
         """The tensors of one network, in order; views."""
         return [stack[row] for stack in self.stacked]
+
+    def in_order(self, numbers: Tensor) -> Tensor:
+        """One row of numbers per tensor, given block by block, in the order of the tensors."""
+        starts = [0, *accumulate(map(len, self.all))]
+        return numbers[[starts[block] + position for block, position in self.places]]
 
     def alike(self) -> list[Tensor]:
         """Zeros in the form of the blocks."""
@@ -92,17 +98,36 @@ def along_runs(numbers: Tensor, tensor: Tensor, axis: int) -> Tensor:
     return numbers.to(tensor.dtype).view(*[1] * axis, -1, *[1] * (tensor.ndim - axis - 1))
 
 
-def run_norms(blocks: Iterable[Tensor], exact: bool) -> Tensor:
+def run_norms(blocks: Sequence[Tensor], exact: bool) -> Tensor:
     """The L2 norm over all elements of each run, `(runs,)`; accumulated in float64 if `exact`.
 
     Arguments:
         blocks: each `(count, runs, ...)`.
     """
-    parts = [
-        row_norms(block.reshape(len(block) * block.shape[1], -1), exact).double().view(block.shape[:2])
-        for block in blocks
-    ]
-    return torch.linalg.vector_norm(torch.cat(parts), dim=0)
+    return torch.linalg.vector_norm(_lengths(blocks, exact), dim=0)
+
+
+def lengths(blocks: Sequence[Tensor]) -> Tensor:
+    """The L2 norm of every tensor of every run, `(tensors, runs)` in float64.
+
+    On a CPU float32 sums serve the runs for which all of them are safe, whatever becomes of the others.
+
+    Arguments:
+        blocks: each `(count, runs, ...)`, in order.
+    """
+    if blocks[0].device.type != "cpu":
+        return _lengths(blocks, exact=True)
+    quick = _lengths(blocks, exact=False)
+    unsafe = ~((quick > SAFE[0]) & (quick < SAFE[1])).all(0)
+    if unsafe.any():
+        quick[:, unsafe] = _lengths([block[:, unsafe] for block in blocks], exact=True)
+    return quick
+
+
+def _lengths(blocks: Sequence[Tensor], exact: bool) -> Tensor:
+    rows = [block.reshape(len(block) * block.shape[1], -1) for block in blocks]
+    sizes = [row_norms(row, exact).double() for row in rows]
+    return torch.cat(sizes).view(-1, blocks[0].shape[1])
 
 
 def modules_of(model: nn.Module, template: nn.Module) -> dict[nn.Module, nn.Module]:

@@ -23,9 +23,15 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor | None:
         outputs: `(batch, classes)` or `(batch, time, classes)`.
         targets: class numbers, `(batch,)` or `(batch, time)`, or values.
     """
+    found = accuracies(outputs.unsqueeze(0), targets.unsqueeze(0))
+    return None if found is None else found[0]
+
+
+def accuracies(outputs: Tensor, targets: Tensor) -> Tensor | None:
+    """As `accuracy`, of several runs at once: `(runs, ...)` give `(runs,)`."""
     if targets.is_floating_point():
         return None
-    return (outputs.argmax(-1) == targets).double().mean()
+    return (outputs.argmax(-1) == targets).double().flatten(1).mean(1)
 
 
 def checked_accuracy(outputs: Tensor, targets: Tensor) -> Tensor | None:
@@ -53,6 +59,17 @@ def score(outputs: Tensor, targets: Tensor, loss: Loss) -> Score:
     """(mean loss, accuracy) of a part of the data."""
     correct = checked_accuracy(outputs, targets)
     return float(loss(outputs, targets)), None if correct is None else float(correct)
+
+
+def scores(outputs: Tensor, targets: Tensor, loss: Loss) -> list[Score]:
+    """As `score`, of several runs with the same targets; outputs `(runs, batch, ...)`."""
+    losses = torch.vmap(loss, (0, None))(outputs, targets).double().tolist()
+    correct = accuracies(outputs, targets.expand(len(outputs), *targets.shape))
+    if correct is None:
+        return [(one, None) for one in losses]
+    finite = outputs.flatten(1).isfinite().all(1)
+    found = correct.masked_fill(~finite, float("nan")).tolist()
+    return list(zip(losses, found, strict=True))
 
 
 def pooled(parts: Sequence[tuple[int, Score]]) -> Score:

@@ -34,6 +34,12 @@ class Plan:
     def evaluated(self, step: int) -> bool:
         return step == self.total or step % (self.run.eval_every or self.per_epoch) == 0
 
+    def looked_at(self, step: int) -> bool:
+        """Whether the network is looked at before the step, or saved."""
+        every, points, last = self.run.dead_every, self.run.input_gradients, step == self.total
+        observed = (every and (last or step % every == 0)) or (points and (last or step == 0))
+        return bool(observed) or self.evaluated(step) or self.saved(step) or step in self.snapshots
+
     def saved(self, step: int) -> bool:
         return step == self.total or (
             self.run.save_every > 0 and step > 0 and step % self.run.save_every == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -171,7 +171,7 @@ class Session:
             self.trainer.update(done.gradients, lr)
             self.recorder.note(steps=step + 1)
         if grad_norm is not None and after is not None:
-            self.record(step, lr, done, grad_norm, after, validation)
+            self._record(step, lr, done, grad_norm, after, validation)
 
     def _evaluate(self) -> Score:
         model, loss, data = self.trainer.model, self.run.criterion, self.data
@@ -179,7 +179,7 @@ class Session:
             return evaluate_text(model, loss, data.val_x, data.val_y, self.run.data.length)
         return evaluate(model, loss, data.val_x, data.val_y)
 
-    def record(
+    def _record(
         self, step: int, lr: float, done: Pass, before: Tensor, after: Tensor, validation: Score | None
     ) -> None:
         """Write the rows of a step whose update is done."""
@@ -194,11 +194,17 @@ class Session:
         else:
             found = beside.tolist()
         there = iter(found)
-        self._metrics_row(step, lr, [None if n is None else next(there) for n in numbers], validation)
+        self.record(step, lr, [None if n is None else next(there) for n in numbers], validation)
 
-    def _metrics_row(
-        self, step: int, lr: float, numbers: list[float | None], validation: Score | None
-    ) -> None:
+    def record(self, step: int, lr: float, numbers: Sequence[float | None], validation: Score | None) -> None:
+        """Write the metrics of a step whose update is done.
+
+        Arguments:
+            step: its number.
+            lr: its learning rate.
+            numbers: training loss and accuracy, penalty, global gradient norm before and after clipping.
+            validation: the score on the held-out data, where it is known.
+        """
         train_loss, train_accuracy, penalty, before, after = numbers
         val_loss, val_accuracy = validation or (None, None)
         self.metrics.trained(
@@ -228,7 +234,7 @@ class Session:
         numbers = [done.loss, right, done.penalty, before]
         values = [None if number is None else float(number) for number in numbers]
         lr = rate_at(self.run, step, self.plan.total)
-        self._metrics_row(step, lr, [*values, None], self._evaluate())
+        self.record(step, lr, [*values, None], self._evaluate())
         if self._lost is not None and step == 0:
             lost = self._lost
             return {"step": 0, "layer": lost.layer, "epoch": lost.epoch, "what": "pretraining_loss"}
