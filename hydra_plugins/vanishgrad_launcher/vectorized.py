@@ -25,8 +25,9 @@ class VectorizedLauncher(Launcher):
     """Runs the jobs of a sweep: together where the task function has a method `together`, else in turn.
 
     `together(config, loader, jobs, first, launcher)` is given the configuration that the jobs have in common,
-    Hydra's config loader, the jobs' overrides, the number of the first job and this launcher with its
-    parameters. A job that fails does not keep the others from running.
+    a config loader, the jobs' overrides, the number of the first job and this launcher with its parameters.
+    A task with a method `loader` turns Hydra's config loader into its own. A job that fails does not keep
+    the others from running.
 
     Arguments:
         n_jobs: processes; None for one per core, or one per GPU where there are any.
@@ -39,6 +40,9 @@ class VectorizedLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.context, self.task, self.config = hydra_context, task_function, config
+        loader = getattr(task_function, "loader", None)
+        if loader is not None:  # the sweeper shares the context, and composes every job to see that it can be
+            hydra_context.config_loader = loader(hydra_context.config_loader)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run one job for each list of overrides, numbered from `initial_job_idx`."""

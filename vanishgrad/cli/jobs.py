@@ -19,7 +19,7 @@ from rich.console import Console
 from vanishgrad.cli.interruption import Interruption
 from vanishgrad.cli.progress import progress_bar
 from vanishgrad.cli.sweep_options import SweepOptions
-from vanishgrad.config.compose import composed
+from vanishgrad.config.compose import QuickLoader
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import Setting, to_setting
@@ -70,15 +70,19 @@ class SweepJob:
     width: int = 0
     _sweep: Any = None  # the jobs of earlier calls, of a sweeper that searches
 
+    def loader(self, hydras: ConfigLoader) -> QuickLoader:
+        """What composes jobs in place of Hydra's loader."""
+        return QuickLoader(hydras)
+
     def together(
-        self, config: DictConfig, load: ConfigLoader, overrides: Sequence[Sequence[str]], first: int,
+        self, config: DictConfig, load: QuickLoader, overrides: Sequence[Sequence[str]], first: int,
         launcher: Any,
     ) -> list[JobReturn]:  # fmt: skip
         """Train jobs in groups of one structure; what Hydra's sweeper gets back of each.
 
         Arguments:
             config: what the jobs have in common.
-            load: Hydra's loader.
+            load: what `loader` gave.
             overrides: of each job.
             first: the number of the first one.
             launcher: its `n_jobs`, `backend` and `address`.
@@ -86,7 +90,7 @@ class SweepJob:
         from vanishgrad.cli.sweep import Sweep, job_of, returned
         from vanishgrad.sweep.pool import Workers
 
-        configs = numbered(composed(load, config, overrides), first)
+        configs = numbered([load.take(config, job) for job in overrides], first)
         settings = self.validate(configs)
         labels = [self._label(_typed(job.hydra.overrides.task)) for job in configs]
         jobs = list(map(job_of, range(first, first + len(configs)), configs, settings, labels))

@@ -22,6 +22,7 @@ from vanishgrad.cli.sweep_options import SweepOptions
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import Setting
+from vanishgrad.config.yaml_text import to_yaml
 from vanishgrad.sweep.grouping import Group, grouped
 from vanishgrad.sweep.job import Job, Outcome
 from vanishgrad.sweep.ledger import Follower, append, begin, clear, interrupt, outcomes, reopen
@@ -184,11 +185,11 @@ def _hydras_files(config: DictConfig) -> tuple[tuple[str, str], ...]:
     where = config.hydra.output_subdir
     if where is None:
         return ()
-    parts = {
-        "config": without_hydra(config), "hydra": OmegaConf.masked_copy(config, ["hydra"]),
-        "overrides": config.hydra.overrides.task,
-    }  # fmt: skip
-    return tuple((f"{where}/{name}.yaml", OmegaConf.to_yaml(part)) for name, part in parts.items())
+    whole = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
+    assert isinstance(whole, dict)
+    hydra = whole.pop("hydra")
+    parts = {"config": whole, "hydra": {"hydra": hydra}, "overrides": hydra["overrides"]["task"]}
+    return tuple((f"{where}/{name}.yaml", to_yaml(part)) for name, part in parts.items())
 
 
 def returned(config: DictConfig, outcome: Outcome | None, objective: str) -> JobReturn:

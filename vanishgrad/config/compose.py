@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
@@ -31,8 +32,40 @@ def composed(load: ConfigLoader, base: DictConfig, jobs: Sequence[Sequence[str]]
     Raises:
         HydraException: of the first job that Hydra refuses, as it refuses it.
     """
-    composer = _Composer(load, base)
-    return [composer.composed(list(job)) for job in jobs]
+    quick = QuickLoader(load)
+    return [quick.take(base, job) for job in jobs]
+
+
+class QuickLoader:
+    """Hydra's loader, which composes the jobs of a sweep more quickly, and each only once.
+
+    Before a sweeper hands its jobs to a launcher it composes every one, to see that it can be.
+
+    Arguments:
+        load: Hydra's own.
+    """
+
+    def __init__(self, load: ConfigLoader) -> None:
+        self._load = load
+        self._composer: _Composer | None = None
+        self._seen: dict[tuple[str, ...], DictConfig] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._load, name)
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """The configuration of a job, as Hydra's own method composes it."""
+        found = self.take(master_config, sweep_overrides)
+        self._seen[tuple(sweep_overrides)] = found
+        return found
+
+    def take(self, base: DictConfig, job: Sequence[str]) -> DictConfig:
+        """The same, to keep: the one that has been looked at already, if there is one."""
+        if self._composer is None or self._composer.base is not base:
+            self._composer = _Composer(self._load, base)
+            self._seen.clear()
+        found = self._seen.pop(tuple(job), None)
+        return self._composer.composed(list(job)) if found is None else found
 
 
 @dataclass
@@ -48,6 +81,7 @@ class _Composer:
     base: DictConfig
     _composed: dict[tuple[str, ...], DictConfig] = field(default_factory=dict)
     _groups: dict[str, bool] = field(default_factory=dict)
+    _parsed: dict[str, Override] = field(default_factory=dict)
 
     def composed(self, job: list[str]) -> DictConfig:
         config = self._quickly(job)
@@ -56,7 +90,7 @@ class _Composer:
     def _quickly(self, job: list[str]) -> DictConfig | None:
         """The configuration of a job; None where Hydra's own way may differ."""
         try:
-            overrides = OverridesParser.create().parse_overrides(job)
+            overrides = list(map(self._override, job))
             if not all(map(_is_plain, overrides)):
                 return None
             choices = [o for o in overrides if self._is_choice(o)]
@@ -68,6 +102,11 @@ class _Composer:
             return config
         except Exception:  # whatever it is: Hydra meets it too, and says what is wrong
             return None
+
+    def _override(self, text: str) -> Override:
+        if text not in self._parsed:
+            self._parsed[text] = OverridesParser.create().parse_override(text)
+        return self._parsed[text]
 
     def _with_choices(self, choices: tuple[str, ...]) -> DictConfig:
         if choices not in self._composed:
