@@ -190,6 +190,8 @@ def products(width: int) -> Way:
     """The matrix products of a stacked step, one batched call for each, into memory that is there."""
     import torch
 
+    from vanishgrad.sweep.products import multiply
+
     widths = [64, *[width] * DEPTH, 10]
     xs = [torch.randn(STACK, BATCH, size) for size in widths]  # (runs, batch, width)
     weights = [torch.randn(STACK, b, a) / a for a, b in pairwise(widths)]
@@ -197,11 +199,11 @@ def products(width: int) -> Way:
 
     def step() -> None:
         for layer, weight in enumerate(weights):
-            torch.bmm(xs[layer], weight.transpose(1, 2), out=entered[layer + 1])
+            multiply(xs[layer], weight.transpose(1, 2), entered[layer + 1])
         for layer in range(len(weights) - 1, -1, -1):
-            torch.bmm(left[layer].transpose(1, 2), xs[layer], out=gradients[layer])
+            multiply(left[layer].transpose(1, 2), xs[layer], gradients[layer])
             if layer:
-                torch.bmm(left[layer], weights[layer], out=entered[layer])
+                multiply(left[layer], weights[layer], entered[layer])
 
     return step
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from vanishgrad.records import replace_file
 from vanishgrad.run import Run
 from vanishgrad.sweep.grouping import Group
@@ -63,7 +65,7 @@ def train_stack(
     """
     data, device = check(runs[0]), device_of(runs[0])
     count = threads_of(runs[0], len(runs) * batch_size_of(runs[0], len(data.train_x)))
-    with threads(count), ExitStack() as stack:
+    with threads(count), threadpool_limits(count, "blas"), ExitStack() as stack:
         recorders = [
             stack.enter_context(
                 Recorder(

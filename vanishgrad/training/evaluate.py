@@ -63,7 +63,7 @@ def score(outputs: Tensor, targets: Tensor, loss: Loss) -> Score:
 
 def scores(outputs: Tensor, targets: Tensor, loss: Loss) -> list[Score]:
     """As `score`, of several runs with the same targets; outputs `(runs, batch, ...)`."""
-    losses = torch.vmap(loss, (0, None))(outputs, targets).double().tolist()
+    losses = torch.stack([loss(one, targets) for one in outputs]).double().tolist()
     correct = accuracies(outputs, targets.expand(len(outputs), *targets.shape))
     if correct is None:
         return [(one, None) for one in losses]

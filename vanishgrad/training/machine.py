@@ -43,10 +43,13 @@ def cores() -> int:
 
 
 def threads_of(run: Run, batch: int) -> int:
-    """CPU threads of `run`: one for small layers, where more only get in each other's way."""
+    """CPU threads of `run`: one for small layers, where more only get in each other's way.
+
+    Large ones get as many as torch has in this process, which in a sweep may be a share of the machine.
+    """
     if isinstance(run.threads, int):
         return run.threads
-    return 1 if batch * _per_example(run) < SMALL else cores()
+    return 1 if batch * _per_example(run) < SMALL else torch.get_num_threads()
 
 
 def _per_example(run: Run) -> int:
