@@ -46,9 +46,19 @@ the same files as if it had not been stopped; after a kill, with save_every=STEP
   vanishgrad train resume=outputs/2026-01-31_12-00-00
 
 With -m a sweep: every combination of the values, checked before the first starts.
+Runs that differ in numbers alone are trained together, on all cores; one that
+was stopped goes on with what is left to do.
 
   vanishgrad train -m act=sigmoid,relu norm=none,batch 'seed=range(5)'
   vanishgrad train experiment=depth
+  vanishgrad train -m act=sigmoid,relu sweep.resume=DIR sweep.retry=failed
+  -v  says which runs are trained together, and why others are alone
+
+How a sweep is run:
+  sweep.resume=DIR  sweep.retry=failed|diverged  sweep.fail_fast=true
+  sweep.max_stack=N  runs that are trained together, at the most
+  hydra.launcher.n_jobs=N  hydra.launcher.backend=loky|ray|dask
+  hydra/launcher=vectorized|basic|joblib|submitit_slurm  hydra/sweeper=basic|optuna
 
 Numbers (more with `vanishgrad options`):
   depth width epochs max_steps batch_size lr warmup seed device dtype threads
