@@ -58,7 +58,7 @@ How a sweep is run:
   sweep.resume=DIR  sweep.retry=failed|diverged  sweep.fail_fast=true
   sweep.max_stack=N  runs that are trained together, at the most
   hydra.launcher.n_jobs=N  hydra.launcher.backend=loky|ray|dask
-  hydra/launcher=vectorized|basic|joblib|submitit_slurm  hydra/sweeper=basic|optuna
+  hydra/launcher=vectorized|basic|joblib|submitit_slurm  hydra/sweeper=optuna
 
 Numbers (more with `vanishgrad options`):
   depth width epochs max_steps batch_size lr warmup seed device dtype threads
