@@ -8,21 +8,13 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.clipping import AGC, ByNorm, ByValue
-from vanishgrad.norms import SAFE
 from vanishgrad.run import Run
-from vanishgrad.sweep.storage import Blocks, along_runs, run_norms
+from vanishgrad.sweep.storage import Blocks, along_runs, lengths
 
 
 def total_norms(gradients: Blocks) -> Tensor:
-    """The L2 norm of all gradients of each run, `(runs,)` in float64.
-
-    On a CPU float32 sums serve the runs for which they are safe, whatever becomes of the others.
-    """
-    if gradients.all[0].device.type != "cpu":
-        return run_norms(gradients.all, exact=True)
-    quick = run_norms(gradients.all, exact=False)
-    safe = (quick > SAFE[0]) & (quick < SAFE[1])
-    return quick if safe.all() else torch.where(safe, quick, run_norms(gradients.all, exact=True))
+    """The L2 norm of all gradients of each run, `(runs,)` in float64."""
+    return torch.linalg.vector_norm(lengths(gradients.all), dim=0)
 
 
 def clip_(runs: Sequence[Run], gradients: Blocks, values: Blocks, output: int) -> None:

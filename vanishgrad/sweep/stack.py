@@ -23,7 +23,7 @@ from vanishgrad.sweep.noise import share_noise
 from vanishgrad.sweep.rates import Rates
 from vanishgrad.sweep.stacked_chain import StackedChain
 from vanishgrad.sweep.stacked_pass import StackedNetwork, StackedPass, Vmapped
-from vanishgrad.sweep.storage import Blocks, Storage, modules_of, move_out, run_norms
+from vanishgrad.sweep.storage import Blocks, Storage, modules_of, move_out, quick_norms
 from vanishgrad.training.evaluate import Score, accuracies, pooled, scores
 from vanishgrad.training.finite import SAFE
 from vanishgrad.training.recorder import Recorder
@@ -226,7 +226,7 @@ class FiniteRuns:
         norms: Tensor | None = None,
     ) -> list[int]:  # fmt: skip
         """The runs among `active` that are lost; `norms` are those of all gradients, if they are known."""
-        sizes = run_norms(gradients.all, exact=False) if norms is None else norms
+        sizes = quick_norms(gradients.all) if norms is None else norms
         level = sizes + losses.double().abs()
         self._risky |= ~((level < SAFE) & (level * self._rates < SAFE))
         asked = torch.ones_like(self._risky) if self._first else self._risky

@@ -98,13 +98,13 @@ def along_runs(numbers: Tensor, tensor: Tensor, axis: int) -> Tensor:
     return numbers.to(tensor.dtype).view(*[1] * axis, -1, *[1] * (tensor.ndim - axis - 1))
 
 
-def run_norms(blocks: Sequence[Tensor], exact: bool) -> Tensor:
-    """The L2 norm over all elements of each run, `(runs,)`; accumulated in float64 if `exact`.
+def quick_norms(blocks: Sequence[Tensor]) -> Tensor:
+    """About the L2 norm over all elements of each run, `(runs,)`; 0 or inf where squares leave the range.
 
     Arguments:
         blocks: each `(count, runs, ...)`.
     """
-    return torch.linalg.vector_norm(_lengths(blocks, exact), dim=0)
+    return torch.linalg.vector_norm(_lengths(blocks, exact=False), dim=0)
 
 
 def lengths(blocks: Sequence[Tensor]) -> Tensor:
