@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from vanishgrad.report.labels import counted
-from vanishgrad.report.layers import at_end, at_start
 from vanishgrad.report.runs import SavedRun
 from vanishgrad.report.slope import (
     FEWEST_LAYERS,
@@ -52,8 +51,7 @@ class Flow(NamedTuple):
 
 def flow(run: SavedRun, *, end: bool) -> Flow:
     """The first logged step, or the last one that is finite."""
-    rows = run.gradients.assign(run="")
-    return _flow(at_end(rows, run.signal) if end else at_start(rows, run.signal), run.signal)
+    return _flow(run.moment(run.signal, "end" if end else "start"), run.signal)
 
 
 def described(run: SavedRun) -> Flow:

@@ -23,10 +23,12 @@ from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import Setting
 from vanishgrad.config.yaml_text import to_yaml
+from vanishgrad.report.runs import load_runs
 from vanishgrad.sweep.grouping import Group, grouped
 from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.ledger import Follower, append, begin, clear, interrupt, outcomes, reopen
+from vanishgrad.sweep.ledger import Follower, append, begin, extend, outcomes
 from vanishgrad.sweep.pool import GroupFailure, Place, Workers, each, worker_count
+from vanishgrad.sweep.resumption import clear, fail, interrupt, reopen
 from vanishgrad.sweep.work import train_group
 from vanishgrad.training import Result
 from vanishgrad.training.objective import objective_of
@@ -45,15 +47,20 @@ class Sweep:
         options: how it is run.
         console: where it is shown.
         jobs: those handed over so far; a sweeper that searches hands them over in batches.
+        stopped: whether a run failed and no more are to begin.
     """
 
     folder: Path
     options: SweepOptions
     console: Console
     jobs: list[Job] = field(default_factory=list)
+    stopped: bool = False
 
     def train(self, jobs: Sequence[Job], workers: Workers) -> dict[int, Outcome]:
         """Train what is left to do of `jobs`, and tell how each ended."""
+        if self.stopped:
+            self.jobs += jobs
+            return outcomes(self.folder)
         left = self._left(jobs)
         groups = grouped(left, worker_count(workers), self.options.max_stack)
         if self.options.verbose:
@@ -82,14 +89,17 @@ class Sweep:
 
     def _left(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs that are to be trained; recorded before the first one begins."""
-        first = not self.jobs
+        options, first = self.options, not self.jobs
         self.jobs += jobs
-        if self.options.resume is not None and first:
-            left = reopen(self.folder, self.jobs, self.options.retry)
+        if options.resume is not None:
+            left = reopen(self.folder, jobs, options.retry, slope_in, options.typed)
             for job in left:
                 clear(job)
             return left
-        begin(self.folder, self.jobs)
+        if first:
+            begin(self.folder, jobs, options.typed)
+        else:
+            extend(self.folder, jobs)
         return list(jobs)
 
     def _each(self, groups: Sequence[Group], workers: Workers, watch: Callable[[], None]) -> None:
@@ -97,12 +107,16 @@ class Sweep:
             with _terminable():
                 self._watched(groups, workers, watch)
         except KeyboardInterrupt:
-            for group in groups:
-                for job in group.jobs:
-                    interrupt(job)
+            self._interrupt(groups)
             raise
         except FailedFast:
-            return
+            self.stopped = True
+            self._interrupt(groups)
+
+    def _interrupt(self, groups: Sequence[Group]) -> None:
+        for group in groups:
+            for job in group.jobs:
+                interrupt(job)
 
     def _watched(self, groups: Sequence[Group], workers: Workers, watch: Callable[[], None]) -> None:
         for ended in each(groups, partial(_train, self.folder), workers, watch=watch):
@@ -115,7 +129,8 @@ class Sweep:
         known = outcomes(self.folder)
         for job in failure.group.jobs:
             if job.number not in known:
-                append(self.folder, Outcome(job.number, "failed", 0.0, error=str(failure.error)))
+                fail(job, failure.error)
+                append(self.folder, Outcome(job.number, "failed", 0.0, error=failure.error))
 
     def _explain(self, groups: Sequence[Group]) -> None:
         for group in groups:
@@ -171,6 +186,11 @@ def _train(folder: Path, group: Group, place: Place) -> None:
 def final_numbers(result: Result) -> dict[str, float | None]:
     """The last known metrics, and the slope of the gradients over the layers at the first logged step."""
     return {**result.final, "gradient_slope": flow(saved(result), end=False).slope}
+
+
+def slope_in(folder: Path) -> dict[str, float | None]:
+    """What `final_numbers` has beside the metrics, of a run folder."""
+    return {"gradient_slope": flow(run, end=False).slope for run in load_runs(folder)}
 
 
 def job_of(number: int, config: DictConfig, setting: Setting, label: str) -> Job:

@@ -9,6 +9,7 @@ from pathlib import Path
 from vanishgrad.errors import one_of, require
 
 PREFIX = "sweep."
+LAUNCHER = "hydra/launcher="
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class SweepOptions:
         retry: failed or diverged: what is done again when going on, beside what had not ended.
         fail_fast: begin no more runs once one has failed.
         verbose: tell why runs are trained alone.
+        typed: the other overrides, as sweep.json keeps them.
     """
 
     max_stack: int | None = None
@@ -28,6 +30,10 @@ class SweepOptions:
     retry: str | None = None
     fail_fast: bool = False
     verbose: bool = False
+    typed: tuple[str, ...] = ()
+
+
+NAMES = tuple(item.name for item in fields(SweepOptions) if item.name not in ("verbose", "typed"))
 
 
 def sweep_options(texts: Sequence[str], verbose: bool = False) -> tuple[SweepOptions, list[str]]:
@@ -37,17 +43,28 @@ def sweep_options(texts: Sequence[str], verbose: bool = False) -> tuple[SweepOpt
         SettingError: for an option that there is not, or a value that it cannot have.
     """
     given = dict(text.removeprefix(PREFIX).partition("=")[::2] for text in texts if text.startswith(PREFIX))
-    names = [item.name for item in fields(SweepOptions) if item.name != "verbose"]
+    others = [text for text in texts if not text.startswith(PREFIX)]
     for name in given:
-        require(name in names, f"sweep.{name}: there is no such option; valid are {', '.join(names)}")
+        require(name in NAMES, f"sweep.{name}: there is no such option; valid are {', '.join(NAMES)}")
+        _is_vectorized(name, others)
     options = SweepOptions(
         _count(given["max_stack"]) if "max_stack" in given else None,
         _folder(given["resume"]) if "resume" in given else None,
         _retry(given),
         _truth(given.get("fail_fast", "false")),
         verbose,
+        tuple(others),
     )
-    return options, [text for text in texts if not text.startswith(PREFIX)]
+    return options, others
+
+
+def _is_vectorized(name: str, others: Sequence[str]) -> None:
+    """Refuse an option with a launcher that runs job after job by Hydra's rules."""
+    for text in others:
+        require(
+            not text.startswith(LAUNCHER) or text == f"{LAUNCHER}vectorized",
+            f"sweep.{name}: is for hydra/launcher=vectorized, the default; leave out {text}",
+        )
 
 
 def _count(text: str) -> int:
@@ -58,7 +75,9 @@ def _count(text: str) -> int:
 def _folder(text: str) -> Path:
     found = text.strip("'\"")
     require(found != "", "sweep.resume=: must be the folder of a sweep")
-    return Path(found).expanduser()
+    folder = Path(found).expanduser()
+    require(folder.is_dir(), f"sweep.resume={found}: there is no such folder")
+    return folder
 
 
 def _retry(given: dict[str, str]) -> str | None:

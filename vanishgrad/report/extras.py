@@ -31,11 +31,12 @@ from vanishgrad.records import (
     UnreadableRun,
     read_extra,
 )
-from vanishgrad.report.layers import at_end, at_start, root_sum_square, thin
+from vanishgrad.report.layers import When, moment, root_sum_square, thin
 
 Condense: TypeAlias = Callable[[Path, int | None], pd.DataFrame]
 GATE: list[Hashable] = ["step", "gate"]
 ENDS: list[Hashable] = ["near_zero", "near_one"]
+TIME_COLUMNS = ("step", "moment", "t", "t_to_end", "grad_norm", "cell_grad_norm")
 MOST_FILTERS = 36
 MOMENTS = ("start", "pretrained", "trained")
 
@@ -75,12 +76,15 @@ def time_gradients(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     negative before.
     """
     rows = _rows(folder, TIME_GRADIENTS_FILE, "step", "t", "grad_norm")
+    if rows.empty:
+        return pd.DataFrame(columns=list(TIME_COLUMNS))
     keys = [rows["step"], rows["t"]]
     norms = {name: root_sum_square(rows[name], keys) for name in ("grad_norm", "cell_grad_norm")}
-    whole = pd.DataFrame(norms).reset_index().assign(run="")
-    moments = {"start": at_start(whole, "grad_norm"), "end": at_end(whole, "grad_norm")}
-    both = pd.concat([rows.assign(moment=name) for name, rows in moments.items()])
-    return both.assign(t_to_end=both["t"] - rows["t"].max()).drop(columns="run")
+    whole = pd.DataFrame(norms).reset_index()
+    whole["t_to_end"] = whole["t"] - rows["t"].max()
+    ends: tuple[When, ...] = ("start", "end")
+    both = pd.concat([moment(whole, "grad_norm", when).assign(moment=when) for when in ends])
+    return both[list(TIME_COLUMNS)]
 
 
 def gates(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
@@ -92,13 +96,13 @@ def gates(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
 def residual_terms(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     """`step, block, shortcut_norm, branch_norm, cosine` at the start."""
     rows = _rows(folder, RESIDUAL_FILE, "step", "block", "shortcut_norm", "branch_norm", "cosine")
-    return at_start(rows.assign(run=""), "shortcut_norm").drop(columns="run")
+    return moment(rows, "shortcut_norm", "start")
 
 
 def input_gradients(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     """`step, lag, correlation` at the start."""
     rows = _rows(folder, INPUT_GRADIENTS_FILE, "step", "lag", "correlation")
-    return at_start(rows.assign(run=""), "correlation").drop(columns="run")
+    return moment(rows, "correlation", "start")
 
 
 def dead_units(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
@@ -116,7 +120,7 @@ def pretraining(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
 def frame_losses(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     """`step, frame, cross_entropy, mean_frame_cross_entropy, floor_cross_entropy` at the end."""
     rows = _rows(folder, FRAMES_FILE, "step", "frame", "cross_entropy")
-    return at_end(rows.assign(run=""), "cross_entropy").drop(columns="run")
+    return moment(rows, "cross_entropy", "end")
 
 
 def filters(folder: Path, most_steps: int | None = None) -> pd.DataFrame:

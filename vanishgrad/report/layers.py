@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 NORMS = ("grad_norm", "bias_grad_norm", "delta_norm", "weight_norm")
 AVERAGED = ("epoch", "act_mean", "act_std", "saturation", "dead_fraction")
+When: TypeAlias = Literal["start", "end"]
 CELL: list[Hashable] = ["step", "layer"]
 # The last part of a module's path: the gate without its source, as i_2 of both xi_2 and hi_2.
 GATE = re.compile(r"(?:.*\.)?[xh]([a-z]*_\d+)")
@@ -54,7 +56,7 @@ def thin(rows: pd.DataFrame, most_steps: int) -> pd.DataFrame:
 
 def at_start(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Rows of each run's first logged step at which `column` exists for a layer."""
-    return _at(rows, column, last=False)
+    return _at(rows, column, "start")
 
 
 def at_end(rows: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -62,7 +64,7 @@ def at_end(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
     For a run that diverged this is the last step before the infinities.
     """
-    return _at(rows, column, last=True)
+    return _at(rows, column, "end")
 
 
 def root_sum_square(values: pd.Series[float], keys: list[pd.Series[int]]) -> pd.Series[float]:
@@ -74,16 +76,19 @@ def root_sum_square(values: pd.Series[float], keys: list[pd.Series[int]]) -> pd.
     return square.groupby(keys).sum(min_count=1).pow(0.5) * scale
 
 
-def _at(rows: pd.DataFrame, column: str, *, last: bool) -> pd.DataFrame:
+def moment(rows: pd.DataFrame, column: str, when: When) -> pd.DataFrame:
+    """`at_start` or `at_end` for the rows of a single run."""
+    every = rows["step"].to_numpy()
+    steps, layers = np.unique(every[np.isfinite(rows[column].to_numpy(float))], return_counts=True)
+    if not steps.size:
+        return rows.iloc[:0]
+    return rows[every == (steps[0] if when == "start" else steps[layers == layers.max()][-1])]
+
+
+def _at(rows: pd.DataFrame, column: str, when: When) -> pd.DataFrame:
     if rows.empty:
         return rows
-    finite = rows[np.isfinite(rows[column])].groupby(["run", "step"]).size().rename("finite").reset_index()
-    if finite.empty:
-        return rows.iloc[:0]
-    if last:
-        finite = finite[finite["finite"] == finite.groupby("run")["finite"].transform("max")]
-    step = finite.groupby("run")["step"].agg("max" if last else "min")
-    return rows[rows["step"] == rows["run"].map(step)]
+    return pd.concat([moment(own, column, when) for _, own in rows.groupby("run", sort=False)])
 
 
 def _has(rows: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:

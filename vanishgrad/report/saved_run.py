@@ -11,6 +11,7 @@ import pandas as pd
 
 from vanishgrad.records import GRADIENTS_FILE
 from vanishgrad.report.extras import EXTRAS, Condensed, condensed, read_sample
+from vanishgrad.report.layers import When, moment
 
 SAMPLE_LENGTH = 600  # characters
 
@@ -87,7 +88,13 @@ class SavedRun:
         """How the text sampled from the trained network begins; empty where there is none."""
         return read_sample(self.folder, SAMPLE_LENGTH)
 
-    @property
+    def moment(self, column: str, when: When) -> pd.DataFrame:
+        """Rows of `gradients` at the first step at which `column` exists, or the last one that is finite."""
+        if (column, when) not in self._moments:
+            self._moments[column, when] = moment(self.gradients, column, when)
+        return self._moments[column, when]
+
+    @cached_property
     def signal(self) -> str:
         """The column that tells how gradients pass: dLoss/dz, or dLoss/dW where nothing else was measured."""
         return "delta_norm" if self.gradients["delta_norm"].notna().any() else "grad_norm"
@@ -109,6 +116,11 @@ class SavedRun:
         if name not in self._extras:
             self._extras[name] = condensed(self.folder, name, self.most_steps)
         return self._extras[name]
+
+    @cached_property
+    def _moments(self) -> dict[tuple[str, When], pd.DataFrame]:
+        """What was asked for until now."""
+        return {}
 
     @cached_property
     def _extras(self) -> dict[str, Condensed]:

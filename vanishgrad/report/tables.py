@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from vanishgrad.report.labels import flatten
-from vanishgrad.report.layers import at_end, at_start
+from vanishgrad.report.layers import When
 from vanishgrad.report.runs import Runs, SavedRun
 from vanishgrad.report.slope import decades_across, decades_through, gradient_slope, log_slope
 from vanishgrad.report.verdict import Evidence, Verdict, verdict
@@ -57,9 +57,9 @@ def settings_table(summary: pd.DataFrame, keys: tuple[str, ...] = ()) -> pd.Data
     return table.reset_index()
 
 
-def slope(run: SavedRun, when: Literal["start", "end"]) -> float:
+def slope(run: SavedRun, when: When) -> float:
     """`gradient_slope` of delta_norm at the initial network or at the end, in decades per layer."""
-    rows = _moment(run, "delta_norm", when)
+    rows = run.moment("delta_norm", when)
     return gradient_slope(rows["layer"], rows["delta_norm"])
 
 
@@ -110,23 +110,18 @@ def _numbers(prefix: str, metrics: Mapping[str, Any]) -> dict[str, float]:
     return {f"{prefix}_{name}": number(value) for name, value in metrics.items()}
 
 
-def _moment(run: SavedRun, column: str, when: Literal["start", "end"]) -> pd.DataFrame:
-    rows = run.gradients.assign(run=run.folder.name)
-    return at_start(rows, column) if when == "start" else at_end(rows, column)
-
-
-def _decades(run: SavedRun, when: Literal["start", "end"]) -> float:
+def _decades(run: SavedRun, when: When) -> float:
     """Of delta_norm; of the weights' gradient where only that was measured."""
-    rows = _moment(run, run.signal, when)
+    rows = run.moment(run.signal, when)
     return decades_across(rows["layer"], rows[run.signal])
 
 
-def _time_moment(run: SavedRun, when: Literal["start", "end"]) -> pd.DataFrame:
+def _time_moment(run: SavedRun, when: When) -> pd.DataFrame:
     rows = run.extra("time_gradients")
     return rows if rows.empty else rows[rows["moment"] == when]
 
 
-def _time_decades(run: SavedRun, when: Literal["start", "end"]) -> float:
+def _time_decades(run: SavedRun, when: When) -> float:
     rows = _time_moment(run, when)
     return decades_through(rows["t"], rows["grad_norm"]) if len(rows) else float("nan")
 
