@@ -17,10 +17,11 @@ from vanishgrad.choices.schedule import Step
 from vanishgrad.errors import SettingError
 from vanishgrad.records import SWEEP_RUNS_FILE
 from vanishgrad.run import Run
-from vanishgrad.sweep import ledger
+from vanishgrad.sweep import resumption
 from vanishgrad.sweep.comparison import changed_keys
 from vanishgrad.sweep.job import Job
-from vanishgrad.sweep.ledger import begin, reopen
+from vanishgrad.sweep.ledger import begin
+from vanishgrad.sweep.resumption import reopen
 
 
 def jobs_in(folder: Path, runs: Sequence[Run]) -> list[Job]:
@@ -95,11 +96,11 @@ def test_what_a_newer_version_added_has_not_changed() -> None:
 def test_other_versions_are_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = jobs_in(tmp_path, [Run()])
     begin(tmp_path, jobs)
-    now = ledger.versions()
+    now = resumption.versions()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         reopen(tmp_path, jobs, None)
-    monkeypatch.setattr(ledger, "versions", lambda: now | {"torch": "9.9"})
+    monkeypatch.setattr(resumption, "versions", lambda: now | {"torch": "9.9"})
     told = f"sweep.resume={tmp_path}: was begun with other versions: torch {now['torch']} -> 9.9"
     with pytest.warns(UserWarning, match=f"^{re.escape(told)}$"):
         assert reopen(tmp_path, jobs, None) == jobs

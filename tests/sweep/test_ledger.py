@@ -21,7 +21,8 @@ from vanishgrad.records import SWEEP_FILE, SWEEP_RUNS_FILE, read_run, write_run
 from vanishgrad.run import Run
 from vanishgrad.sweep.grouping import Group
 from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.ledger import Follower, append, begin, clear, interrupt, outcomes, reopen
+from vanishgrad.sweep.ledger import Follower, append, begin, extend, outcomes
+from vanishgrad.sweep.resumption import clear, fail, interrupt, reopen
 from vanishgrad.sweep.work import train_group
 from vanishgrad.training import Provenance, Result
 from vanishgrad.training.provenance import first_record
@@ -212,14 +213,70 @@ def test_lines_of_an_older_sweep_in_the_same_folder_go(tmp_path: Path) -> None:
 
 
 def test_a_search_records_more_jobs_and_keeps_its_lines(tmp_path: Path) -> None:
-    jobs = sweep_in(tmp_path, 4)
-    begin(tmp_path, jobs[:2])
-    created = json.loads((tmp_path / SWEEP_FILE).read_text())["created"]
+    jobs = jobs_in(tmp_path, [Run(seed=seed) for seed in range(4)])
+    begin(tmp_path, jobs[:2], ["depth=5"])
+    before = json.loads((tmp_path / SWEEP_FILE).read_text())
     append(tmp_path, ENDS[0])
-    begin(tmp_path, jobs)
-    record = json.loads((tmp_path / SWEEP_FILE).read_text())
-    assert (len(record["jobs"]), record["created"]) == (4, created)
+    extend(tmp_path, jobs[2:])
+    after = json.loads((tmp_path / SWEEP_FILE).read_text())
+    assert (after["batches"], len(after["jobs"])) == ([2, 2], 4)
+    assert after["jobs"][:2] == before["jobs"]
+    same = ("created", "versions", "overrides")
+    assert [after[key] for key in same] == [before[key] for key in same]
     assert outcomes(tmp_path) == {0: ENDS[0]}
+
+
+def batches_in(folder: Path) -> list[Job]:
+    """A sweep of two batches of two."""
+    jobs = jobs_in(folder, [Run(seed=seed) for seed in range(4)])
+    begin(folder, jobs[:2])
+    extend(folder, jobs[2:])
+    return jobs
+
+
+def test_batches_are_gone_on_with_one_by_one(tmp_path: Path) -> None:
+    jobs = batches_in(tmp_path)
+    leave(jobs[0], "completed")
+    append(tmp_path, Outcome(0, "completed", 1.0))
+    leave(jobs[2], "completed", metrics={"final": {}, "best": {}})
+    assert numbers(reopen(tmp_path, jobs[:2], None)) == [1]
+    assert numbers(reopen(tmp_path, jobs[2:], None)) == [3]
+
+
+def test_a_batch_that_had_not_begun_is_recorded(tmp_path: Path) -> None:
+    jobs = jobs_in(tmp_path, [Run(seed=seed) for seed in range(4)])
+    begin(tmp_path, jobs[:2])
+    reopen(tmp_path, jobs[:2], None)
+    assert reopen(tmp_path, jobs[2:], None) == jobs[2:]
+    assert json.loads((tmp_path / SWEEP_FILE).read_text())["batches"] == [2, 2]
+    assert reopen(tmp_path, jobs[2:], None) == jobs[2:]
+
+
+def test_batches_of_another_size_are_refused(tmp_path: Path) -> None:
+    jobs = batches_in(tmp_path)
+    told = f"sweep.resume={tmp_path}: its batch from run 0 on has 2 runs, this command asks for 4"
+    assert refusal(tmp_path, jobs) == told
+
+
+def test_a_search_that_asks_for_other_runs_is_refused(tmp_path: Path) -> None:
+    jobs = batches_in(tmp_path)
+    other = [jobs[2], replace(jobs[3], run=Run(seed=3, lr=0.5))]
+    reopen(tmp_path, jobs[:2], None)
+    told = refusal(tmp_path, other)
+    assert "was begun with other settings: job 3: lr " in told
+    assert told.endswith("; a search goes on only if its sampler has the seed that it had")
+
+
+def test_a_process_that_died_leaves_a_failed_run(tmp_path: Path) -> None:
+    running, done, missing = sweep_in(tmp_path)
+    leave(running, "running")
+    leave(done, "completed")
+    for job in (running, done, missing):
+        fail(job, "its process died")
+    found = [read_run(job.folder) for job in (running, done, missing)]
+    assert [one["status"] for one in found] == ["failed", "completed", "failed"]
+    assert found[0]["error"] == found[2]["error"] == "its process died"
+    assert numbers(reopen(tmp_path, [running, done, missing], None)) == [0, 2]
 
 
 def test_what_has_ended_is_not_done_again(tmp_path: Path) -> None:
@@ -334,13 +391,53 @@ def refusal(folder: Path, jobs: Sequence[Job], retry: str | None = None) -> str:
     return str(caught.value)
 
 
-def test_a_folder_without_a_sweep_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("files", [["run.json"], ["multirun.yaml", "mine.txt"], ["0/run.json"]])
+def test_a_folder_without_a_sweep_is_refused(tmp_path: Path, files: list[str]) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
     expected = f"sweep.resume={tmp_path}: has no sweep.json; must be the folder of a sweep"
     assert refusal(tmp_path, []) == expected
-    missing = tmp_path / "missing"
-    assert refusal(missing, []).startswith(f"sweep.resume={missing}: has no sweep.json")
+    assert not (tmp_path / SWEEP_FILE).exists()
+
+
+@pytest.mark.parametrize("name", ["missing", "file"])
+def test_what_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
-    assert "has no sweep.json" in refusal(tmp_path / "file", [])
+    assert refusal(tmp_path / name, []).startswith(f"sweep.resume={tmp_path / name}: has no sweep.json")
+
+
+@pytest.mark.parametrize("files", [[], ["multirun.yaml"], ["multirun.yaml", ".sweep.json.123"]])
+def test_a_sweep_killed_before_it_was_recorded_begins(tmp_path: Path, files: list[str]) -> None:
+    for name in files:
+        (tmp_path / name).write_text("")
+    jobs = jobs_in(tmp_path, [Run(seed=seed) for seed in range(2)])
+    assert reopen(tmp_path, jobs, None, overrides=["seed=0,1"]) == jobs
+    record = json.loads((tmp_path / SWEEP_FILE).read_text())
+    assert (len(record["jobs"]), record["overrides"]) == (2, ["seed=0,1"])
+    assert not list(tmp_path.glob(".*"))
+    assert reopen(tmp_path, jobs, None) == jobs
+
+
+def test_half_written_files_of_the_sweep_go(tmp_path: Path) -> None:
+    jobs = sweep_in(tmp_path)
+    kept = {".hidden", "notes.txt", SWEEP_FILE}
+    for name in (".hidden", "notes.txt", ".sweep_summary.csv.12", ".sweep.json.7"):
+        (tmp_path / name).write_text("")
+    reopen(tmp_path, jobs, None)
+    assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_a_recovered_outcome_has_what_its_folder_tells(tmp_path: Path) -> None:
+    (job,) = sweep_in(tmp_path, 1)
+    leave(job, "completed", metrics={"final": {"val_loss": 0.5}, "best": {}}, steps=6, seconds=2.5)
+
+    def measures(folder: Path) -> dict[str, float | None]:
+        assert folder == job.folder
+        return {"gradient_slope": 0.25}
+
+    assert reopen(tmp_path, [job], None, measures) == []
+    assert outcomes(tmp_path)[0].metrics == {"val_loss": 0.5, "gradient_slope": 0.25}
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,24 @@ def test_running_cluster_is_asked_how_many_it_has_and_goes_on_after_the_sweep(tm
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")
+@pytest.mark.skipif(find_spec("distributed") is None, reason="dask is not installed")
+def test_dask_process_that_takes_its_time_to_begin_again_is_waited_for(tmp_path: Path) -> None:
+    import dask
+
+    end = time.monotonic() + 120
+
+    def watch() -> None:
+        assert time.monotonic() < end, "nobody is left to do the rest"
+
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1 ms"}):
+        failures = list(each(["deadly", "a"], noting(tmp_path), Workers(1, "dask"), watch))
+
+    assert [failure.group for failure in failures] == ["deadly"]
+    assert done(tmp_path)["a"] == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("backend", CLUSTERS)
 def test_address_where_no_cluster_answers(backend: str) -> None:
     address = {"ray": "127.0.0.1:9", "dask": "tcp://127.0.0.1:9"}[backend]

@@ -33,6 +33,10 @@ class Command:
 
 
 def _train(arguments: list[str]) -> int:
+    if _on_several_processes(arguments):
+        from vanishgrad.sweep.processes import warm
+
+        warm()  # they import torch while this process does
     from vanishgrad.cli.train import train
 
     return train(arguments)
@@ -54,6 +58,13 @@ def _sample(arguments: list[str]) -> int:
     from vanishgrad.cli.sample import sample
 
     return sample(arguments)
+
+
+def _on_several_processes(arguments: Sequence[str]) -> bool:
+    """Whether a sweep is asked for that the default launcher trains here, as far as can be seen."""
+    elsewhere = ("hydra/launcher=", "hydra.launcher.", "resume=", "--cfg", "-c", "--info", "-i", "--help")
+    swept = "-m" in arguments or "--multirun" in arguments
+    return swept and not any(argument.startswith(elsewhere) for argument in arguments)
 
 
 COMMANDS = (

@@ -111,6 +111,7 @@ class Sweep:
             raise
         except FailedFast:
             self.stopped = True
+        if self.stopped:  # and the other processes have ended
             self._interrupt(groups)
 
     def _interrupt(self, groups: Sequence[Group]) -> None:
@@ -190,7 +191,8 @@ def final_numbers(result: Result) -> dict[str, float | None]:
 
 def slope_in(folder: Path) -> dict[str, float | None]:
     """What `final_numbers` has beside the metrics, of a run folder."""
-    return {"gradient_slope": flow(run, end=False).slope for run in load_runs(folder)}
+    runs = load_runs(folder).runs
+    return {"gradient_slope": flow(runs[0], end=False).slope} if runs else {}
 
 
 def job_of(number: int, config: DictConfig, setting: Setting, label: str) -> Job:

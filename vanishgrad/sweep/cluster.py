@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import time
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from threading import Thread
 from typing import TypeVar
 
 import torch
-from joblib.externals.loky import get_reusable_executor
 
 from vanishgrad.errors import SettingError, at_least, one_of, require
+from vanishgrad.sweep.processes import end, executor
 from vanishgrad.training.machine import cores
 
 MODULES = {"loky": "joblib", "ray": "ray", "dask": "distributed"}  # what each backend needs
-IDLE = 300  # seconds after which a process of this machine that has nothing to do ends
-LOOK = 0.2  # seconds between looks at whether the parent is there
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+KNOCK = 10.0  # seconds in which a machine is to answer
+PATIENCE = "10 minutes"  # for a Dask process that begins again: on busy cores importing torch takes a while
 
 R = TypeVar("R")
 Call = Callable[[], R]
@@ -107,14 +103,11 @@ def connected(workers: Workers) -> AbstractContextManager[Cluster]:
 @contextmanager
 def _loky(workers: Workers) -> Iterator[Cluster]:
     count = worker_count(workers)
-    share = str(max(1, cores() // count))
-    env = {name: os.environ.get(name, share) for name in THREADS}
+    threads = max(1, cores() // count)
 
     def submit(call: Call[str | None]) -> Future[str | None]:
         try:
-            return get_reusable_executor(
-                count, timeout=IDLE, initializer=_end_with, initargs=(os.getpid(),), env=env
-            ).submit(call)
+            return executor(count, threads).submit(call)
         except BrokenExecutor as error:
             broken: Future[str | None] = Future()
             broken.set_exception(error)
@@ -123,23 +116,8 @@ def _loky(workers: Workers) -> Iterator[Cluster]:
     try:
         yield Cluster(count, submit, torch.cuda.device_count())
     except BaseException:
-        get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+        end()
         raise
-
-
-def _end_with(parent: int) -> None:
-    """End this process when its parent does, however that ends: no two may write to a run folder.
-
-    Ctrl-C, which reaches all processes of a terminal, is left to the parent.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def wait() -> None:
-        while os.getppid() == parent:
-            time.sleep(LOOK)
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
 
 
 @contextmanager
@@ -162,9 +140,21 @@ def _begin_ray(workers: Workers) -> None:
 
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     if workers.address is not None:
+        _knock(workers.address)
         ray.init(workers.address, **quiet)
     else:
         ray.init("local", num_cpus=worker_count(workers), include_dashboard=False, **quiet)
+
+
+def _knock(address: str) -> None:
+    """Ray would try for a quarter of an hour to reach a port where nobody listens.
+
+    Raises:
+        OSError: when nobody does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdecimal():  # not of `auto`
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK).close()
 
 
 def _called(call: Call[R]) -> R:
@@ -183,13 +173,16 @@ def _dask(workers: Workers) -> Iterator[Cluster]:
         yield Cluster(count, client.get_executor(pure=False).submit, gpus)
 
 
-def _new_dask(workers: Workers) -> AbstractContextManager[object]:
+@contextmanager
+def _new_dask(workers: Workers) -> Iterator[object]:
+    import dask
     from distributed import LocalCluster
 
-    count = worker_count(workers)
-    return LocalCluster(
-        n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
-    )
+    # A sweep bounds its memory itself; Dask would end a process for what is the others' to use.
+    options = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0"}
+    patient = dask.config.set({"distributed.deploy.lost-worker-timeout": PATIENCE})
+    with patient, LocalCluster(worker_count(workers), silence_logs=logging.CRITICAL, **options) as cluster:
+        yield cluster
 
 
 @contextmanager

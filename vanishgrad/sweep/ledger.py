@@ -4,43 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from vanishgrad.description import describe
-from vanishgrad.errors import SettingError, one_of, require
-from vanishgrad.records import (
-    CHECKPOINT_FILE,
-    GRADIENTS_FILE,
-    METRICS_FILE,
-    RUN_FILE,
-    SCHEMA_VERSION,
-    SWEEP_FILE,
-    SWEEP_RUNS_FILE,
-    UnreadableRun,
-    clear_optional,
-    read_run,
-    replace_file,
-    strict,
-    write_run,
-)
-from vanishgrad.sweep.comparison import changed_keys, changes
+from vanishgrad.errors import SettingError, require
+from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, replace_file, strict
 from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.work import LOG_FILE
-from vanishgrad.training.checkpoint import SNAPSHOTS
 from vanishgrad.training.provenance import versions
 
-RESULTS = ("completed", "diverged")
-RETRIES = ("failed", "diverged")
 TAKEN_BACK = "interrupted"
-WRITTEN = (RUN_FILE, GRADIENTS_FILE, METRICS_FILE, CHECKPOINT_FILE, LOG_FILE)  # what says it has ended first
-LEFT = re.compile(r"\d+\.pt|\.\w+\.[a-z]+\.\d+")  # snapshots, and what a kill inside `replace_file` leaves
 
 
 def begin(folder: Path, jobs: Sequence[Job], overrides: Sequence[str] = ()) -> None:
@@ -48,35 +24,54 @@ def begin(folder: Path, jobs: Sequence[Job], overrides: Sequence[str] = ()) -> N
 
     Arguments:
         folder: of the sweep.
-        jobs: all of them; a sweeper that searches calls again with those so far and some more.
+        jobs: all of them, or the first batch of a sweeper that hands them over in batches.
         overrides: what was typed.
     """
-    entries = [_entry(folder, job) for job in jobs]
-    earlier = _earlier(folder, entries)
-    if earlier is None:
-        (folder / SWEEP_RUNS_FILE).unlink(missing_ok=True)
-    record = {
-        "schema_version": SCHEMA_VERSION,
-        "created": earlier["created"] if earlier else datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions(),
-        "overrides": list(overrides),
-        "jobs": entries,
-    }
+    (folder / SWEEP_RUNS_FILE).unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / SWEEP_FILE, json.dumps(record, indent=1, allow_nan=False).encode())
+    record = {
+        "schema_version": SCHEMA_VERSION, "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions(), "overrides": list(overrides), "batches": [], "jobs": [],
+    }  # fmt: skip
+    _write(folder, record, jobs)
 
 
-def _earlier(folder: Path, entries: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """sweep.json, if it is that of the same search some jobs ago."""
+def extend(folder: Path, jobs: Sequence[Job]) -> None:
+    """Add the next batch to sweep.json."""
+    _write(folder, recorded(folder), jobs)
+
+
+def _write(folder: Path, record: Mapping[str, Any], jobs: Sequence[Job]) -> None:
+    """Write sweep.json with a further batch of jobs."""
+    more = {
+        "batches": [*record["batches"], len(jobs)],
+        "jobs": [*record["jobs"], *(entry_of(folder, job) for job in jobs)],
+    }
+    content = json.dumps({**record, **more}, indent=1, allow_nan=False)
+    replace_file(folder / SWEEP_FILE, content.encode())
+
+
+def recorded(folder: Path) -> dict[str, Any]:
+    """sweep.json.
+
+    Raises:
+        SettingError: when there is none, or it is not readable.
+    """
+    path = f"sweep.resume={folder}"
     try:
-        record = _recorded(folder)
-    except SettingError:
-        return None
-    count = len(record["jobs"])
-    return record if count < len(entries) and record["jobs"] == entries[:count] else None
+        found = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise SettingError(f"{path}: has no {SWEEP_FILE}; must be the folder of a sweep") from None
+    except OSError as error:
+        raise SettingError(f"{path}: {SWEEP_FILE} is not readable: {error.strerror}") from None
+    except ValueError:
+        raise SettingError(f"{path}: {SWEEP_FILE} is not JSON") from None
+    whole = isinstance(found, dict) and found.keys() >= {"versions", "batches", "jobs"}
+    require(whole, f"{path}: {SWEEP_FILE} is not the record of a sweep")
+    return dict(found)
 
 
-def _entry(folder: Path, job: Job) -> dict[str, Any]:
+def entry_of(folder: Path, job: Job) -> dict[str, Any]:
     """A job as sweep.json has it, and as it reads back."""
     entry = {
         "number": job.number,
@@ -138,110 +133,11 @@ class Follower:
 def _outcome(line: bytes) -> Outcome | None:
     try:
         found = json.loads(line)
-        return Outcome(**{**found, "metrics": _numbers(found["metrics"])})
+        return Outcome(**{**found, "metrics": numbers(found["metrics"])})
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def _numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
     """Metrics read from JSON, where `nan` and `inf` are strings."""
     return {name: None if value is None else float(value) for name, value in metrics.items()}
-
-
-def reopen(folder: Path, jobs: Sequence[Job], retry: str | None) -> list[Job]:
-    """The jobs that are left to do of a sweep that was stopped.
-
-    Those are the ones without an outcome or whose folder says otherwise, and with `retry` the failed or the
-    diverged ones; their outcomes are taken back. A run that ended in the moment before its line was written
-    is given its line now.
-
-    Raises:
-        SettingError: when the folder holds no sweep, or one of other jobs.
-    """
-    if retry is not None:
-        one_of("sweep.retry", retry, RETRIES)
-    record, now = _recorded(folder), [_entry(folder, job) for job in jobs]
-    then = record["jobs"]
-    require(
-        len(then) == len(now),
-        f"sweep.resume={folder}: the sweep has {len(then)} runs, this command asks for {len(now)}",
-    )
-    changed = changes(then, now)
-    require(not changed, f"sweep.resume={folder}: was begun with other settings: {changed}")
-    if other := ", ".join(changed_keys(record["versions"], versions())):
-        warnings.warn(f"sweep.resume={folder}: was begun with other versions: {other}", stacklevel=2)
-    done = outcomes(folder)
-    left = zip(jobs, now, strict=True)
-    return [job for job, entry in left if _is_left(folder, job, entry, done.get(job.number), retry)]
-
-
-def _recorded(folder: Path) -> dict[str, Any]:
-    """sweep.json."""
-    path = f"sweep.resume={folder}"
-    try:
-        found = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise SettingError(f"{path}: has no {SWEEP_FILE}; must be the folder of a sweep") from None
-    except OSError as error:
-        raise SettingError(f"{path}: {SWEEP_FILE} is not readable: {error.strerror}") from None
-    except ValueError:
-        raise SettingError(f"{path}: {SWEEP_FILE} is not JSON") from None
-    whole = isinstance(found, dict) and found.keys() >= {"created", "versions", "jobs"}
-    require(whole, f"{path}: {SWEEP_FILE} is not the record of a sweep")
-    return dict(found)
-
-
-def _is_left(
-    folder: Path, job: Job, entry: Mapping[str, Any], outcome: Outcome | None, retry: str | None
-) -> bool:
-    """Whether a job is to be done, or done again."""
-    record = _record(job)
-    if record is not None and changed_keys(record.get("effective", {}), entry["setting"]):
-        record = None  # of an earlier sweep in the same folder
-    status = None if record is None else record["status"]
-    if outcome is None and record is not None and status in RESULTS:
-        outcome = _recovered(job, record)
-        append(folder, outcome)
-    if outcome is None:
-        return True
-    lost = outcome.status in RESULTS and outcome.status != status
-    if not lost and outcome.status != retry:
-        return False
-    append(folder, Outcome(job.number, TAKEN_BACK, 0.0))  # or a second kill would leave the old end standing
-    return True
-
-
-def _record(job: Job) -> dict[str, Any] | None:
-    try:
-        return read_run(job.folder)
-    except UnreadableRun:
-        return None
-
-
-def _recovered(job: Job, record: Mapping[str, Any]) -> Outcome:
-    """What run.json knows of an outcome: not the slope, and of a run in a stack the seconds of the stack."""
-    at = record["diverged_at"]
-    return Outcome(
-        job.number, record["status"], record["seconds"], _numbers(record["metrics"]["final"]),
-        record["steps"], None if at is None else at["step"],
-    )  # fmt: skip
-
-
-def clear(job: Job) -> None:
-    """Empty the folder of a run that is done again, but for what no run writes."""
-    for file in WRITTEN:
-        (job.folder / file).unlink(missing_ok=True)
-    clear_optional(job.folder)
-    snapshots = job.folder / SNAPSHOTS
-    for path in (*job.folder.glob(".*"), *snapshots.glob("*")):
-        if path.is_file() and LEFT.fullmatch(path.name):
-            path.unlink()
-    with suppress(OSError):  # absent, or there is something else in it
-        snapshots.rmdir()
-
-
-def interrupt(job: Job) -> None:
-    """Say of a run whose process was stopped that it was interrupted."""
-    record = _record(job)
-    if record is not None and record["status"] == "running":
-        write_run(job.folder, record | {"status": "interrupted"})

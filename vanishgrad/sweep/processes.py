@@ -1,0 +1,97 @@
+"""Processes of this machine. On Linux they are forked from one that has imported what they need.
+
+Importing torch takes a process more than a second; a fork of one that has it, some hundredths.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from multiprocessing import parent_process
+from threading import Thread
+
+METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+IDLE = 300  # seconds after which a process that has nothing to do ends
+NEEDED = ("vanishgrad.sweep.work",)
+# More threads than one would not survive the fork; each process has its own number of them afterwards.
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def warm(modules: Sequence[str] = NEEDED) -> None:
+    """Have the process that others are forked from import `modules`, while this one goes on.
+
+    Does nothing where it has begun already, and where processes are not forked.
+    """
+    if METHOD != "forkserver":
+        return
+    from multiprocessing import forkserver, resource_tracker
+
+    forkserver.set_forkserver_preload(list(modules))
+    resource_tracker.ensure_running()  # which lets SIGINT through again
+    with _single_threaded(), _uninterrupted():
+        forkserver.ensure_running()
+
+
+def executor(count: int, threads: int) -> Executor:
+    """The `count` processes, each with so many CPU threads; as long as it works, always the same."""
+    from joblib.externals.loky import get_reusable_executor  # imports numpy, for which `warm` need not wait
+
+    warm()
+    own = None if "OMP_NUM_THREADS" in os.environ else threads
+    return get_reusable_executor(count, context=METHOD, timeout=IDLE, initializer=_prepare, initargs=(own,))
+
+
+def end() -> None:
+    """End the processes at once, whatever they do."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
+
+
+def _prepare(threads: int | None) -> None:
+    """In a new process: take its share of the machine, and end when its parent does, however that ends.
+
+    No two processes may write to a run folder. Ctrl-C, which reaches all of a terminal, is for the parent.
+    """
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+@contextmanager
+def _single_threaded() -> Iterator[None]:
+    """What begins inside is told to compute with a single thread, unless the user says otherwise."""
+    added = [name for name in THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(added, "1"))
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """What begins inside never hears of Ctrl-C; this process does, afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

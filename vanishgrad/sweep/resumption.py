@@ -1,0 +1,177 @@
+"""Going on with a sweep that was stopped: which runs are left to do, and folders made ready for them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vanishgrad.errors import one_of, require
+from vanishgrad.records import (
+    CHECKPOINT_FILE,
+    GRADIENTS_FILE,
+    METRICS_FILE,
+    RUN_FILE,
+    UnreadableRun,
+    clear_optional,
+    read_run,
+    write_run,
+)
+from vanishgrad.sweep.comparison import changed_keys, changes
+from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweep.ledger import TAKEN_BACK, append, begin, entry_of, extend, numbers, outcomes, recorded
+from vanishgrad.sweep.work import LOG_FILE
+from vanishgrad.training.checkpoint import SNAPSHOTS
+from vanishgrad.training.provenance import first_record, versions
+
+RESULTS = ("completed", "diverged")
+RETRIES = ("failed", "diverged")
+BEFORE = ("multirun.yaml",)  # what Hydra leaves before a sweep is recorded
+WRITTEN = (RUN_FILE, GRADIENTS_FILE, METRICS_FILE, CHECKPOINT_FILE, LOG_FILE)  # what says it has ended first
+PARTIAL = r"\.\w+\.[a-z]+\.\d+"  # what a kill inside `replace_file` leaves
+LEFT = re.compile(rf"\d+\.pt|{PARTIAL}")  # snapshots too
+
+Measures = Callable[[Path], dict[str, float | None]]
+
+
+def reopen(
+    folder: Path, jobs: Sequence[Job], retry: str | None, measures: Measures | None = None,
+    overrides: Sequence[str] = (),
+) -> list[Job]:  # fmt: skip
+    """The jobs that are left to do of a sweep that was stopped.
+
+    Those are the ones without an outcome or whose folder says otherwise, and with `retry` the failed or the
+    diverged ones; their outcomes are taken back. A run that ended in the moment before its line was written
+    is given its line now. A sweep that was stopped before it was recorded, or before this batch was, is
+    recorded now.
+
+    Arguments:
+        folder: of the sweep.
+        jobs: all of them, or the next batch of a sweeper that hands them over in batches.
+        retry: failed, diverged or None.
+        measures: gives the final numbers of a run folder that run.json does not have.
+        overrides: what was typed.
+
+    Raises:
+        SettingError: when the folder holds no sweep, or one of other jobs.
+    """
+    if retry is not None:
+        one_of("sweep.retry", retry, RETRIES)
+    if _is_new(folder):
+        begin(folder, jobs, overrides)
+    _tidy(folder)
+    record = recorded(folder)
+    first = jobs[0].number if jobs else 0
+    if 0 < first == len(record["jobs"]):
+        extend(folder, jobs)
+        return list(jobs)
+    now = [entry_of(folder, job) for job in jobs]
+    _compare(folder, record, now, first)
+    done, known = outcomes(folder), measures or _nothing
+    left = zip(jobs, now, strict=True)
+    return [job for job, entry in left if _is_left(folder, job, entry, done.get(job.number), retry, known)]
+
+
+def _is_new(folder: Path) -> bool:
+    """Whether a sweep was stopped here before it was recorded: nothing but what comes before is there."""
+    return folder.is_dir() and all(
+        path.name in BEFORE or re.fullmatch(PARTIAL, path.name) for path in folder.iterdir()
+    )
+
+
+def _tidy(folder: Path) -> None:
+    """Take away half-written files of the sweep itself."""
+    for path in folder.glob(".*"):
+        if path.is_file() and re.fullmatch(PARTIAL, path.name):
+            path.unlink()
+
+
+def _compare(folder: Path, record: Mapping[str, Any], now: Sequence[Mapping[str, Any]], first: int) -> None:
+    """Refuse a batch that is not the one recorded from job `first` on."""
+    counts = record["batches"]
+    begins = accumulate(counts, initial=0)
+    count = dict(zip(begins, counts, strict=False)).get(first, 0)
+    what = "the sweep" if len(counts) == 1 else f"its batch from run {first} on"
+    require(
+        count == len(now),
+        f"sweep.resume={folder}: {what} has {count} runs, this command asks for {len(now)}",
+    )
+    changed = changes(record["jobs"][first : first + count], now)
+    seed = "" if len(counts) == 1 else "; a search goes on only if its sampler has the seed that it had"
+    require(not changed, f"sweep.resume={folder}: was begun with other settings: {changed}{seed}")
+    if first == 0 and (other := ", ".join(changed_keys(record["versions"], versions()))):
+        warnings.warn(f"sweep.resume={folder}: was begun with other versions: {other}", stacklevel=3)
+
+
+def _is_left(
+    folder: Path, job: Job, entry: Mapping[str, Any], outcome: Outcome | None, retry: str | None,
+    measures: Measures,
+) -> bool:  # fmt: skip
+    """Whether a job is to be done, or done again."""
+    record = _record(job)
+    if record is not None and changed_keys(record.get("effective", {}), entry["setting"]):
+        record = None  # of an earlier sweep in the same folder
+    status = None if record is None else record["status"]
+    if outcome is None and record is not None and status in RESULTS:
+        outcome = _recovered(job, record, measures)
+        append(folder, outcome)
+    if outcome is None:
+        return True
+    lost = outcome.status in RESULTS and outcome.status != status
+    if not lost and outcome.status != retry:
+        return False
+    append(folder, Outcome(job.number, TAKEN_BACK, 0.0))  # or a second kill would leave the old end standing
+    return True
+
+
+def _record(job: Job) -> dict[str, Any] | None:
+    try:
+        return read_run(job.folder)
+    except UnreadableRun:
+        return None
+
+
+def _recovered(job: Job, record: Mapping[str, Any], measures: Measures) -> Outcome:
+    """What the run folder knows of an outcome; of a run in a stack the seconds are those of the stack."""
+    at = record["diverged_at"]
+    final = numbers(record["metrics"]["final"]) | measures(job.folder)
+    step = None if at is None else at["step"]
+    return Outcome(job.number, record["status"], record["seconds"], final, record["steps"], step)
+
+
+def _nothing(folder: Path) -> dict[str, float | None]:
+    return {}
+
+
+def clear(job: Job) -> None:
+    """Empty the folder of a run that is done again, but for what no run writes."""
+    for file in WRITTEN:
+        (job.folder / file).unlink(missing_ok=True)
+    clear_optional(job.folder)
+    snapshots = job.folder / SNAPSHOTS
+    for path in (*job.folder.glob(".*"), *snapshots.glob("*")):
+        if path.is_file() and LEFT.fullmatch(path.name):
+            path.unlink()
+    with suppress(OSError):  # absent, or there is something else in it
+        snapshots.rmdir()
+
+
+def interrupt(job: Job) -> None:
+    """Say of a run whose process was stopped that it was interrupted."""
+    record = _record(job)
+    if record is not None and record["status"] == "running":
+        write_run(job.folder, record | {"status": "interrupted"})
+
+
+def fail(job: Job, error: str) -> None:
+    """Say of a run whose process died that it failed, also where it had not come to its first record."""
+    record = _record(job) or first_record(job.run, job.provenance, torch.device("cpu"))
+    if record["status"] == "running":
+        job.folder.mkdir(parents=True, exist_ok=True)
+        write_run(job.folder, record | {"status": "failed", "error": error})
