@@ -48,10 +48,20 @@ class Condensed(NamedTuple):
     broken: str | None = None
 
 
+class Extra(NamedTuple):
+    """A file that some runs have, and what is made of it."""
+
+    file: str
+    condense: Condense
+
+
 def condensed(folder: Path, name: str, most_steps: int | None) -> Condensed:
-    """One of `EXTRAS`."""
+    """One of `EXTRAS`; an empty table without columns where the run did not write the file."""
+    extra = EXTRAS[name]
+    if not (folder / extra.file).exists():  # of most runs most files: nothing of pandas is needed to say so
+        return Condensed(pd.DataFrame())
     try:
-        return Condensed(EXTRAS[name](folder, most_steps))
+        return Condensed(extra.condense(folder, most_steps))
     except UnreadableRun as error:
         reason = error.reason
     except (KeyError, ValueError) as error:
@@ -147,20 +157,17 @@ def predicted_frames(folder: Path, most_steps: int | None = None) -> pd.DataFram
     return pd.DataFrame([row] if row else [], columns=names)
 
 
-EXTRAS: Mapping[str, Condense] = MappingProxyType(
+EXTRAS: Mapping[str, Extra] = MappingProxyType(
     {
-        condense.__name__: condense
-        for condense in (
-            time_gradients,
-            gates,
-            residual_terms,
-            input_gradients,
-            dead_units,
-            pretraining,
-            frame_losses,
-            filters,
-            predicted_frames,
-        )
+        "time_gradients": Extra(TIME_GRADIENTS_FILE, time_gradients),
+        "gates": Extra(GATES_FILE, gates),
+        "residual_terms": Extra(RESIDUAL_FILE, residual_terms),
+        "input_gradients": Extra(INPUT_GRADIENTS_FILE, input_gradients),
+        "dead_units": Extra(DEAD_UNITS_FILE, dead_units),
+        "pretraining": Extra(PRETRAIN_FILE, pretraining),
+        "frame_losses": Extra(FRAMES_FILE, frame_losses),
+        "filters": Extra(FILTERS_ARRAYS, filters),
+        "predicted_frames": Extra(FRAMES_ARRAYS, predicted_frames),
     }
 )
 

@@ -17,7 +17,9 @@ from matplotlib.figure import Figure
 
 from vanishgrad.report.exhibits import EXHIBITS, Exhibit
 from vanishgrad.report.figures import palette
+from vanishgrad.report.figures.canvas import note
 from vanishgrad.report.runs import Runs
+from vanishgrad.report.selection import Selection
 
 
 class Picture(NamedTuple):
@@ -27,15 +29,29 @@ class Picture(NamedTuple):
     png: bytes | None
 
 
-def draw_gallery(runs: Runs, summary: pd.DataFrame, folder: Path) -> Iterator[Picture]:
-    """Draw every exhibit to `folder` as PNG and SVG; one that cannot be drawn leaves no file behind."""
+def draw_gallery(
+    runs: Runs, summary: pd.DataFrame, folder: Path, selected: Selection | None = None
+) -> Iterator[Picture]:
+    """Draw every exhibit to `folder` as PNG and SVG; one that cannot be drawn leaves no file behind.
+
+    Arguments:
+        runs: what was measured.
+        summary: the same by run.
+        folder: of the figures.
+        selected: the settings to show; None: all.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    colours = palette(runs.labels)
+    labels, left_out = selected or Selection(runs.labels)
+    colours = palette(labels)
     for exhibit in EXHIBITS:
         table = table_of(exhibit, runs, summary)
+        if left_out and len(table):
+            table = table[table["setting"].isin(labels)]
         if _has_any(table, exhibit.needs):
-            shown = colours.only(table["setting"]) if exhibit.is_extra else colours
-            yield Picture(exhibit, save_figure(exhibit.draw(table, shown), folder / exhibit.name))
+            shown = colours.only(table["setting"].unique()) if exhibit.is_extra else colours
+            figure = exhibit.draw(table, shown)
+            note(figure, left_out)
+            yield Picture(exhibit, save_figure(figure, folder / exhibit.name))
         else:
             _remove(folder / exhibit.name)
             yield Picture(exhibit, None)

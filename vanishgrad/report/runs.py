@@ -183,6 +183,8 @@ def _readable(folder: Path, file: str, table: pd.DataFrame, columns: Sequence[st
 
 def _thin_metrics(metrics: pd.DataFrame, most_steps: int) -> pd.DataFrame:
     """Evaluated rows are thinned apart from logged ones: they seldom fall on the same steps."""
+    if len(metrics) <= most_steps:
+        return metrics
     evaluated = metrics["val_loss"].notna()
     return pd.concat(
         [thin(metrics[evaluated], most_steps), thin(metrics[~evaluated], most_steps)]

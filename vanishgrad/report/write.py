@@ -11,6 +11,7 @@ from vanishgrad.errors import SettingError, require
 from vanishgrad.report.gallery import draw_gallery
 from vanishgrad.report.page import page
 from vanishgrad.report.runs import Noted, Runs, load_runs
+from vanishgrad.report.selection import selection
 from vanishgrad.report.tables import settings_table, summary_table
 
 # Enough for a smooth curve on a screen; bounds the memory that a large sweep takes.
@@ -36,7 +37,7 @@ def write_report(runs: Sequence[str | Path], out: str | Path) -> ReportResult:
     settings = settings_table(summary, loaded.keys)
     summary.to_csv(folder / "summary.csv", index=False, float_format="%.9g")
     settings.to_csv(folder / "settings.csv", index=False, float_format="%.9g")
-    pictures = list(draw_gallery(loaded, summary, folder / "figures"))
+    pictures = list(draw_gallery(loaded, summary, folder / "figures", selection(settings)))
     index = folder / "index.html"
     index.write_text(page(loaded, summary, settings, pictures), encoding="utf-8")
     return ReportResult(index, loaded.skipped, loaded.cut_short)

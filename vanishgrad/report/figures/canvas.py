@@ -71,9 +71,10 @@ def wrapped(label: str) -> str:
 
 
 def note(figure: Figure, text: str) -> None:
-    """A remark under the panels."""
+    """A remark under the panels, before those that are there."""
     if text:
-        figure.supxlabel(text, fontsize=8.5, color=QUIET)
+        said = [text, *filter(None, [figure.get_supxlabel()])]
+        figure.supxlabel("; ".join(said), fontsize=8.5, color=QUIET)
 
 
 def say_empty(axes: Axes, text: str = "nothing to show") -> None:

@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels, say_empty, wrapped
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.view import divergence_mark, spans_decades
 
+MOST_LARGE = 20  # dots
+GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, lie evenly
 BASELINE_NOTE = "dashed: what an answer that ignores the input scores"
 
 
@@ -67,11 +70,21 @@ def _draw(axes: Axes, summary: pd.DataFrame, column: str, order: list[str], colo
             told = "no finite value" if _ended_so(summary[summary["setting"] == label]) else "not measured"
             axes.text(0.01, place, told, transform=axes.get_yaxis_transform(), fontsize=8, va="center")
             continue
-        axes.plot([values.min(), values.max()], [place, place], color=colour, alpha=0.35, linewidth=5)
-        axes.plot(values, np.full(values.size, place), "o", color=colour, markersize=5, alpha=0.7)
-        axes.plot(values.mean(), place, "|", color=colour, markersize=16, markeredgewidth=2.5)
+        _draw_seeds(axes, values, place, colour)
     if not np.isfinite(summary[column]).any():
         say_empty(axes)
+
+
+def _draw_seeds(axes: Axes, values: NDArray[np.float64], place: int, colour: str) -> None:
+    """Many dots are small and stand above and below each other, so that it shows where most of them are."""
+    if values.size <= MOST_LARGE:
+        axes.plot([values.min(), values.max()], [place, place], color=colour, alpha=0.35, linewidth=5)
+        axes.plot(values, np.full(values.size, place), "o", color=colour, markersize=5, alpha=0.7)
+    else:
+        apart = (np.arange(values.size) * GOLDEN) % 1 - 0.5
+        axes.plot(values, place + 0.7 * apart, "o", color=colour, markersize=3, alpha=0.4, markeredgewidth=0)
+    bar = "black" if values.size > MOST_LARGE else colour
+    axes.plot(values.mean(), place, "|", color=bar, markersize=16, markeredgewidth=2.5)
 
 
 def _notes(summary: pd.DataFrame, column: str) -> list[str]:

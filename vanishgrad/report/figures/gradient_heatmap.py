@@ -35,7 +35,7 @@ def gradient_heatmap(gradients: pd.DataFrame, colours: Palette | None = None) ->
 def _draw_runs(figure: Figure, axes: Sequence[Axes], rows: pd.DataFrame, chosen: Sequence[str]) -> list[Axes]:
     """Draw the runs of `rows` in their places with one scale of colours, and its key beside them."""
     scale = scale_of(rows, "grad_norm", log=True)
-    present = set(rows["run"])
+    present = set(rows["run"].unique())
     used = [each for each, run in zip(axes, chosen, strict=True) if run in present]
     mesh = None
     for each, run in zip(used, [run for run in chosen if run in present], strict=True):

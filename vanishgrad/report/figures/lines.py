@@ -23,6 +23,7 @@ from vanishgrad.report.figures.palette import Palette
 from vanishgrad.report.figures.view import COUNTED, NEAR, Reference, View, divergence_mark, over_seeds
 
 MOST_MARKERS = 24
+MOST_LARGE = 20  # crosses
 DASHES = (0, (5, 3))
 
 
@@ -102,7 +103,8 @@ def _mark_divergence(axes: Axes, rows: pd.DataFrame, view: View, colour: str) ->
         finite = finite[finite[view.y] > 0]
     ends = finite.sort_values("step").groupby("run").tail(1)
     if len(ends):
-        axes.plot(ends["step"], ends[view.y], "x", color=colour, markersize=9, markeredgewidth=2.2)
+        size = 9.0 if len(ends) <= MOST_LARGE else 4.0
+        axes.plot(ends["step"], ends[view.y], "x", color=colour, markersize=size, markeredgewidth=size / 4)
 
 
 def _legend(axes: Axes, views: Sequence[View], labels: Iterable[str], colours: Palette) -> None:

@@ -26,7 +26,7 @@ def multiples(title: str, count: int) -> tuple[Figure, list[Axes]]:
 
 def first_settings(frame: pd.DataFrame, colours: Palette) -> list[str]:
     """The settings that have a panel, in the order of the report."""
-    present = set(frame["setting"])
+    present = set(frame["setting"].unique())
     return [label for label in colours.labels if label in present][:MOST_MULTIPLES]
 
 

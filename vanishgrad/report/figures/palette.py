@@ -18,7 +18,7 @@ MOST_PANELS = 3
 class Palette:
     """Settings in their order, folded into panels of at most eight lines.
 
-    No panels: there are too many settings for lines, show a heat map.
+    No panels: there are too many settings for lines, show a heat map; all of them have one colour then.
     """
 
     labels: tuple[str, ...]
@@ -40,10 +40,12 @@ class Palette:
 def palette(labels: Iterable[str]) -> Palette:
     """The palette of the settings `labels`, which may repeat."""
     unique = tuple(dict.fromkeys(labels))
-    place = {label: position for panel in _fold(unique) for position, label in enumerate(panel)}
+    panels = _fold(unique) if len(unique) <= MOST_LINES * MOST_PANELS else ()
+    place = dict.fromkeys(unique, 0)
+    place |= {label: position for panel in panels for position, label in enumerate(panel)}
     return Palette(
         unique,
-        _fold(unique) if len(unique) <= MOST_LINES * MOST_PANELS else (),
+        panels,
         {label: COLOURS[place[label] % len(COLOURS)] for label in unique},
         {label: MARKERS[place[label] % len(MARKERS)] for label in unique},
     )

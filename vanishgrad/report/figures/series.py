@@ -11,7 +11,7 @@ from vanishgrad.report.figures.canvas import log_notes, note
 from vanishgrad.report.figures.lines import draw_lines
 from vanishgrad.report.figures.mesh import draw_setting_maps
 from vanishgrad.report.figures.palette import Palette
-from vanishgrad.report.figures.view import View
+from vanishgrad.report.figures.view import View, band_note
 
 
 def draw_views(title: str, views: Sequence[View], colours: Palette) -> Figure:
@@ -26,10 +26,8 @@ def draw_views(title: str, views: Sequence[View], colours: Palette) -> Figure:
 
 
 def _line_notes(views: Sequence[View]) -> str:
-    runs = pd.concat([view.frame[["run", "setting"]] for view in views]).drop_duplicates()
-    said = (
-        ["line: median over seeds, band: smallest to largest"] if runs["setting"].duplicated().any() else []
-    )
+    band = band_note(pd.concat([view.frame[["run", "setting"]] for view in views]))
+    said = [band] if band else []
     logs = [view.frame[view.y] for view in views if view.is_log]
     said += log_notes(pd.concat(logs)) if logs else []
     if any(view.x == "step" and (view.frame["status"] == "diverged").any() for view in views):

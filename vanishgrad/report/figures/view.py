@@ -10,6 +10,8 @@ import pandas as pd
 from vanishgrad.report.figures.canvas import loggable
 
 MANY_DECADES = 30.0
+MOST_WHOLE = 10  # runs whose smallest and largest are a band
+LOW = 0.1  # the lower end of the band of more runs, as a quantile; the upper end is symmetric
 FRACTION_LIMITS = (-0.03, 1.03)
 X_LABELS = {
     "layer": "layer (1 = nearest the input)",
@@ -69,7 +71,7 @@ class View:
 
 
 def over_seeds(rows: pd.DataFrame, x: str, y: str, *, log: bool) -> pd.DataFrame:
-    """Columns `middle, low, high` by x: median, smallest and largest over runs.
+    """Columns `middle, low, high` by x: median, smallest and largest over runs, see `band_note`.
 
     A run that was logged at other steps than its twins is interpolated between its own, never beyond.
     """
@@ -79,8 +81,27 @@ def over_seeds(rows: pd.DataFrame, x: str, y: str, *, log: bool) -> pd.DataFrame
     wide = tidy.pivot_table(index="x", columns="run", values="y")
     if x == "step" and len(wide.columns) > 1:
         wide = wide.interpolate(method="index", limit_area="inside")
-    band = pd.DataFrame({"middle": wide.median(axis=1), "low": wide.min(axis=1), "high": wide.max(axis=1)})
+    if len(wide.columns) > MOST_WHOLE:
+        low, high = wide.quantile(LOW, axis=1), wide.quantile(1 - LOW, axis=1)
+    else:
+        low, high = wide.min(axis=1), wide.max(axis=1)
+    band = pd.DataFrame({"middle": wide.median(axis=1), "low": low, "high": high})
     return 10.0**band if log else band
+
+
+def band_note(rows: pd.DataFrame) -> str:
+    """What the bands of `rows` are; empty where no setting has several runs.
+
+    The smallest and the largest of very many runs are exceptions that say nothing of the others.
+    """
+    runs = rows[["run", "setting"]].drop_duplicates()["setting"].value_counts()
+    most = int(runs.max()) if len(runs) else 0
+    if most <= 1:
+        return ""
+    if most <= MOST_WHOLE:
+        return "line: median over seeds, band: smallest to largest"
+    few = ", smallest to largest of few" if ((runs > 1) & (runs <= MOST_WHOLE)).any() else ""
+    return f"line: median over seeds, band: the middle {1 - 2 * LOW:.0%} of them{few}"
 
 
 def spans_decades(values: pd.Series[float]) -> bool:
