@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from vanishgrad.report import load_runs
 from vanishgrad.report.exhibits import EXHIBITS, Exhibit
 from vanishgrad.report.figures import gradient_by_layer, learning_speed, palette, training_curves
+from vanishgrad.report.figures.canvas import note
 from vanishgrad.report.figures.gradient_heatmap import chosen_runs, gradient_heatmap
 from vanishgrad.report.figures.layer_lines import chosen_layers
-from vanishgrad.report.figures.view import over_seeds, spans_decades
+from vanishgrad.report.figures.view import band_note, over_seeds, spans_decades
 from vanishgrad.report.tables import summary_table
 
 WriteRun = Callable[..., Path]
@@ -186,6 +187,32 @@ def test_seeds_logged_at_other_steps_are_interpolated_but_not_extended() -> None
     assert band.index.tolist() == [0, 2, 4, 6]
     assert band["low"].tolist() == [0.0, 2.0, 4.0, 16.0]
     assert band["high"].tolist() == [10.0, 12.0, 14.0, 16.0]
+
+
+def test_the_band_of_many_seeds_leaves_out_the_exceptions() -> None:
+    rows = pd.DataFrame({"run": [str(run) for run in range(11)], "step": 0, "y": [*range(10), 1e9]})
+    few, many = (over_seeds(chosen, "step", "y", log=False).loc[0] for chosen in (rows[1:], rows))
+    assert few.tolist() == [5.5, 1.0, 1e9]
+    assert many.tolist() == [5.0, 1.0, 9.0]  # the tenth and the ninetieth percentile of eleven
+
+
+def test_the_band_is_explained_by_what_it_is() -> None:
+    def runs(**settings: int) -> pd.DataFrame:
+        names = [name for name, count in settings.items() for _ in range(count)]
+        return pd.DataFrame({"run": [str(run) for run in range(len(names))], "setting": names})
+
+    assert band_note(runs(a=1, b=1)) == ""
+    assert band_note(runs(a=1, b=10)) == "line: median over seeds, band: smallest to largest"
+    assert band_note(runs(a=1, b=11)) == "line: median over seeds, band: the middle 80% of them"
+    assert band_note(runs(a=2, b=11)).endswith("the middle 80% of them, smallest to largest of few")
+
+
+def test_remarks_stand_one_before_the_other() -> None:
+    figure = Figure()
+    note(figure, "second")
+    note(figure, "")
+    note(figure, "first")
+    assert figure.get_supxlabel() == "first; second"
 
 
 @pytest.mark.parametrize(

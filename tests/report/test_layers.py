@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pandas as pd
 import pytest
 
-from vanishgrad.report.layers import at_end, at_start, by_layer, thin
+from vanishgrad.report.layers import at_end, at_start, by_layer, moment, thin
 
 INF, NAN = float("inf"), float("nan")
 
@@ -104,3 +105,18 @@ def test_a_column_that_was_not_measured_has_neither_start_nor_end() -> None:
     rows = profile({0: [NAN, NAN]})
     assert at_start(rows, "grad_norm").empty
     assert at_end(rows, "grad_norm").empty
+
+
+def test_many_runs_at_once_have_the_starts_and_ends_of_each_alone() -> None:
+    chance = random.Random(0)
+    rows = [
+        {"run": str(run), "step": step, "layer": layer, "grad_norm": chance.choice([1.0, 2.0, NAN, INF])}
+        for run in range(40)
+        for step in sorted(chance.sample(range(12), chance.randint(1, 5)))
+        for layer in range(1, chance.randint(2, 4))
+    ]
+    frame = pd.DataFrame(chance.sample(rows, len(rows)))
+    for together, when in ((at_start, "start"), (at_end, "end")):
+        alone = pd.concat([moment(own, "grad_norm", when) for _, own in frame.groupby("run")])
+        assert 0 < len(alone) < len(frame)
+        pd.testing.assert_frame_equal(together(frame, "grad_norm").sort_index(), alone.sort_index())

@@ -62,9 +62,15 @@ def _sample(arguments: list[str]) -> int:
 
 def _on_several_processes(arguments: Sequence[str]) -> bool:
     """Whether a sweep is asked for that the default launcher trains here, as far as can be seen."""
-    elsewhere = ("hydra/launcher=", "hydra.launcher.", "resume=", "--cfg", "-c", "--info", "-i", "--help")
     swept = "-m" in arguments or "--multirun" in arguments
-    return swept and not any(argument.startswith(elsewhere) for argument in arguments)
+    no = ("hydra.launcher.backend=", "resume=", "--cfg", "-c", "--info", "-i", "--help")
+    launchers = [argument for argument in arguments if argument.startswith("hydra/launcher=")]
+    return (
+        swept
+        and "hydra.launcher.n_jobs=1" not in arguments
+        and all(launcher == "hydra/launcher=vectorized" for launcher in launchers)
+        and not any(argument.startswith(no) for argument in arguments)
+    )
 
 
 COMMANDS = (

@@ -15,6 +15,7 @@ import pandas as pd
 from vanishgrad.report.gallery import Picture
 from vanishgrad.report.headline import answer, compared
 from vanishgrad.report.runs import Noted, Runs
+from vanishgrad.report.selection import best_first, too_many
 from vanishgrad.report.settings_html import settings_head, settings_rows
 
 MOST_SAMPLES = 4
@@ -38,7 +39,7 @@ def page(runs: Runs, summary: pd.DataFrame, settings: pd.DataFrame, pictures: Se
         compared=escape(compared(runs)),
         answer=escape(answer(settings)),
         head=settings_head(settings),
-        settings=settings_rows(settings),
+        settings=settings_rows(best_first(settings) if too_many(settings) else settings),
         about=_about(runs, settings),
         figures="\n".join(_figure(picture) for picture in pictures if picture.png),
         left_out=_left_out(pictures),

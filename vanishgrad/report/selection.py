@@ -1,4 +1,4 @@
-"""Which settings the figures of a report show: all of them, or of very many the best and the worst."""
+"""Of very many settings: which the figures show, the best and the worst, and the order of the table."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ class Selection(NamedTuple):
 
 def selection(settings: pd.DataFrame) -> Selection:
     """All settings of `settings_table` as they come; of more than 40 the 30 best and the 10 worst."""
-    if len(settings) <= BEST + WORST:
+    if not too_many(settings):
         return Selection(tuple(settings["setting"]))
     ranked = best_first(settings)["setting"]
     shown = pd.concat([ranked.head(BEST), ranked.tail(WORST)])
     return Selection(
         tuple(shown), f"of {len(settings)} settings the {BEST} best and the {WORST} worst, best first"
     )
+
+
+def too_many(settings: pd.DataFrame) -> bool:
+    """Whether there are more settings than a figure has lines for."""
+    return len(settings) > BEST + WORST
 
 
 def best_first(settings: pd.DataFrame) -> pd.DataFrame:
