@@ -17,6 +17,7 @@ from vanishgrad.cli.plain import show
 from vanishgrad.cli.sweep_display import FINISHED, one_line
 from vanishgrad.records import UnreadableRun, read_run, replace_file
 from vanishgrad.report.runs import load_runs, run_folders
+from vanishgrad.report.selection import BEST, WORST, best_first
 from vanishgrad.report.settings_html import Column
 from vanishgrad.report.tables import settings_table, summary_table
 from vanishgrad.sweep.job import Job, Outcome
@@ -24,7 +25,6 @@ from vanishgrad.sweep.job import Job, Outcome
 SUMMARY_FILE = "sweep_summary.csv"
 LOGS = "logs"  # a folder beside those of the runs
 MOST_STEPS = 120  # as many as the report reads
-BEST, WORST = 30, 10  # rows of a table that is too long to be read
 MOST_NAMED = 10  # runs that ended in one way
 
 
@@ -85,18 +85,6 @@ def failures(folder: Path) -> list[str]:
     """The runs of a sweep that failed, and why."""
     found = ((path, _failure(path)) for path in run_folders(folder) if path != folder / LOGS)
     return [f"{path}: {reason}" for path, reason in found if reason is not None]
-
-
-def best_first(settings: pd.DataFrame) -> pd.DataFrame:
-    """Rows of settings.csv by accuracy; those without one by loss; those with nothing finite last."""
-    nothing = pd.Series(math.nan, index=settings.index)
-    ranks = pd.DataFrame(
-        {
-            "accuracy": -settings.get("final_val_accuracy_mean", nothing),
-            "loss": settings.get("final_val_loss_mean", nothing),
-        }
-    )
-    return settings.loc[ranks.sort_values(["accuracy", "loss"]).index].reset_index(drop=True)
 
 
 def _of_ended(summary: pd.DataFrame) -> pd.DataFrame:
