@@ -18,14 +18,15 @@ HOUSE = (
     "layers",
     "theory",
     "records",
+    "diagnosis",
     "choices",
     "run",
     "remedies",
     "description",
     "data",
     "models",
+    "prediction",
     "monitor",
-    "diagnosis",
     "training",
     "sweep",
     "report",
@@ -35,8 +36,11 @@ HOUSE = (
     "hydra_plugins",
 )
 KNOW_HYDRA = {"config", "cli", "hydra_plugins"}
-# A report is made of files: it reads run folders of any origin, on machines that cannot train.
-BARRED = {"report": {"torch", "vanishgrad.models", "vanishgrad.monitor", "vanishgrad.training"}}
+# Reports and diagnoses are made of files: they read run folders of any origin, on machines that cannot train.
+BARRED = {
+    "diagnosis": {"torch"},
+    "report": {"torch", "vanishgrad.models", "vanishgrad.monitor", "vanishgrad.training"},
+}
 
 
 def imported(package: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
@@ -131,6 +135,7 @@ def test_imports_only_go_down() -> None:
         ("vanishgrad", "import hydra"),
         ("vanishgrad.cli", "from hydra_plugins.vanishgrad_launcher import launcher"),
         ("vanishgrad.report.page", "import torch.nn"),
+        ("vanishgrad.diagnosis.rules", "import torch"),
         ("vanishgrad.report.page", "from vanishgrad.models import build"),
         ("vanishgrad.report.page", "from vanishgrad import training"),
         ("vanishgrad.report.page", "def late():\n    from vanishgrad.monitor import GradientMonitor"),

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from vanishgrad.report.labels import counted
-from vanishgrad.report.runs import SavedRun
-from vanishgrad.report.slope import (
+from vanishgrad.diagnosis.slope import (
     FEWEST_LAYERS,
     decades_across,
     decades_through,
     gradient_slope,
     log_slope,
 )
+from vanishgrad.report.labels import counted
+from vanishgrad.report.runs import SavedRun
 from vanishgrad.report.tables import run_verdict
 from vanishgrad.report.verdict import DECADES
 

@@ -13,8 +13,8 @@ from vanishgrad.cli.bars import Norms, bar_table
 from vanishgrad.cli.meaning import described, flow, meaning, when
 from vanishgrad.cli.plain import show
 from vanishgrad.cli.saved import saved
+from vanishgrad.diagnosis.layers import root_sum_square
 from vanishgrad.report.labels import counted, flatten, summary
-from vanishgrad.report.layers import root_sum_square
 from vanishgrad.report.runs import SavedRun
 from vanishgrad.training import Result
 from vanishgrad.training.provenance import baseline

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from vanishgrad.diagnosis.layers import by_layer
 from vanishgrad.records import read_run
-from vanishgrad.report.layers import by_layer
 from vanishgrad.report.runs import SavedRun
 from vanishgrad.training import Result
 

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from vanishgrad.diagnosis.layers import When, moment, root_sum_square, thin
 from vanishgrad.records import (
     DEAD_UNITS_FILE,
     EXTRA_COLUMNS,
@@ -31,7 +32,6 @@ from vanishgrad.records import (
     UnreadableRun,
     read_extra,
 )
-from vanishgrad.report.layers import When, moment, root_sum_square, thin
 
 Condense: TypeAlias = Callable[[Path, int | None], pd.DataFrame]
 GATE: list[Hashable] = ["step", "gate"]

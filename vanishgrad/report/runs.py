@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from vanishgrad.diagnosis.layers import by_layer, thin
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import (
     GRADIENT_COLUMNS,
@@ -26,7 +27,6 @@ from vanishgrad.records import (
     read_run,
 )
 from vanishgrad.report.labels import run_labels, varied_keys
-from vanishgrad.report.layers import by_layer, thin
 from vanishgrad.report.saved_run import Baseline, SavedRun
 
 __all__ = ["Noted", "Runs", "SavedRun", "load_runs", "newest_runs", "run_folders"]

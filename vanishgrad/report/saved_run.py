@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from vanishgrad.diagnosis.layers import When, moment
 from vanishgrad.records import GRADIENTS_FILE
 from vanishgrad.report.extras import EXTRAS, Condensed, condensed, read_sample
-from vanishgrad.report.layers import When, moment
 
 SAMPLE_LENGTH = 600  # characters
 

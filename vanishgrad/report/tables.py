@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from vanishgrad.diagnosis.layers import When
+from vanishgrad.diagnosis.slope import decades_across, decades_through, gradient_slope, log_slope
 from vanishgrad.report.labels import flatten
-from vanishgrad.report.layers import When
 from vanishgrad.report.runs import Runs, SavedRun
-from vanishgrad.report.slope import decades_across, decades_through, gradient_slope, log_slope
 from vanishgrad.report.verdict import Evidence, Verdict, verdict
 
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from vanishgrad.diagnosis.layers import at_end
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
-from vanishgrad.report.layers import at_end
 
 TAGS = ["run", "setting", "seed", "status"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from vanishgrad.diagnosis.layers import at_end, at_start
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
-from vanishgrad.report.layers import at_end, at_start
 
 
 def gradient_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:

@@ -8,7 +8,7 @@ import random
 import pandas as pd
 import pytest
 
-from vanishgrad.report.layers import at_end, at_start, by_layer, moment, thin
+from vanishgrad.diagnosis.layers import at_end, at_start, by_layer, moment, thin
 
 INF, NAN = float("inf"), float("nan")
 

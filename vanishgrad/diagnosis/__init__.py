@@ -1,0 +1,5 @@
+"""Tables of a run -> what is wrong with it, with evidence and remedies. Knows pandas, and no torch."""
+
+from vanishgrad.diagnosis.finding import PATHOLOGIES, Advice, Diagnosis, Finding, Pathology
+
+__all__ = ["PATHOLOGIES", "Advice", "Diagnosis", "Finding", "Pathology"]

@@ -1,0 +1,94 @@
+"""What is wrong with a run, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+Pathology: TypeAlias = Literal[
+    "vanishing",
+    "exploding",
+    "dead_units",
+    "saturated",
+    "stalled_layers",
+    "oscillating",
+    "not_learning",
+    "diverged",
+]
+PATHOLOGIES: tuple[Pathology, ...] = get_args(Pathology)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A remedy for what was found.
+
+    Arguments:
+        override: to type behind `vanishgrad train ...`, as `remedy=batchnorm` or `lr=0.01`; several are
+            separated by a blank. For a model of somebody else's, in words of PyTorch.
+        reason: why it helps against what was found, in a sentence.
+    """
+
+    override: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a run.
+
+    Arguments:
+        finding: which of `PATHOLOGIES`.
+        severity: from 0 to 1, comparable between pathologies: 0.5 slows training, 1 prevents it.
+        confidence: from 0 to 1, how far the evidence is beyond the rule's threshold.
+        layers: that show it, numbered as in gradients.csv; empty where it is no layer's own.
+        first_step: the first logged step that shows it.
+        evidence: the numbers that the rule looked at, by name.
+        remedies: the most promising first.
+        where: `layers`, or `time` for what happens from time step to time step.
+    """
+
+    finding: Pathology
+    severity: float
+    confidence: float
+    layers: tuple[int, ...]
+    first_step: int
+    evidence: dict[str, float | int | str]
+    remedies: tuple[Advice, ...] = ()
+    where: Literal["layers", "time"] = "layers"
+
+    def plain(self) -> dict[str, Any]:
+        """The finding as plain data: an entry of diagnosis.json."""
+        return {
+            "finding": self.finding,
+            "severity": self.severity,
+            "confidence": self.confidence,
+            "where": self.where,
+            "layers": list(self.layers),
+            "first_step": self.first_step,
+            "evidence": dict(self.evidence),
+            "remedies": [{"override": advice.override, "reason": advice.reason} for advice in self.remedies],
+        }
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All that was found in a run, the worst first; nothing when it is healthy.
+
+    Arguments:
+        findings: the worst first.
+        learned: whether training achieved something; None where nothing tells.
+    """
+
+    findings: tuple[Finding, ...] = field(default=())
+    learned: bool | None = None
+
+    @property
+    def verdict(self) -> str:
+        """One word: the worst finding, else `learns`, or `healthy` where nothing tells whether it learned."""
+        if self.findings:
+            return self.findings[0].finding
+        return "learns" if self.learned else "healthy"
+
+    def plain(self) -> list[dict[str, Any]]:
+        """The content of diagnosis.json."""
+        return [finding.plain() for finding in self.findings]
