@@ -21,7 +21,7 @@ DEFAULTS = {
     "depth": 5, "width": 64, "epochs": 20, "max_steps": None, "batch_size": 64, "lr": None, "warmup": 0,
     "seed": 0, "device": "auto", "dtype": "float32", "threads": "auto", "log_every": 10, "eval_every": None,
     "measure": "all", "recompute_every": 0, "save_every": 0, "snapshots": 0, "dead_every": 0,
-    "input_gradients": 0, "name": None,
+    "input_gradients": 0, "stop_on": None, "name": None,
 }  # fmt: skip
 DEFAULT_CHOICES = {
     "model": "mlp", "act": "relu", "init": "default", "norm": "none", "residual": "none", "clip": "none",

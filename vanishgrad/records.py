@@ -32,6 +32,10 @@ FRAMES_FILE = "frames.csv"
 SAMPLE_FILE = "sample.txt"
 FILTERS_ARRAYS = "filters.npz"
 FRAMES_ARRAYS = "frames.npz"
+FINDINGS = (  # of a diagnosis
+    "vanishing", "exploding", "dead_units", "saturated", "stalled_layers", "oscillating", "not_learning",
+    "diverged",
+)  # fmt: skip
 STATUSES = ("running", "completed", "diverged", "interrupted", "failed")
 
 GRADIENT_COLUMNS = (

@@ -24,7 +24,7 @@ OTHER: dict[str, Any] = {
     "depth": 6, "width": 32, "epochs": 3, "max_steps": 5, "batch_size": 32, "lr": 0.5, "warmup": 3, "seed": 1,
     "device": "cpu", "dtype": "float64", "threads": 1, "log_every": 3, "eval_every": 4,
     "measure": "gradients", "recompute_every": 2, "save_every": 5, "snapshots": 2, "dead_every": 4,
-    "input_gradients": 16, "name": "another",
+    "input_gradients": 16, "stop_on": "vanishing", "name": "another",
 }  # fmt: skip
 VARIES = {"seed", "lr", "warmup", "name"}  # the fields in which the runs of a stack may differ
 GROUPS_THAT_VARY = {"init", "schedule"}  # whole choices

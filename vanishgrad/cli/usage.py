@@ -63,7 +63,7 @@ How a sweep is run:
 Numbers (more with `vanishgrad options`):
   depth width epochs max_steps batch_size lr warmup seed device dtype threads
   log_every eval_every measure recompute_every dead_every input_gradients
-  save_every snapshots
+  save_every snapshots stop_on
 
 Groups and their choices (parameters with `vanishgrad options GROUP`):
 {_groups()}

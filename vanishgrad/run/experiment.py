@@ -49,6 +49,8 @@ class Run:
         dead_every: steps between counts of the units that are dead on the whole training set; 0 for none.
         input_gradients: points on lines between training inputs at which the gradient with respect to the
             input is compared, at the first step and the last (shattered gradients); 0 for none.
+        stop_on: ends training at the first logged step with this finding of the diagnosis, such as
+            "vanishing", or with "any"; None trains to the end.
         name: a label.
 
     Raises:
@@ -74,6 +76,7 @@ class Run:
     snapshots: int = 0
     dead_every: int = 0
     input_gradients: int = 0
+    stop_on: str | None = None
     name: str | None = None
     model: Model = field(default_factory=MLP)
     act: Activation = cast(Activation, None)  # noqa: RUF009 (resolved when the run is made)

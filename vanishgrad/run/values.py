@@ -8,6 +8,7 @@ from dataclasses import is_dataclass
 from typing import TYPE_CHECKING
 
 from vanishgrad.errors import at_least, one_of, require
+from vanishgrad.records import FINDINGS
 
 if TYPE_CHECKING:
     from vanishgrad.run.experiment import Run
@@ -19,7 +20,9 @@ COUNTS = {
     "depth": 0, "width": 1, "epochs": 0, "max_steps": 0, "warmup": 0, "log_every": 1, "eval_every": 1,
     "recompute_every": 0, "save_every": 0, "snapshots": 0, "dead_every": 0, "input_gradients": 0,
 }  # fmt: skip
-OPTIONAL = ("max_steps", "eval_every", "lr", "name", "loss", "depth", "act")
+ANY = "any"  # of the findings
+STOPS = (ANY, *FINDINGS)
+OPTIONAL = ("max_steps", "eval_every", "lr", "stop_on", "name", "loss", "depth", "act")
 WORDS = {"batch_size": "full", "threads": "auto"}
 
 
@@ -59,3 +62,5 @@ def check_numbers(run: Run) -> None:
     one_of("device", run.device, DEVICES)
     one_of("dtype", run.dtype, DTYPES)
     one_of("measure", run.measure, MEASURES)
+    if run.stop_on is not None:
+        one_of("stop_on", run.stop_on, STOPS)

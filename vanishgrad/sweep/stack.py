@@ -75,7 +75,7 @@ class Stack:
         for row, session in enumerate(self.sessions):
             session.trainer.optimizer_state = self._descent.state_of(row)
         self._active = list(range(len(runs)))
-        self._lost: dict[int, dict[str, Any] | None] = {}  # where the runs diverged that are to be closed
+        self._lost: dict[int, dict[str, Any] | None] = {}  # runs to be closed, and where they diverged, if
         self._orders = [iter(session.order) for session in self.sessions]
         self._plan, self._data = self.sessions[0].plan, self.sessions[0].data
         self._watched = FiniteRuns(runs, device)
@@ -89,21 +89,21 @@ class Stack:
             if not self._active:
                 return
             with ExitStack() as kept:
-                if step == self._plan.total:
-                    for row in self._active:
-                        kept.enter_context(unchanged(self.sessions[row].trainer.model))
+                for row in self._active if step == self._plan.total else self._ending(step):
+                    kept.enter_context(unchanged(self.sessions[row].trainer.model))
                 self._step(step)
             self._close_lost(step)
         for row in list(self._active):
             self._close(row, self._plan.total, None)
 
     def _step(self, step: int) -> None:
-        looked = self._look(step) if self._plan.looked_at(step) else {}
+        looked = self._look(step) if self._plan.looked_at(step) or self._ending(step) else {}
         inputs, targets = self._batch()
         logged = self._plan.logged(step)
         done = self._network(inputs, targets, logged)
         norms = self._measure(step, done) if logged else None
         self._part(step, done, inputs, norms)
+        self._halt(step, done, inputs, looked)
         if norms is None and looked:
             norms = total_norms(self._gradients)
         if not isinstance(self.runs[0].clip, NoClip):
@@ -153,12 +153,30 @@ class Stack:
             if done.recorded is not None:  # alone, sums that overflow may come out as NaN for inf
                 session.trainer.measure_again(session.trainer.measurement, inputs[row], done.targets[row])
             self._lost[row] = session.diverge(step, self._pass(done, row), inputs[row])
-            self._active.remove(row)
-            move_out(session.trainer.model)
-            memory = session.trainer.optimizer_state
-            session.trainer.optimizer_state = {name: [t.clone() for t in memory[name]] for name in memory}
-            for block in (*self._values.all, *self._gradients.all):
-                block[:, row] = 0
+            self._leave(row)
+
+    def _ending(self, step: int) -> list[int]:
+        """The runs that end with this step, before the others."""
+        return [row for row in self._active if self.sessions[row].plan.total == step < self._plan.total]
+
+    def _halt(self, step: int, done: StackedPass, inputs: Tensor, looked: dict[int, Score]) -> None:
+        """Part with the runs that end with this step, which is measured and updates nothing."""
+        for row in self._ending(step):
+            trainer = self.sessions[row].trainer
+            trainer.measure_again(trainer.measurement, inputs[row], done.targets[row])
+            self.sessions[row].halt(step, self._pass(done, row), looked.get(row))
+            self._lost[row] = None
+            self._leave(row)
+
+    def _leave(self, row: int) -> None:
+        """Give a run its network and its optimizer's memory for itself, and the others zeros in its place."""
+        trainer = self.sessions[row].trainer
+        self._active.remove(row)
+        move_out(trainer.model)
+        memory = trainer.optimizer_state
+        trainer.optimizer_state = {name: [t.clone() for t in memory[name]] for name in memory}
+        for block in (*self._values.all, *self._gradients.all):
+            block[:, row] = 0
 
     def _pass(self, done: StackedPass, row: int) -> Pass:
         penalty = None if done.penalties is None else done.penalties[row]
@@ -184,9 +202,9 @@ class Stack:
         updated = step < self._plan.total
         rows = self._measuring.rows(step, self._plan.epoch(step), updated, self._active)
         for row in self._active:
-            recorder = self.sessions[row].recorder
-            recorder.beside(beside.get(row, {}))
-            recorder.gradients.append(rows[row])
+            session = self.sessions[row]
+            session.recorder.beside(beside.get(row, {}))
+            session.log(rows[row])
 
     def _close_lost(self, step: int) -> None:
         for row, found in self._lost.items():

@@ -39,7 +39,7 @@ def first_record(run: Run, provenance: Provenance | None, device: torch.device) 
         "choices": given.choices or effective, "effective": effective,
         "config": given.config or effective, "overrides": given.overrides, "seed": run.seed,
         "parameters": None, "steps": 0, "seconds": 0.0, "metrics": {"final": {}, "best": {}},
-        "baseline": baseline(run), "diverged_at": None, "error": None,
+        "baseline": baseline(run), "diverged_at": None, "stopped_on": None, "error": None,
         "versions": versions(), "device": str(device),
     }  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from vanishgrad.data import Dataset
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.network import Network
 from vanishgrad.norms import total_norm
-from vanishgrad.records import PRETRAIN_FILE, WAIT
+from vanishgrad.records import PRETRAIN_FILE, WAIT, Cell
 from vanishgrad.run import Run
 from vanishgrad.training.batches import Batch, Order, batches
 from vanishgrad.training.checkpoint import save_checkpoint, save_snapshot
@@ -32,6 +33,7 @@ from vanishgrad.training.rate import rate_at
 from vanishgrad.training.recorder import Recorder
 from vanishgrad.training.result import Result
 from vanishgrad.training.running_text import evaluate_text, per_character
+from vanishgrad.training.stopping import Stopping
 from vanishgrad.training.trainer import Pass, Trainer
 from vanishgrad.training.unchanged import unchanged
 
@@ -59,6 +61,8 @@ class Session:
         self.trainer = Trainer(run, device, self._prepare)
         self.order = Order(run, len(self.data.train_x))
         self.plan = Plan.of(run, len(self.data.train_x))
+        self._planned = self.plan.total  # before anything shortens the plan
+        self._stopping = None if run.stop_on is None else Stopping(run, recorder.record)
         self.metrics = Metrics()
         self._begin = 0  # the step that comes first
         self._done = 0  # batches of its epoch that come before it
@@ -70,6 +74,8 @@ class Session:
         self.trainer.restore(state)
         self.order.restore(state["generators"]["order"], self._done)
         self.metrics.restore(state["metrics"])
+        if self._stopping is not None and self.recorder.folder is not None:
+            self._stopping.restore(self.recorder.folder, self._begin)
 
     def finish(self) -> Result:
         """Do all steps, or as many as stay finite, and close the record."""
@@ -95,13 +101,19 @@ class Session:
         self._checkpoint(step, step % self.plan.per_epoch)
         self.observations.finish(self.trainer.model)
         self.recorder.update(
-            status=status, steps=step, seconds=seconds, diverged_at=diverged_at, metrics=self.metrics.summary
-        )
+            status=status, steps=step, seconds=seconds, diverged_at=diverged_at, metrics=self.metrics.summary,
+            stopped_on=self._stopped_on(step),
+        )  # fmt: skip
         gradients, metrics = self.recorder.frames()
         return Result(
             self.run, status, step, seconds, diverged_at, self.metrics.last, self.metrics.best, gradients,
             metrics, self.recorder.extra_frames(), self.trainer.model, self.recorder.folder,
         )  # fmt: skip
+
+    def _stopped_on(self, step: int) -> str | None:
+        """The finding that ended the run before its time."""
+        found = None if self._stopping is None or step >= self._planned else self._stopping.found()
+        return None if found is None else found.finding
 
     def _prepare(self, model: AnyNetwork) -> None:
         """What is done to the initial weights before training, and seen of them."""
@@ -166,7 +178,7 @@ class Session:
         self.trainer.clip_(done.gradients)
         clipped = not isinstance(self.run.clip, NoClip)
         after = total_norm(done.gradients) if clipped and grad_norm is not None else grad_norm
-        lr = rate_at(self.run, step, self.plan.total)
+        lr = rate_at(self.run, step, self._planned)
         if step < self.plan.total:
             self.trainer.update(done.gradients, lr)
             self.recorder.note(steps=step + 1)
@@ -190,11 +202,17 @@ class Session:
             updated = step < self.plan.total
             self.recorder.beside(self.trainer.measurement.beside(step))
             rows, found = self.trainer.measurement.rows(step, self.plan.epoch(step), updated, beside)
-            self.recorder.gradients.append(rows)
+            self.log(rows)
         else:
             found = beside.tolist()
         there = iter(found)
         self.record(step, lr, [None if n is None else next(there) for n in numbers], validation)
+
+    def log(self, rows: Sequence[Sequence[Cell]]) -> None:
+        """Write the rows of gradients.csv of a logged step."""
+        self.recorder.gradients.append(rows)
+        if self._stopping is not None:
+            self._stopping.gradients(rows)
 
     def record(self, step: int, lr: float, numbers: Sequence[float | None], validation: Score | None) -> None:
         """Write the metrics of a step whose update is done.
@@ -220,6 +238,14 @@ class Session:
             before, after, self.recorder.seconds,
         )  # fmt: skip
         self.recorder.metrics.append([row])
+        if self._stopping is not None:
+            self._stopping.metrics(row)
+            if step < self.plan.total and self._stopping.found() is not None:
+                self.plan = replace(self.plan, total=step + 1)  # the next step is the last
+
+    def halt(self, step: int, done: Pass, validation: Score | None) -> None:
+        """Record a measured step at which the run ends before its time."""
+        self._learn(step, done, self.trainer.measurement.grad_norm, validation)
 
     def diverge(self, step: int, done: Pass, inputs: Tensor) -> dict[str, Any]:
         """Record the step at which a number stopped being finite; whatever is needed is computed again."""
@@ -229,11 +255,11 @@ class Session:
         if not self.plan.logged(step):
             trainer.measure_again(measurement, inputs, done.targets)
         self.recorder.beside(measurement.beside(step))
-        self.recorder.gradients.append(measurement.rows(step, epoch, updated=False)[0])
+        self.log(measurement.rows(step, epoch, updated=False)[0])
         right = checked_accuracy(done.outputs, done.targets)
         numbers = [done.loss, right, done.penalty, before]
         values = [None if number is None else float(number) for number in numbers]
-        lr = rate_at(self.run, step, self.plan.total)
+        lr = rate_at(self.run, step, self._planned)
         self.record(step, lr, [*values, None], self._evaluate())
         if self._lost is not None and step == 0:
             lost = self._lost
