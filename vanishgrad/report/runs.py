@@ -31,6 +31,7 @@ from vanishgrad.report.saved_run import Baseline, SavedRun
 
 __all__ = ["Noted", "Runs", "SavedRun", "load_runs", "newest_runs", "run_folders"]
 
+PREDICTED = "predicted_delta_norm"
 NOT_RUNS = frozenset({"report", "lab"})
 LAB_FILE = "claims.csv"
 REPORT_PAGE = "index.html"
@@ -93,9 +94,12 @@ class Runs:
 
     @cached_property
     def gradients(self) -> pd.DataFrame:
-        """`run, setting, seed, status` and the columns of gradients.csv, one row per run, step and layer."""
+        """`run, setting, seed, status` and the columns of gradients.csv, one row per run, step and layer.
+
+        `predicted_delta_norm` is what theory says of delta_norm in the initial network, NaN elsewhere.
+        """
         columns = [name for name in GRADIENT_COLUMNS if name != "name"]
-        return self._together([run.gradients for run in self.runs], columns)
+        return self._together([_beside_theory(run) for run in self.runs], [*columns, PREDICTED])
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -118,6 +122,12 @@ class Runs:
         ]
         order = ["run", "setting", "seed", "status", *columns]
         return pd.concat(tagged, ignore_index=True)[order] if tagged else pd.DataFrame(columns=order)
+
+
+def _beside_theory(run: SavedRun) -> pd.DataFrame:
+    rows = run.gradients
+    predicted = rows["layer"].map(run.predicted) if len(run.predicted) else float("nan")
+    return rows.assign(**{PREDICTED: pd.Series(predicted, rows.index).where(rows["step"] == 0)})
 
 
 def load_runs(*folders: str | Path, most_steps: int | None = None) -> Runs:

@@ -95,6 +95,21 @@ class SavedRun:
         return self._moments[column, when]
 
     @cached_property
+    def predicted(self) -> pd.Series[float]:
+        """||dLoss/dz|| of the hidden layers of the initial network as theory has it, by layer.
+
+        Theory gives it relative to the last hidden layer, whose measured norm is taken. Empty where there is
+        no prediction, or nothing to hold it against.
+        """
+        profile = (self.record.get("prediction") or {}).get("profile") or []
+        start = self.moment("delta_norm", "start")
+        last = start.loc[start["layer"] == len(profile), "delta_norm"]
+        if not profile or start["step"].min() > 0 or last.size != 1:
+            return pd.Series(dtype=float)
+        decades = pd.Series(profile, index=range(1, len(profile) + 1), dtype=float)
+        return float(last.iloc[0]) * 10.0**decades
+
+    @cached_property
     def signal(self) -> str:
         """The column that tells how gradients pass: dLoss/dz, or dLoss/dW where nothing else was measured."""
         return "delta_norm" if self.gradients["delta_norm"].notna().any() else "grad_norm"

@@ -202,9 +202,7 @@ class Stack:
         updated = step < self._plan.total
         rows = self._measuring.rows(step, self._plan.epoch(step), updated, self._active)
         for row in self._active:
-            session = self.sessions[row]
-            session.recorder.beside(beside.get(row, {}))
-            session.log(rows[row])
+            self.sessions[row].log(rows[row], beside.get(row, {}))
 
     def _close_lost(self, step: int) -> None:
         for row, found in self._lost.items():

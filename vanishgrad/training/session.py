@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -62,6 +62,7 @@ class Session:
         self.order = Order(run, len(self.data.train_x))
         self.plan = Plan.of(run, len(self.data.train_x))
         self._planned = self.plan.total  # before anything shortens the plan
+        self._stopped_on: str | None = None  # the finding that shortened the plan
         self._stopping = None if run.stop_on is None else Stopping(run, recorder.record)
         self.metrics = Metrics()
         self._begin = 0  # the step that comes first
@@ -102,18 +103,13 @@ class Session:
         self.observations.finish(self.trainer.model)
         self.recorder.update(
             status=status, steps=step, seconds=seconds, diverged_at=diverged_at, metrics=self.metrics.summary,
-            stopped_on=self._stopped_on(step),
+            stopped_on=None if diverged_at else self._stopped_on,
         )  # fmt: skip
         gradients, metrics = self.recorder.frames()
         return Result(
             self.run, status, step, seconds, diverged_at, self.metrics.last, self.metrics.best, gradients,
             metrics, self.recorder.extra_frames(), self.trainer.model, self.recorder.folder,
         )  # fmt: skip
-
-    def _stopped_on(self, step: int) -> str | None:
-        """The finding that ended the run before its time."""
-        found = None if self._stopping is None or step >= self._planned else self._stopping.found()
-        return None if found is None else found.finding
 
     def _prepare(self, model: AnyNetwork) -> None:
         """What is done to the initial weights before training, and seen of them."""
@@ -200,19 +196,20 @@ class Session:
         beside = torch.stack([number.double() for number in numbers if number is not None])
         if self.plan.logged(step):
             updated = step < self.plan.total
-            self.recorder.beside(self.trainer.measurement.beside(step))
+            tables = self.trainer.measurement.beside(step)
             rows, found = self.trainer.measurement.rows(step, self.plan.epoch(step), updated, beside)
-            self.log(rows)
+            self.log(rows, tables)
         else:
             found = beside.tolist()
         there = iter(found)
         self.record(step, lr, [None if n is None else next(there) for n in numbers], validation)
 
-    def log(self, rows: Sequence[Sequence[Cell]]) -> None:
-        """Write the rows of gradients.csv of a logged step."""
+    def log(self, rows: Sequence[Sequence[Cell]], beside: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
+        """Write the rows of a logged step: of gradients.csv, and of the tables that not every run has."""
+        self.recorder.beside(beside)
         self.recorder.gradients.append(rows)
         if self._stopping is not None:
-            self._stopping.gradients(rows)
+            self._stopping.gradients(rows, beside)
 
     def record(self, step: int, lr: float, numbers: Sequence[float | None], validation: Score | None) -> None:
         """Write the metrics of a step whose update is done.
@@ -240,8 +237,9 @@ class Session:
         self.recorder.metrics.append([row])
         if self._stopping is not None:
             self._stopping.metrics(row)
-            if step < self.plan.total and self._stopping.found() is not None:
+            if step < self.plan.total and (found := self._stopping.found) is not None:
                 self.plan = replace(self.plan, total=step + 1)  # the next step is the last
+                self._stopped_on = found.finding
 
     def halt(self, step: int, done: Pass, validation: Score | None) -> None:
         """Record a measured step at which the run ends before its time."""
@@ -254,8 +252,8 @@ class Session:
         epoch = self.plan.epoch(step)
         if not self.plan.logged(step):
             trainer.measure_again(measurement, inputs, done.targets)
-        self.recorder.beside(measurement.beside(step))
-        self.log(measurement.rows(step, epoch, updated=False)[0])
+        beside = measurement.beside(step)
+        self.log(measurement.rows(step, epoch, updated=False)[0], beside)
         right = checked_accuracy(done.outputs, done.targets)
         numbers = [done.loss, right, done.penalty, before]
         values = [None if number is None else float(number) for number in numbers]

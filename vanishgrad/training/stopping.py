@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vanishgrad.records import Cell, read_gradients, read_metrics
+from vanishgrad.diagnosis import Watch
+from vanishgrad.records import TIME_GRADIENTS_FILE, Cell, read_extra, read_gradients, read_metrics
 from vanishgrad.run import Run
 from vanishgrad.run.values import ANY
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
     from vanishgrad.diagnosis import Finding
 
+Rows = Sequence[Sequence[Cell]]
+
 
 class Stopping:
-    """Watches a run for what its `stop_on` names.
+    """Watches gradients, metrics and derivatives through time of a run for what its `stop_on` names.
 
     Arguments:
         run: the setting.
@@ -25,29 +28,35 @@ class Stopping:
     """
 
     def __init__(self, run: Run, record: Mapping[str, Any]) -> None:
-        from vanishgrad.diagnosis import Watch  # pandas, which most runs need at their end only
-
         self._wanted, self._watch = run.stop_on, Watch(record["effective"], record["baseline"])
+        self.found: Finding | None = None
 
-    def gradients(self, rows: Sequence[Sequence[Cell]]) -> None:
-        """Take the rows of gradients.csv of a logged step."""
-        self._watch.gradients(rows)
+    def gradients(self, rows: Rows, beside: Mapping[str, Rows]) -> None:
+        """Take the rows of a logged step: of gradients.csv, and of the other tables by file name."""
+        self._watch.add(rows, time_gradients=beside.get(TIME_GRADIENTS_FILE, ()))
 
     def metrics(self, row: Sequence[Cell]) -> None:
-        """Take a row of metrics.csv."""
-        self._watch.metrics(row)
-
-    def found(self) -> Finding | None:
-        """The worst finding so far among those that end the run."""
-        findings = self._watch.diagnosis().findings
-        return next((one for one in findings if self._wanted in (ANY, one.finding)), None)
+        """Take a row of metrics.csv, the last of a step; `found` is the worst finding that ends the run."""
+        self._watch.add((), [row])
+        found = self._watch.diagnosis().findings
+        self.found = next((one for one in found if self._wanted in (ANY, one.finding)), None)
 
     def restore(self, folder: Path, step: int) -> None:
         """Take what another process wrote of the steps before `step`."""
-        self.gradients(list(_rows_before(read_gradients(folder), step)))
-        for row in _rows_before(read_metrics(folder), step):
-            self.metrics(row)
+        tables = (read_gradients(folder), read_extra(folder, TIME_GRADIENTS_FILE))
+        gradients, times = (_by_step(table, step) for table in tables)
+        for at, rows in gradients.items():
+            self._watch.add(rows, time_gradients=times.get(at, ()))
+        for rows in _by_step(read_metrics(folder), step).values():
+            self._watch.add((), rows)
 
 
-def _rows_before(table: pd.DataFrame, step: int) -> Iterable[tuple[Cell, ...]]:
-    return table[table["step"] < step].itertuples(index=False, name=None)
+def _by_step(table: pd.DataFrame, before: int) -> dict[int, list[tuple[Cell, ...]]]:
+    found: dict[int, list[tuple[Cell, ...]]] = {}
+    for row in _rows(table[table["step"] < before]):
+        found.setdefault(int(row[0] or 0), []).append(row)
+    return found
+
+
+def _rows(table: pd.DataFrame) -> Iterable[tuple[Cell, ...]]:
+    return table.itertuples(index=False, name=None)

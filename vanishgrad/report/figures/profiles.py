@@ -17,10 +17,14 @@ def gradient_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -
 
 
 def signal_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """||dLoss/dz|| of every layer, what backpropagation hands from layer to layer; see `gradient_slope`."""
+    """||dLoss/dz|| of every layer, what backpropagation hands from layer to layer; see `gradient_slope`.
+
+    At the start also what theory says of it, where `predicted_delta_norm` has that.
+    """
     return _start_and_end(
-        "Backpropagated signal by layer", gradients, "delta_norm", "||dLoss/dz|| (L2)", colours
-    )
+        "Backpropagated signal by layer", gradients, "delta_norm", "||dLoss/dz|| (L2)", colours,
+        theory="predicted_delta_norm",
+    )  # fmt: skip
 
 
 def update_ratio_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
@@ -62,10 +66,11 @@ def weight_drift_by_layer(gradients: pd.DataFrame, colours: Palette | None = Non
 
 
 def _start_and_end(
-    title: str, gradients: pd.DataFrame, y: str, label: str, colours: Palette | None
-) -> Figure:
+    title: str, gradients: pd.DataFrame, y: str, label: str, colours: Palette | None,
+    theory: str | None = None,
+) -> Figure:  # fmt: skip
     views = [
-        View(at_start(gradients, y), "layer", y, "at the start", label),
+        View(at_start(gradients, y), "layer", y, "at the start", label, theory=theory),
         View(at_end(gradients, y), "layer", y, "at the end", label),
     ]
     return draw_views(title, views, colours or palette(gradients["setting"]))

@@ -30,6 +30,8 @@ def _line_notes(views: Sequence[View]) -> str:
     said = [band] if band else []
     logs = [view.frame[view.y] for view in views if view.is_log]
     said += log_notes(pd.concat(logs)) if logs else []
+    if any(view.has_theory for view in views):
+        said.append("dashed: mean-field theory, from the last hidden layer down")
     if any(view.x == "step" and (view.frame["status"] == "diverged").any() for view in views):
         said.append("x: the last finite value of a run that diverged")
     return "; ".join(said)

@@ -40,7 +40,7 @@ class View:
     """One column of panels: `y` over `x` in the rows of `frame`.
 
     `log`: a log axis for y; None: where the values span more than a factor of 30. `fixed`: the ends of a
-    linear y axis that is always the same.
+    linear y axis that is always the same. `theory`: a column with what theory says of `y`.
     """
 
     frame: pd.DataFrame
@@ -51,6 +51,7 @@ class View:
     log: bool | None = True
     references: tuple[Reference, ...] = ()
     fixed: tuple[float, float] | None = None
+    theory: str | None = None
 
     @property
     def x_label(self) -> str:
@@ -59,6 +60,11 @@ class View:
     @property
     def is_log(self) -> bool:
         return spans_decades(self.frame[self.y]) if self.log is None else self.log
+
+    @property
+    def has_theory(self) -> bool:
+        """Whether theory says anything of the rows."""
+        return self.theory in self.frame and bool(np.isfinite(self.frame[self.theory]).any())
 
     @property
     def limits(self) -> tuple[float, float] | None:
