@@ -33,12 +33,21 @@ JOBS = 1000  # that are composed
 SAMPLE = 20  # of them that Hydra composes: it takes as long for each
 STACK = 32  # runs of one structure in the sweep
 TURN = 50  # steps of a contender before the next one; a multiple of LOG_EVERY
-PARTS = ("commands", "structures", "composition", "step")
+PARTS = ("commands", "structures", "composition", "step", "thousand")
 LAUNCHERS = {
     "vectorized": ["hydra/launcher=vectorized", f"hydra.launcher.n_jobs={CORES}"],
     "basic": ["hydra/launcher=basic"],
     "joblib": ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={CORES}"],
 }
+THOUSAND = ("act=tanh,relu,sigmoid,elu,gelu", "init=xavier,he", "lr=0.05,0.1", "seed=range(50)")
+SMALL = ("depth=5", "width=16", "max_steps=200", "epochs=200")
+MEASURED = """
+import resource, sys
+from vanishgrad.cli import main
+status = main(sys.argv[1:])
+whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+print(status, *(resource.getrusage(who).ru_maxrss for who in whose))
+"""
 NEEDS = {"joblib": ["hydra_plugins.hydra_joblib_launcher"], "ray": ["ray", "pyarrow"]}
 PACKAGES = {"joblib": "hydra-joblib-launcher", "ray": "ray[tune]"}
 
@@ -122,6 +131,23 @@ def compare_commands(sweep: Sweep, given: argparse.Namespace) -> None:
         row(name, f"{seconds:.1f}", f"{runs / seconds:.2f}", f"{ratio(found, times[first]):.1f} x")
     for name in missing:
         row(name, f"left out: {PACKAGES[name]} is not installed", "", "")
+
+
+def time_a_thousand() -> None:
+    """Train a thousand small runs, and report on them: seconds, and the most memory that a process had."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "sweep"
+        sweep = ["train", "-m", *THOUSAND, *SMALL, f"hydra.launcher.n_jobs={CORES}", f"hydra.sweep.dir={folder}"]
+        heading("a thousand runs, depth 5, width 16, 200 steps", "seconds", "largest process, MiB")
+        for name, arguments in (("sweep", sweep), ("report", ["report", f"runs={folder}"])):
+            start = time.perf_counter()
+            done = subprocess.run([sys.executable, "-c", MEASURED, *arguments], capture_output=True, text=True)
+            taken = time.perf_counter() - start
+            status, *memory = done.stdout.split("\n")[-2].split()
+            if done.returncode or status != "0":
+                sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
+            unit = 1024 if sys.platform != "darwin" else 1024**2
+            row(name, f"{taken:.1f}", f"{max(map(int, memory)) / unit:.0f}")
 
 
 def compare_composition(repeats: int) -> None:
@@ -267,6 +293,8 @@ def main() -> None:
         compare_commands(structures(), given)
     if "composition" in given.only:
         compare_composition(given.repeats)
+    if "thousand" in given.only:
+        time_a_thousand()
     if "step" in given.only:
         for width in WIDTHS:
             compare_step(width, given.repeats)
