@@ -90,6 +90,23 @@ Figures, tables and one self-contained page from run folders.
   vanishgrad report runs=[outputs/first,outputs/second] out=comparison"""
 
 
+def diagnose() -> str:
+    return """\
+usage: vanishgrad diagnose [runs=DIR|[A,B,...]] [format=json]
+
+Name what is wrong in each run: vanishing, exploding, dead units, saturated, stalled
+layers, oscillating, not learning, diverged; with the evidence in numbers, and what to
+type against it, the most promising first.
+
+  runs    a run, a sweep, a folder of many, or a file like gradients.csv; several as
+          [A,B]; default: the newest run or sweep in outputs/
+  format  json: one document on stdout, nothing else
+
+  vanishgrad diagnose
+  vanishgrad diagnose runs=outputs/2026-01-31_12-00-00
+  vanishgrad diagnose runs=gradients.csv format=json"""
+
+
 def sample() -> str:
     return """\
 usage: vanishgrad sample run=DIR [prompt=TEXT] [temperature=0.8] [length=400] [seed=0]
