@@ -9,20 +9,33 @@ if TYPE_CHECKING:
     from vanishgrad.choices.regularization import penalty
     from vanishgrad.models import build
     from vanishgrad.monitor import GradientMonitor
+    from vanishgrad.prediction import Prediction, predict
     from vanishgrad.report import load_runs
     from vanishgrad.run import Run
     from vanishgrad.training import Result, train
 
 __version__ = "0.1.0"
-__all__ = ["GradientMonitor", "Result", "Run", "build", "load_runs", "penalty", "train"]
+__all__ = [
+    "GradientMonitor",
+    "Prediction",
+    "Result",
+    "Run",
+    "build",
+    "load_runs",
+    "penalty",
+    "predict",
+    "train",
+]
 
 _HOMES = {
     "GradientMonitor": "vanishgrad.monitor",
+    "Prediction": "vanishgrad.prediction",
     "Result": "vanishgrad.training",
     "Run": "vanishgrad.run",
     "build": "vanishgrad.models",
     "load_runs": "vanishgrad.report",
     "penalty": "vanishgrad.choices.regularization",
+    "predict": "vanishgrad.prediction",
     "train": "vanishgrad.training",
 }
 
