@@ -12,7 +12,7 @@ import pytest
 
 Vanishgrad = Callable[..., Any]
 
-COMMANDS = ("train", "report", "sample", "options")
+COMMANDS = ("train", "report", "theory", "sample", "options")
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -48,6 +48,12 @@ def _report(arguments: list[str]) -> int:
     return report(arguments)
 
 
+def _theory(arguments: list[str]) -> int:
+    from vanishgrad.cli.theory import theory
+
+    return theory(arguments)
+
+
 def _options(arguments: list[str]) -> int:
     from vanishgrad.cli.options import options
 
@@ -76,6 +82,9 @@ def _on_several_processes(arguments: Sequence[str]) -> bool:
 COMMANDS = (
     Command("train", "train one run, or with -m a sweep", usage.train, _train),
     Command("report", "figures, tables and one page from run folders", usage.report, _report),
+    Command(
+        "theory", "what mean-field theory predicts for a setting, before training", usage.theory, _theory
+    ),
     Command("sample", "text from a trained character model", usage.sample, _sample),
     Command(
         "options", "every group and choice, with parameters, defaults and sources", usage.options, _options
