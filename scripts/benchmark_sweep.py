@@ -137,11 +137,20 @@ def time_a_thousand() -> None:
     """Train a thousand small runs, and report on them: seconds, and the most memory that a process had."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "sweep"
-        sweep = ["train", "-m", *THOUSAND, *SMALL, f"hydra.launcher.n_jobs={CORES}", f"hydra.sweep.dir={folder}"]
+        sweep = [
+            "train",
+            "-m",
+            *THOUSAND,
+            *SMALL,
+            f"hydra.launcher.n_jobs={CORES}",
+            f"hydra.sweep.dir={folder}",
+        ]
         heading("a thousand runs, depth 5, width 16, 200 steps", "seconds", "largest process, MiB")
         for name, arguments in (("sweep", sweep), ("report", ["report", f"runs={folder}"])):
             start = time.perf_counter()
-            done = subprocess.run([sys.executable, "-c", MEASURED, *arguments], capture_output=True, text=True)
+            done = subprocess.run(
+                [sys.executable, "-c", MEASURED, *arguments], capture_output=True, text=True
+            )
             taken = time.perf_counter() - start
             status, *memory = done.stdout.split("\n")[-2].split()
             if done.returncode or status != "0":

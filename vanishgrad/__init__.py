@@ -10,24 +10,37 @@ if TYPE_CHECKING:
     from vanishgrad.diagnosis import Diagnosis, diagnose
     from vanishgrad.models import build
     from vanishgrad.monitor import GradientMonitor
+    from vanishgrad.prediction import Prediction, predict
     from vanishgrad.report import load_runs
     from vanishgrad.run import Run
     from vanishgrad.training import Result, train
 
 __version__ = "0.1.0"
 __all__ = [
-    "Diagnosis", "GradientMonitor", "Result", "Run", "build", "diagnose", "load_runs", "penalty", "train"
-]  # fmt: skip
+    "Diagnosis",
+    "GradientMonitor",
+    "Prediction",
+    "Result",
+    "Run",
+    "build",
+    "diagnose",
+    "load_runs",
+    "penalty",
+    "predict",
+    "train",
+]
 
 _HOMES = {
     "Diagnosis": "vanishgrad.diagnosis",
     "GradientMonitor": "vanishgrad.monitor",
+    "Prediction": "vanishgrad.prediction",
     "Result": "vanishgrad.training",
     "Run": "vanishgrad.run",
     "build": "vanishgrad.models",
     "diagnose": "vanishgrad.diagnosis",
     "load_runs": "vanishgrad.report",
     "penalty": "vanishgrad.choices.regularization",
+    "predict": "vanishgrad.prediction",
     "train": "vanishgrad.training",
 }
 

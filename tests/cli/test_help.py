@@ -12,7 +12,7 @@ import pytest
 
 Vanishgrad = Callable[..., Any]
 
-COMMANDS = ("train", "report", "diagnose", "sample", "options")
+COMMANDS = ("train", "report", "diagnose", "theory", "sample", "options")
 REPOSITORY = Path(__file__).parents[2]
 
 

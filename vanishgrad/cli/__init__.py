@@ -48,6 +48,12 @@ def _report(arguments: list[str]) -> int:
     return report(arguments)
 
 
+def _theory(arguments: list[str]) -> int:
+    from vanishgrad.cli.theory import theory
+
+    return theory(arguments)
+
+
 def _options(arguments: list[str]) -> int:
     from vanishgrad.cli.options import options
 
@@ -84,6 +90,9 @@ COMMANDS = (
     Command("report", "figures, tables and one page from run folders", usage.report, _report),
     Command(
         "diagnose", "name what is wrong in each run, with evidence and remedies", usage.diagnose, _diagnose
+    ),
+    Command(
+        "theory", "what mean-field theory predicts for a setting, before training", usage.theory, _theory
     ),
     Command("sample", "text from a trained character model", usage.sample, _sample),
     Command(

@@ -107,6 +107,23 @@ type against it, the most promising first.
   vanishgrad diagnose runs=gradients.csv format=json"""
 
 
+def theory() -> str:
+    return """\
+usage: vanishgrad theory [KEY=VALUE ...] [out=DIR] [format=json]
+
+What mean-field theory predicts for a setting before it is trained: whether gradients
+vanish or explode and by how much per layer, how deep a network may be, the gradient
+of every layer; with the phase diagram and the setting in it.
+
+  KEY=VALUE  the settings of `vanishgrad train`; the data are read for their length
+  out        where the figure goes; default: outputs/theory/<date>_<time>
+  format     json prints one document and draws nothing unless out is given
+
+  vanishgrad theory act=tanh init=gaussian init.sigma_w=1.5 depth=50
+  vanishgrad theory depth=20 act=relu norm=batch
+  vanishgrad theory depth=100 act=gelu init=critical format=json"""
+
+
 def sample() -> str:
     return """\
 usage: vanishgrad sample run=DIR [prompt=TEXT] [temperature=0.8] [length=400] [seed=0]

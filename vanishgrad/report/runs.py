@@ -32,7 +32,7 @@ from vanishgrad.report.saved_run import Baseline, SavedRun
 __all__ = ["Noted", "Runs", "SavedRun", "load_runs", "newest_runs", "run_folders"]
 
 PREDICTED = "predicted_delta_norm"
-NOT_RUNS = frozenset({"report", "lab"})
+NOT_RUNS = frozenset({"report", "lab", "theory"})
 LAB_FILE = "claims.csv"
 REPORT_PAGE = "index.html"
 DATED = re.compile(r"\d{4}-\d\d-\d\d_")

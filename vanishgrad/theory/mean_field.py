@@ -1,30 +1,74 @@
 """The length map of a wide random network and its slope (Poole et al. 2016; Schoenholz et al. 2017).
 
 Weights are N(0, sigma_w^2 / fan_in), biases N(0, sigma_b^2); q is the variance of the pre-activations.
+Expectations are closed forms where they exist, else quadrature.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterator
 
-from vanishgrad.theory.quadrature import Function, derivative, expectation, in_float64
-from vanishgrad.theory.roots import roots, scales
+import torch
+from torch.nn import Module
+
+from vanishgrad.theory.closed_forms import closed_form
+from vanishgrad.theory.quadrature import Function, derivative, expectation, gaussian_nodes, in_float64
+from vanishgrad.theory.roots import peaks, roots, scales
 
 TINY = 1e-40  # a stand-in for q -> 0 that keeps both sides of a kink at 0
 SHORTEST, LONGEST = 1e-12, 1e10  # lengths beyond which q_star answers 0 or infinity
 MARGIN = 1e-12  # relative growth per layer that is told from none
+TOUCH = 1e-9  # the same where a length map comes nearest to the diagonal without crossing it
+KNOWN = 4096  # moments that are kept: layers at a fixed point ask for the same again and again
+RATIO = 1.5  # between the lengths at which a fixed point is looked for
+NEAR, FINE = 3.0, 1.02  # so far from a crossing lengths are that much closer: gelu touches just beside one
+
+
+def first_moment(f: Function, q: float) -> float:
+    """E[f(x)] for x ~ N(0, q)."""
+    closed = closed_form(f)
+    return _values(f, q)[0] if closed is None else closed.mean(q)
 
 
 def second_moment(f: Function, q: float) -> float:
     """E[f(x)^2] for x ~ N(0, q)."""
-    f = in_float64(f)
-    return expectation(lambda x: f(x) ** 2, q)
+    closed = closed_form(f)
+    return _values(f, q)[1] if closed is None else closed.square(q)
 
 
-def slope_moment(f: Function, q: float) -> float:
-    """E[f'(x)^2] for x ~ N(0, q); at q = 0 the limit, the mean of the two squared one-sided slopes."""
-    slope = derivative(f)
-    return expectation(lambda x: slope(x) ** 2, q or TINY)
+def slope_moment(f: Function, q: float, power: int = 2) -> float:
+    """E[f'(x)^power], the power 2 or 4; at q = 0 the limit, the mean over the two one-sided slopes."""
+    closed = closed_form(f)
+    return _slopes(f, q or TINY)[power // 2 - 1] if closed is None else closed.slope_power(q, power)
+
+
+def _values(f: Function, q: float) -> tuple[float, float]:
+    """E[f] and E[f^2]. A module is asked anew each time: its parameters may have changed."""
+    return _value_moments(in_float64(f), q) if isinstance(f, Module) else _known_values(f, q)
+
+
+def _slopes(f: Function, q: float) -> tuple[float, float]:
+    """E[f'^2] and E[f'^4]."""
+    return _slope_moments(f, q) if isinstance(f, Module) else _known_slopes(f, q)
+
+
+def _value_moments(f: Function, q: float) -> tuple[float, float]:
+    z, w = gaussian_nodes()
+    with torch.no_grad():
+        values = f(math.sqrt(q) * z)
+        return float(w @ values), float(w @ values**2)
+
+
+def _slope_moments(f: Function, q: float) -> tuple[float, float]:
+    z, w = gaussian_nodes()
+    squares = derivative(f)(math.sqrt(q) * z) ** 2
+    return float(w @ squares), float(w @ squares**2)
+
+
+_known_values = functools.lru_cache(maxsize=KNOWN)(_value_moments)
+_known_slopes = functools.lru_cache(maxsize=KNOWN)(_slope_moments)
 
 
 def length_map(f: Function, q: float, sigma_w: float, sigma_b: float) -> float:
@@ -33,25 +77,53 @@ def length_map(f: Function, q: float, sigma_w: float, sigma_b: float) -> float:
 
 
 def chi_1(f: Function, sigma_w: float, q: float) -> float:
-    """sigma_w^2 E[f'^2], the factor on a squared gradient per layer (Schoenholz et al. 2017)."""
+    """sigma_w^2 E[f'^2], the factor on a squared gradient per layer (Schoenholz et al. 2017, eq. 7)."""
     return sigma_w**2 * slope_moment(f, q)
+
+
+def chi_q(f: Function, sigma_w: float, q: float) -> float:
+    """dV/dq = sigma_w^2 E[x f f'] / q, the factor on a small change of the length q per layer.
+
+    By partial integration sigma_w^2 E[f'^2 + f f''] (Schoenholz et al. 2017, eq. 6), also where f has a kink.
+    """
+    f, slope = in_float64(f), derivative(f)
+    return sigma_w**2 * expectation(lambda x: x * f(x) * slope(x), q) / q
 
 
 def q_star(f: Function, sigma_w: float, sigma_b: float, start: float = 1.0) -> float:
     """The fixed point of the length map that pre-activations of variance `start` approach with depth.
 
     0 when they fade, infinity when they grow without bound, `start` itself when it is fixed, as every q is
-    for relu at (sqrt 2, 0). A fixed point at which the map only touches the diagonal without crossing it, as
-    silu's and mish's critical ones, is found from a `start` on it but passed over from elsewhere.
+    for relu at (sqrt 2, 0). Fixed points at which the map only touches the diagonal, such as silu's and
+    mish's critical ones, count where they are approached from their attracting side.
     """
 
+    f = f if closed_form(f) else in_float64(f)
+
+    @functools.cache
     def growth(q: float) -> float:
         return length_map(f, q, sigma_w, sigma_b) / q - 1
 
-    first = growth(start)
-    if abs(first) <= MARGIN:
+    def touches(q: float) -> bool:
+        """Whether the map comes to the diagonal at q, and leaves it to both sides."""
+        return abs(growth(q)) < TOUCH < min(abs(growth(q / RATIO)), abs(growth(q * RATIO)))
+
+    def halts(crossing: float, sign: int) -> Iterator[float]:
+        """Where the map touches the diagonal on the way from `start` to its crossing."""
+        stop = min(max(crossing, SHORTEST), LONGEST)
+        near = min(start, NEAR * stop) if sign < 0 else max(start, stop / NEAR)
+        for grid in (scales(start * RATIO**-sign, stop, RATIO), scales(near * FINE**-sign, stop, FINE)):
+            for q in peaks(lambda q: -sign * growth(q), grid):
+                if touches(q) and sign * q >= sign * start:
+                    yield q
+
+    if abs(growth(start)) <= MARGIN:
         return start
-    if first > 0:
-        return next(roots(lambda q: growth(q) + MARGIN, scales(start, max(start, LONGEST))), math.inf)
-    # V(q) >= sigma_b^2: no fixed point lies below
-    return next(roots(growth, scales(start, min(start, sigma_b**2 or SHORTEST))), sigma_b**2)
+    if growth(start) > 0:
+        crossing = next(
+            roots(lambda q: growth(q) + MARGIN, scales(start, max(start, LONGEST), RATIO)), math.inf
+        )
+        return min(halts(crossing, 1), default=crossing)
+    lowest = min(start, sigma_b**2 or SHORTEST)  # V(q) >= sigma_b^2: no fixed point lies below
+    crossing = next(roots(growth, scales(start, lowest, RATIO)), sigma_b**2)
+    return max(halts(crossing, -1), default=crossing)

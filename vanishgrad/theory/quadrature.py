@@ -20,19 +20,29 @@ NODES = 20  # per panel
 
 
 @functools.cache
+def graded(stop: float, panels: int, nodes: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights on (0, stop), each `(panels * nodes,)`: Gauss-Legendre on panels halving towards 0.
+
+    The grading resolves what shrinks around 0, such as sqrt(q) z in an activation as q grows: a pole above 0
+    is as far from a panel as the panel is wide, whatever its size.
+    """
+    unit, weight = (torch.from_numpy(values) for values in leggauss(nodes))
+    right = stop * 0.5 ** torch.arange(panels, dtype=torch.float64)
+    left = torch.cat([right[1:], right.new_zeros(1)])
+    half_width = (right - left) / 2
+    x = ((right + left) / 2)[:, None] + half_width[:, None] * unit  # (panel, node)
+    return x.flatten(), (half_width[:, None] * weight).flatten()
+
+
+@functools.cache
 def gaussian_nodes() -> tuple[Tensor, Tensor]:
     """Nodes z and weights w, each `(2 * PANELS * NODES,)`, with E[g(z)] = sum_i w_i g(z_i) for z ~ N(0, 1).
 
-    Composite Gauss-Legendre on panels that halve towards 0, and never straddle it: the split keeps a kink at
-    0 exact, the grading resolves functions of sqrt(q) z whose features shrink around 0 as q grows.
+    No panel straddles 0, so that a kink there is exact.
     """
-    unit, weight = (torch.from_numpy(values) for values in leggauss(NODES))
-    right = CUTOFF * 0.5 ** torch.arange(PANELS, dtype=torch.float64)
-    left = torch.cat([right[1:], right.new_zeros(1)])
-    half_width = (right - left) / 2
-    z = ((right + left) / 2)[:, None] + half_width[:, None] * unit  # (panel, node)
-    w = half_width[:, None] * weight * torch.exp(-(z**2) / 2)
-    return torch.cat([-z.flatten(), z.flatten()]), torch.cat([w.flatten(), w.flatten()]) / (2 * w.sum())
+    z, width = graded(CUTOFF, PANELS, NODES)
+    w = width * torch.exp(-(z**2) / 2)
+    return torch.cat([-z, z]), torch.cat([w, w]) / (2 * w.sum())
 
 
 def in_float64(f: Function) -> Function:
@@ -41,9 +51,11 @@ def in_float64(f: Function) -> Function:
         return f
     with torch.inference_mode(False):
         state = {name: value.clone().to("cpu", torch.float64) for name, value in f.state_dict().items()}
+    in_place = getattr(f, "inplace", False)
 
     def call(x: Tensor) -> Tensor:
-        result: Tensor = functional_call(f, state, x.clone())  # a clone, for modules that work in place
+        x = x.clone() if in_place else x
+        result: Tensor = functional_call(f, state, x) if state else f(x)
         return result
 
     return call

@@ -29,3 +29,31 @@ def roots(function: Callable[[float], float], grid: Iterable[float]) -> Iterator
     for (near, at_near), (far, at_far) in pairwise((x, function(x)) for x in grid):
         if (at_near > 0) != (at_far > 0):
             yield bisect(function, near, far)
+
+
+def peaks(function: Callable[[float], float], grid: Iterable[float]) -> Iterator[float]:
+    """The places of the local maxima that lie between neighbours of `grid`, in its order, lazily."""
+    for (left, before), (middle, at), (right, after) in triplets((x, function(x)) for x in grid):
+        if at > before and at >= after:
+            yield summit(function, left, middle, right)
+
+
+def summit(function: Callable[[float], float], left: float, middle: float, right: float) -> float:
+    """The maximum of a function with one peak between two positive numbers, where `middle` is higher."""
+    at = function(middle)
+    for _ in range(HALVINGS):
+        for end in (left, right):
+            probe = math.sqrt(middle * end)
+            value = function(probe)
+            if value > at:
+                left, right = (left, middle) if end == left else (middle, right)
+                middle, at = probe, value
+                break
+            left, right = (probe, right) if end == left else (left, probe)
+    return middle
+
+
+def triplets(items: Iterable[tuple[float, float]]) -> Iterator[tuple[tuple[float, float], ...]]:
+    """(a, b, c), (b, c, d), ... lazily."""
+    for (a, b), (_, c) in pairwise(pairwise(items)):
+        yield a, b, c

@@ -1,0 +1,258 @@
+"""The figures of a prediction: known values, what is not covered, and that nothing raises."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from vanishgrad import Prediction, Run, predict
+from vanishgrad.choices.activation import (
+    GELU,
+    SELU,
+    ErrorFunction,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    Softplus,
+    Tanh,
+)
+from vanishgrad.choices.data import MNIST, Adding, Digits, Spirals, Text
+from vanishgrad.choices.initialization import (
+    Critical,
+    Default,
+    Gaussian,
+    He,
+    LeCun,
+    Normal,
+    Orthogonal,
+    Zeros,
+)
+from vanishgrad.choices.model import CNN, GRU, LSTM, RNN
+from vanishgrad.choices.normalization import Batch, Group, Layer
+from vanishgrad.choices.pretraining import Autoencoder
+from vanishgrad.choices.regularization import L2
+from vanishgrad.choices.residual import Fixup, Highway, IdentityShortcut, Rezero, Scaled
+from vanishgrad.data import load
+from vanishgrad.data.dataset import Dataset
+from vanishgrad.description import choices_of
+from vanishgrad.errors import SettingError
+from vanishgrad.models import build
+from vanishgrad.prediction.inputs import inputs_of
+from vanishgrad.records import strict
+
+BASE = Run(depth=6)
+
+
+def test_relu_with_he_weights_is_critical_at_any_length() -> None:
+    found = predict(replace(BASE, depth=50, init=He()))
+    assert (found.phase, found.xi_grad) == ("critical", math.inf)
+    assert found.chi_1 == pytest.approx(1, rel=1e-15)
+    assert found.profile == pytest.approx([0.0] * 50)
+    assert found.q_star == pytest.approx(2.0, rel=1e-6)  # twice the length of standardized inputs
+    assert found.c_star == 1.0
+
+
+def test_relu_with_pytorchs_own_weights_loses_a_factor_of_six_per_layer() -> None:
+    found = predict(replace(BASE, depth=11))
+    assert found.chi_1 == pytest.approx(1 / 6)
+    assert found.log10_gradient_ratio == pytest.approx(10 * math.log10(1 / 6) / 2)
+    assert found.phase == "ordered"
+    assert found.xi_grad == pytest.approx(1 / math.log(6))
+
+
+@pytest.mark.parametrize("act, init, phase", [
+    (Tanh(), Gaussian(0.9, 0.1), "ordered"), (Tanh(), Orthogonal(), "critical"),
+    (Tanh(), LeCun(), "critical"), (Tanh(), Gaussian(1.5, 0.0), "chaotic"), (SELU(), LeCun(), "chaotic"),
+    (Sigmoid(), Gaussian(4.0, 0.0), "ordered"), (SELU(), Critical(), "critical"),
+    (LeakyReLU(0.2), He(), "critical"), (ErrorFunction(), Critical(), "critical"),
+], ids=str)  # fmt: skip
+def test_phases(act: Any, init: Any, phase: str) -> None:
+    assert predict(replace(BASE, act=act, init=init)).phase == phase
+
+
+def test_gelu_on_its_critical_point_settles_beside_it_from_the_length_of_digits() -> None:
+    """Its critical length 3.56 is half-stable (Roberts et al. 2022, section 5.3.4); digits start below."""
+    found = predict(replace(BASE, act=GELU(), init=Critical()))
+    assert found.lengths is not None
+    assert found.q_star is not None
+    assert found.chi_1 is not None
+    assert found.lengths[0] < found.q_star < 3.56
+    assert 0.99 < found.chi_1 < 0.999
+    assert any("half-stable" in note for note in found.notes)
+    longer = predict(
+        replace(BASE, act=GELU(), init=Critical(), data=Spirals(scale="standard")), long_inputs()
+    )
+    assert longer.q_star == pytest.approx(3.56155, abs=1e-4)
+    assert longer.phase == "critical"
+
+
+def long_inputs() -> Dataset:
+    x = 2 * torch.ones(10, 2)
+    return Dataset(x, torch.zeros(10, dtype=torch.long), x, torch.zeros(10, dtype=torch.long))
+
+
+def test_a_signal_starts_from_the_length_of_its_data() -> None:
+    run = replace(BASE, act=Tanh(), init=Gaussian(2.0, 0.0))
+    for scale in ("standard", "unit"):
+        data = Digits(scale=scale)
+        x = load(data).train_x.double()
+        found = predict(replace(run, data=data))
+        assert found.lengths is not None
+        assert found.lengths[0] == pytest.approx(4 * float(x.square().mean()), rel=1e-6)
+
+
+def test_two_digits_share_what_the_mean_over_pairs_says() -> None:
+    data = load(Digits(train_size=200))
+    x = data.train_x.double().flatten(1)
+    gram = x @ x.t() / x.shape[1]
+    pairs = (gram.sum() - gram.trace()) / (len(x) * (len(x) - 1))
+    assert inputs_of(Digits(train_size=200), data).shared == pytest.approx(float(pairs), rel=1e-6)
+
+
+def test_given_data_are_not_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load(Digits())
+    monkeypatch.setattr("vanishgrad.prediction.inputs.load", lambda choice: pytest.fail("loaded"))
+    assert predict(replace(BASE, data=MNIST()), data).lengths is not None
+
+
+def test_data_out_of_reach_leave_an_assumption_and_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(choice: object) -> None:
+        raise SettingError("no network")
+
+    monkeypatch.setattr("vanishgrad.prediction.inputs.load", refuse)
+    found = predict(replace(BASE, data=MNIST(), init=He()))
+    assert found.phase == "critical"
+    assert "no network" in found.notes[0]
+
+
+def test_seeds_and_rates_are_predicted_once() -> None:
+    assert predict(replace(BASE, seed=1, lr=0.5, reg=L2(0.1))) is predict(replace(BASE, seed=2, lr=0.1))
+
+
+def test_rezero_has_exact_zeros_and_the_stem_a_gradient() -> None:
+    found = predict(replace(BASE, residual=Rezero()))
+    assert found.profile == (0.0, *(None,) * 5)
+    assert (found.log10_gradient_ratio, found.chi_1, found.phase) == (None, 1.0, "critical")
+    assert "rezero" in found.notes[0]
+
+
+def test_fixup_starts_with_no_gradient_at_all() -> None:
+    found = predict(replace(BASE, residual=Fixup()))
+    assert (found.profile, found.log10_gradient_ratio) == (None, None)
+    assert "fixup" in found.notes[0]
+
+
+@pytest.mark.parametrize("depth, profile", [(0, ()), (1, (0.0,))])
+def test_the_shallowest_networks(depth: int, profile: tuple[float, ...]) -> None:
+    assert predict(replace(BASE, depth=depth)).profile == profile
+
+
+@pytest.mark.parametrize("run", [
+    replace(BASE, init=Zeros()), replace(BASE, init=Gaussian(0.0, 0.5)),
+    replace(BASE, act=Sigmoid(), pretrain=Autoencoder()),
+    replace(BASE, norm=Group(32)), replace(BASE, norm=Batch(), batch_size=3),
+    replace(BASE, norm=Batch(), residual=Highway()), replace(BASE, model=CNN(), norm=Batch()),
+    Run(model=LSTM(), data=Adding()), Run(model=GRU(), data=Text()), Run(model=RNN(), depth=3, data=Adding()),
+], ids=repr)  # fmt: skip
+def test_what_is_not_covered_is_said(run: Run) -> None:
+    found = predict(run)
+    assert found.log10_gradient_ratio is None
+    assert found.notes
+
+
+def test_a_chain_of_large_weights_is_told_to_overflow() -> None:
+    found = predict(replace(BASE, depth=60, init=Normal(1.0)))
+    assert found.log10_gradient_ratio == pytest.approx(59 * math.log10(32) / 2)
+    assert any("float32" in note for note in found.notes)
+
+
+def test_shortcuts_without_normalization_double_per_block() -> None:
+    """x + F(x) with critical branches: 2 per block, sqrt 2 per layer of two."""
+    found = predict(replace(BASE, depth=1001, residual=IdentityShortcut(), init=He()))
+    assert found.chi_1 == pytest.approx(math.sqrt(2))
+    assert found.log10_gradient_ratio is not None
+    assert found.log10_gradient_ratio == pytest.approx(499 * math.log10(2) / 2 + math.log10(2) / 2, abs=0.2)
+    assert predict(replace(BASE, residual=Scaled(), init=He())).phase == "critical"
+    assert predict(replace(BASE, residual=IdentityShortcut(), norm=Layer())).phase == "critical"
+
+
+def test_the_scatter_is_given_where_it_is_known() -> None:
+    relu, tanh = (predict(replace(BASE, act=act, init=LeCun())) for act in (ReLU(), Tanh()))
+    assert relu.scatter == pytest.approx(math.sqrt(5 * math.log1p(5 / 64)) / 2 / math.log(10))
+    assert tanh.scatter is None
+
+
+NAMES = (
+    "q_star", "chi_1", "xi_c", "xi_grad", "phase", "log10_gradient_ratio", "profile", "note",
+)  # fmt: skip
+
+
+def test_the_plain_form_has_every_public_name_and_is_json() -> None:
+    for run in (
+        BASE,
+        replace(BASE, init=He()),
+        replace(BASE, init=Zeros()),
+        Run(model=LSTM(), data=Adding()),
+    ):
+        text = json.dumps(strict(predict(run).plain()), allow_nan=False)
+        assert set(NAMES) <= json.loads(text).keys()
+    assert predict(replace(BASE, init=He())).plain()["note"] is None
+
+
+def valid(**choices: Any) -> Run | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # sigmoid's critical point
+        try:
+            return replace(BASE, **choices)
+        except SettingError:
+            return None
+
+
+GROUPS = {g: [kind() for kind in choices_of(g).values()] for g in ("act", "init", "norm", "residual")}
+SINGLE = [{group: choice} for group, choices in GROUPS.items() for choice in choices]
+BESIDE = [
+    {"norm": replace(norm, position=position), "residual": residual, "model": model}
+    for norm, residual, position, model in itertools.product(
+        GROUPS["norm"], GROUPS["residual"], ("pre", "post"), (BASE.model, CNN())
+    )
+]
+PAIRS = [
+    {a: one, b: two}
+    for a, b in itertools.combinations(GROUPS, 2)
+    for one, two in itertools.product(GROUPS[a], GROUPS[b])
+]
+
+
+def check(choices: list[dict[str, Any]]) -> None:
+    for run in filter(None, (valid(**each) for each in choices)):
+        found = predict(run)
+        assert isinstance(found, Prediction)
+        assert found.profile is not None or found.notes, run
+        assert not any(value is not None and math.isnan(value) for value in found.profile or ()), run
+
+
+def test_no_valid_setting_raises() -> None:
+    check(SINGLE + BESIDE)
+
+
+@pytest.mark.slow
+def test_no_pair_of_choices_raises() -> None:
+    check(PAIRS)
+
+
+def test_predicting_changes_no_initial_weight() -> None:
+    before = [p.clone() for p in build(BASE).parameters()]
+    predict(BASE)
+    assert all((a == b).all() for a, b in zip(before, build(BASE).parameters(), strict=True))
+
+
+def test_softplus_and_default() -> None:
+    found = predict(replace(BASE, act=Softplus(), init=Default()))
+    assert found.phase == "ordered"

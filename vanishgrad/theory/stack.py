@@ -1,0 +1,78 @@
+"""A plain network: lengths on the way up, squared gradients on the way down."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from vanishgrad.theory.passage import Pass, Passage, Signal
+
+SAME = 1e-14  # relative change of a length below which the layer is taken to pass as the last one did
+LARGEST = 1e280  # of a length, whose square root still has room for a few standard deviations
+
+Weights = Callable[[float], tuple[float, float]]
+"""E[y^2], which they read -> (sigma_w^2, sigma_b^2); a constant but where an initialization looks at it."""
+
+
+class Layer(NamedTuple):
+    """One layer of a network.
+
+    Arguments:
+        variance_w: sigma_w^2 of its weights, fan_in times their variance.
+        z: the moments of its pre-activations.
+        passage: of what comes between them and the next weights.
+    """
+
+    variance_w: float
+    z: Signal
+    passage: Passage
+
+
+def through(weights: Weights, y: Signal) -> tuple[float, Signal]:
+    """(sigma_w^2, the moments of z = W y + b)."""
+    variance_w, variance_b = weights(y.square)
+    square = min(variance_w * y.square + variance_b, LARGEST)
+    return variance_w, Signal(square, variance_w * y.shared + variance_b)
+
+
+def stack(y: Signal, weights: Sequence[Weights], passing: Pass) -> list[Layer]:
+    """The layers of a plain network whose input has the moments `y`."""
+    layers: list[Layer] = []
+    for each in weights:
+        variance_w, z = through(each, y)
+        known = layers and alike(z, layers[-1].z)
+        passage = layers[-1].passage if known else passing(z)
+        layers.append(Layer(variance_w, z, passage))
+        y = passage.signal
+    return layers
+
+
+def alike(x: Signal, z: Signal) -> bool:
+    """Whether the moments are the same to within rounding."""
+    shared = x.shared == z.shared or math.isnan(x.shared) or abs(x.shared - z.shared) <= SAME * z.square
+    return abs(x.square - z.square) <= SAME * z.square and shared
+
+
+def squared_gradients(layers: Sequence[Layer]) -> list[float]:
+    """log of E||dLoss/dz||^2 of every layer, relative to the last one's (Schoenholz et al. 2017, eq. 7).
+
+    ||delta_l||^2 = gain_l sigma_w^2_(l+1) ||delta_(l+1)||^2 on average over the weights.
+    """
+    logs = [0.0]
+    for below, above in zip(layers[-2::-1], layers[:0:-1], strict=True):
+        logs.append(logs[-1] + log(below.passage.gain * above.variance_w))
+    return logs[::-1] if layers else []
+
+
+def log(x: float) -> float:
+    """The natural logarithm, minus infinity of 0."""
+    return math.log(x) if x > 0 else -math.inf
+
+
+def log_sum(*logs: float) -> float:
+    """log(exp(a) + exp(b) + ...), without overflow."""
+    largest = max(logs)
+    if math.isinf(largest):
+        return largest
+    return largest + math.log(sum(math.exp(each - largest) for each in logs))
