@@ -27,6 +27,7 @@ GATES_FILE = "gates.csv"
 RESIDUAL_FILE = "residual_gradients.csv"
 PRETRAIN_FILE = "pretrain.csv"
 DIAGNOSIS_FILE = "diagnosis.json"
+THEORY_FILE = "theory.json"
 DEAD_UNITS_FILE = "dead_units.csv"
 INPUT_GRADIENTS_FILE = "input_gradients.csv"
 FRAMES_FILE = "frames.csv"
@@ -70,10 +71,10 @@ WAIT = 0.2  # seconds that a row waits for others at the most, while a run goes 
 Cell = float | int | str | None
 
 
-class Diagnosed(Protocol):
-    """What diagnosis.json holds."""
+class Plain(Protocol):
+    """What can be told in plain data."""
 
-    def plain(self) -> list[dict[str, Any]]: ...
+    def plain(self) -> Any: ...
 
 
 class UnreadableRun(Exception):
@@ -207,7 +208,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def clear_optional(folder: Path) -> None:
     """Take away what an earlier run in the same folder left, and the next one need not write."""
-    for file in (*EXTRA_COLUMNS, FILTERS_ARRAYS, FRAMES_ARRAYS, SAMPLE_FILE, DIAGNOSIS_FILE):
+    for file in (*EXTRA_COLUMNS, FILTERS_ARRAYS, FRAMES_ARRAYS, SAMPLE_FILE, DIAGNOSIS_FILE, THEORY_FILE):
         (folder / file).unlink(missing_ok=True)
 
 
@@ -217,10 +218,25 @@ def write_run(folder: Path, record: Mapping[str, Any]) -> None:
     replace_file(folder / RUN_FILE, text.encode())
 
 
-def write_diagnosis(folder: Path, diagnosis: Diagnosed) -> None:
+def write_diagnosis(folder: Path, diagnosis: Plain) -> None:
     """Write diagnosis.json atomically: a list of findings, the worst first."""
     text = json.dumps(strict(diagnosis.plain()), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     replace_file(folder / DIAGNOSIS_FILE, text.encode())
+
+
+def write_theory(folder: Path, prediction: Plain) -> None:
+    """Write theory.json: what was predicted of the initial network."""
+    text = json.dumps(strict(prediction.plain()), allow_nan=False, ensure_ascii=False) + "\n"
+    replace_file(folder / THEORY_FILE, text.encode())
+
+
+def read_theory(folder: Path) -> dict[str, Any]:
+    """theory.json; empty where there is none that can be read."""
+    try:
+        found = json.loads((folder / THEORY_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.diagnosis.layers import When, moment
-from vanishgrad.records import GRADIENTS_FILE
+from vanishgrad.records import GRADIENTS_FILE, read_theory
 from vanishgrad.report.extras import EXTRAS, Condensed, condensed, read_sample
 
 SAMPLE_LENGTH = 600  # characters
@@ -96,13 +96,18 @@ class SavedRun:
         return self._moments[column, when]
 
     @cached_property
+    def theory(self) -> dict[str, Any]:
+        """What was predicted of the initial network, as theory.json has it; empty where nothing was."""
+        return read_theory(self.folder)
+
+    @cached_property
     def predicted(self) -> pd.Series[float]:
         """||dLoss/dz|| of the hidden layers of the initial network as theory has it, by layer.
 
         Theory gives it relative to the last hidden layer, whose measured norm is taken. Empty where there is
         no prediction, or nothing to hold it against.
         """
-        profile = (self.record.get("prediction") or {}).get("profile") or []
+        profile = self.theory.get("profile") or []
         start = self.moment("delta_norm", "start")
         last = start.loc[start["layer"] == len(profile), "delta_norm"]
         if not profile or start["step"].min() > 0 or last.size != 1:

@@ -164,7 +164,7 @@ class Stack:
         for row in self._ending(step):
             trainer = self.sessions[row].trainer
             trainer.measure_again(trainer.measurement, inputs[row], done.targets[row])
-            self.sessions[row].halt(step, self._pass(done, row), looked.get(row))
+            self.sessions[row].halt(step, self._pass(done, row), looked.pop(row, None))
             self._lost[row] = None
             self._leave(row)
 

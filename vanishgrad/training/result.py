@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ class Result:
         """What was trained, as run.json has it under `effective`."""
         return describe(self.run)
 
-    @property
+    @cached_property
     def diagnosis(self) -> Diagnosis:
         """What is wrong with it."""
         return diagnose(

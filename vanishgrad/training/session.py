@@ -19,7 +19,8 @@ from vanishgrad.data import Dataset
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.network import Network
 from vanishgrad.norms import total_norm
-from vanishgrad.records import PRETRAIN_FILE, WAIT, Cell
+from vanishgrad.prediction import predict
+from vanishgrad.records import PRETRAIN_FILE, WAIT, Cell, write_diagnosis, write_theory
 from vanishgrad.run import Run
 from vanishgrad.training.batches import Batch, Order, batches
 from vanishgrad.training.checkpoint import save_checkpoint, save_snapshot
@@ -55,7 +56,7 @@ class Session:
         place: Callable[[AnyNetwork], None] | None = None,
     ) -> None:  # fmt: skip
         self.run, self.recorder, self.observe, self._place = run, recorder, observe, place
-        self.data = data.to(device, getattr(torch, run.dtype))
+        self._given, self.data = data, data.to(device, getattr(torch, run.dtype))
         self.observations = Observations(run, self.data, recorder)
         self._lost: LayerEpoch | None = None  # the epoch of pretraining whose loss was not finite
         self.trainer = Trainer(run, device, self._prepare)
@@ -77,6 +78,7 @@ class Session:
         self.metrics.restore(state["metrics"])
         if self._stopping is not None and self.recorder.folder is not None:
             self._stopping.restore(self.recorder.folder, self._begin)
+            self._shorten(self._begin)
 
     def finish(self) -> Result:
         """Do all steps, or as many as stay finite, and close the record."""
@@ -90,9 +92,11 @@ class Session:
         return self.close(step, diverged_at)
 
     def open(self) -> None:
-        """Note what is known before the first step."""
+        """Note what is known before the first step, and what theory says of the network."""
         parameters = sum(parameter.numel() for parameter in self.trainer.parameters)
         self.recorder.update(parameters=parameters)
+        if self.recorder.folder is not None:
+            write_theory(self.recorder.folder, predict(self.run, self._given))
 
     def close(self, step: int, diverged_at: dict[str, Any] | None) -> Result:
         """Leave what a run leaves behind after so many updates."""
@@ -101,15 +105,19 @@ class Session:
         self.recorder.flush()
         self._checkpoint(step, step % self.plan.per_epoch)
         self.observations.finish(self.trainer.model)
-        self.recorder.update(
-            status=status, steps=step, seconds=seconds, diverged_at=diverged_at, metrics=self.metrics.summary,
+        self.recorder.note(
+            steps=step, seconds=seconds, diverged_at=diverged_at, metrics=self.metrics.summary,
             stopped_on=None if diverged_at else self._stopped_on,
         )  # fmt: skip
         gradients, metrics = self.recorder.frames()
-        return Result(
+        result = Result(
             self.run, status, step, seconds, diverged_at, self.metrics.last, self.metrics.best, gradients,
             metrics, self.recorder.extra_frames(), self.trainer.model, self.recorder.folder,
         )  # fmt: skip
+        if self.recorder.folder is not None:
+            write_diagnosis(self.recorder.folder, result.diagnosis)
+        self.recorder.update(status=status)  # last of all: a run that has ended lacks nothing
+        return result
 
     def _prepare(self, model: AnyNetwork) -> None:
         """What is done to the initial weights before training, and seen of them."""
@@ -237,9 +245,14 @@ class Session:
         self.recorder.metrics.append([row])
         if self._stopping is not None:
             self._stopping.metrics(row)
-            if step < self.plan.total and (found := self._stopping.found) is not None:
-                self.plan = replace(self.plan, total=step + 1)  # the next step is the last
-                self._stopped_on = found.finding
+            self._shorten(step + 1)
+
+    def _shorten(self, last: int) -> None:
+        """Let the step `last` be the last if something was found that ends the run."""
+        found = None if self._stopping is None else self._stopping.found
+        if found is not None and last < self.plan.total:
+            self.plan = replace(self.plan, total=last)
+            self._stopped_on = found.finding
 
     def halt(self, step: int, done: Pass, validation: Score | None) -> None:
         """Record a measured step at which the run ends before its time."""

@@ -38,8 +38,7 @@ class Stopping:
     def metrics(self, row: Sequence[Cell]) -> None:
         """Take a row of metrics.csv, the last of a step; `found` is the worst finding that ends the run."""
         self._watch.add((), [row])
-        found = self._watch.diagnosis().findings
-        self.found = next((one for one in found if self._wanted in (ANY, one.finding)), None)
+        self._judge()
 
     def restore(self, folder: Path, step: int) -> None:
         """Take what another process wrote of the steps before `step`."""
@@ -49,6 +48,11 @@ class Stopping:
             self._watch.add(rows, time_gradients=times.get(at, ()))
         for rows in _by_step(read_metrics(folder), step).values():
             self._watch.add((), rows)
+        self._judge()
+
+    def _judge(self) -> None:
+        found = self._watch.diagnosis().findings
+        self.found = next((one for one in found if self._wanted in (ANY, one.finding)), None)
 
 
 def _by_step(table: pd.DataFrame, before: int) -> dict[int, list[tuple[Cell, ...]]]:
