@@ -13,12 +13,15 @@ from vanishgrad.cli.bars import Norms, bar_table
 from vanishgrad.cli.meaning import described, flow, meaning, when
 from vanishgrad.cli.plain import show
 from vanishgrad.cli.saved import saved
+from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.diagnosis.layers import root_sum_square
+from vanishgrad.diagnosis.slope import log_slope
 from vanishgrad.report.labels import counted, flatten, summary
 from vanishgrad.report.runs import SavedRun
 from vanishgrad.training import Result
 from vanishgrad.training.provenance import baseline
 
+MOST_ADVICE = 3
 QUANTITIES = {"delta_norm": "||dLoss/dz||", "grad_norm": "||dLoss/dW||"}
 STATE = "||dLoss/dh_t||"
 
@@ -43,6 +46,10 @@ def show_run(console: Console, result: Result, folder: Path) -> None:
         console.print(slopes)
     show(console, Text(meaning(run, result.diverged_at), style="bold"))
     console.print(_reached(result))
+    if stopped := run.record.get("stopped_on"):
+        console.print(f"stopped on {stopped.replace('_', ' ')}, as stop_on={result.run.stop_on} asked")
+    for line in _advice(result.diagnosis):
+        console.print(line, soft_wrap=True)
     console.print(str(folder), soft_wrap=True)
 
 
@@ -82,12 +89,31 @@ def _slopes(run: SavedRun) -> str:
     start, end, last = described(run), flow(run, end=True), int(run.gradients["step"].max())
     if math.isnan(start.slope):
         return ""
-    told = [f"{_signed(start.slope)} {when(run, start.step)}"]
+    told = [f"{_signed(start.slope)} {when(run, start.step)}{_theory(run, start.step)}"]
     if end.step > start.step:
         told.append(f"{_signed(end.slope)} {when(run, end.step)}")
     elif last > start.step:
         told.append("none at the end")
     return f"slope {', '.join(told)} (decades per layer, + vanishes)"
+
+
+def _theory(run: SavedRun, step: int) -> str:
+    """The slope that theory gives the initial network, where it does."""
+    slope = log_slope(run.predicted.index, run.predicted) if step == 0 else math.nan
+    return "" if math.isnan(slope) else f" (theory {_signed(slope)})"
+
+
+def _advice(diagnosis: Diagnosis) -> list[Text]:
+    """What else was found beside the worst, and what to type against that."""
+    if not diagnosis:
+        return []
+    worst, *others = diagnosis.findings
+    also = [Text(f"also {', '.join(one.words for one in others)}: vanishgrad diagnose tells more")]
+    tried = [
+        Text.assemble("try ", (advice.override, "cyan"), f"  {advice.reason}")
+        for advice in worst.remedies[:MOST_ADVICE]
+    ]
+    return (also if others else []) + tried
 
 
 def _signed(slope: float) -> str:

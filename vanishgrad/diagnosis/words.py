@@ -11,8 +11,8 @@ def factor(decades: float) -> str:
 
 
 def small(part: float) -> str:
-    """A fraction in percent, `0.0012 %`, or `nothing`."""
-    return "nothing" if part == 0 else f"{100 * part:.2g} %"
+    """A fraction in percent, `0.0012 %`."""
+    return "0 %" if part == 0 else f"{100 * part:.2g} %"
 
 
 def count(number: int, noun: str) -> str:
