@@ -92,18 +92,17 @@ def _draw_setting(axes: Axes, view: View, label: str, colours: Palette) -> bool:
     axes.plot(band.index, band["middle"], color=colour, marker=marker, markersize=4, linewidth=1.6)
     axes.fill_between(band.index, band["low"], band["high"], color=colour, alpha=0.18, linewidth=0)
     if view.has_theory:
-        _draw_theory(axes, rows, view, colour)
+        _draw_theory(axes, rows, view)
     if view.x == "step":
         _mark_divergence(axes, rows, view, colour)
     return True
 
 
-def _draw_theory(axes: Axes, rows: pd.DataFrame, view: View, colour: str) -> None:
-    """What theory says of a setting, over its measurement; dark edges tell the dashes from the line."""
+def _draw_theory(axes: Axes, rows: pd.DataFrame, view: View) -> None:
+    """What theory says of a setting: thin dashes over its measurement."""
     assert view.theory is not None
     middle = over_seeds(rows, view.x, view.theory, log=view.is_log)["middle"]
-    axes.plot(middle.index, middle, color="black", linewidth=2.4, linestyle=DASHES, alpha=0.55)
-    axes.plot(middle.index, middle, color=colour, linewidth=1.2, linestyle=DASHES)
+    axes.plot(middle.index, middle, color="black", linewidth=1.1, linestyle=(0, (3, 3)), zorder=3)
 
 
 def _mark_divergence(axes: Axes, rows: pd.DataFrame, view: View, colour: str) -> None:
