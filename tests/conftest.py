@@ -25,5 +25,5 @@ def data_root() -> Path:
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """A name for built-in functions such as torch.tanh, whose own text has an address that no two workers share."""
+    """A name for built-in functions such as torch.tanh, whose own text differs from process to process."""
     return val.__name__ if isinstance(val, BuiltinFunctionType) else None
