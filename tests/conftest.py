@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import BuiltinFunctionType
 
 import pytest
 import torch
@@ -22,8 +21,3 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no data in {root}: set VANISHGRAD_DATA to a folder with mnist/")
     return root
-
-
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """A name for built-in functions such as torch.tanh, whose own text differs from process to process."""
-    return val.__name__ if isinstance(val, BuiltinFunctionType) else None
