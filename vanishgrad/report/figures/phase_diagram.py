@@ -24,6 +24,7 @@ NAMED_AT, WORDS_AT = (0.45, 0.25, 0.1), 0.88  # heights of the names of lines an
 RIGHTMOST = 0.86  # of the width, for the middle of a word
 NARROWEST = 0.15  # of the width, for a phase to be named
 TITLE_WIDTH = 95
+PROFILE = "log10 ||dLoss/dz||, last hidden layer = 0"
 Array = NDArray[np.float64]
 
 
@@ -62,15 +63,10 @@ def phase_diagram(
     if plane is not None:
         name_axes(axes[0, 0], "Gradients by initial weights and biases", "", "")
         _draw_plane(figure, axes[0, 0], plane)
-    right = axes[0, -1]
-    name_axes(
-        right,
-        "Predicted gradient of every layer",
-        "hidden layer",
-        "log10 ||dLoss/dz||, last hidden layer = 0",
-    )
-    _draw_profile(right, profile or (), deviation)
-    for said in (remark, why):
+    name_axes(axes[0, -1], "Predicted gradient of every layer", "hidden layer", PROFILE)
+    _draw_profile(axes[0, -1], profile or (), deviation)
+    zeros = "layers without a point have a gradient of exactly 0" if None in (profile or ()) else ""
+    for said in (remark, zeros, why):
         note(figure, said)
     return figure
 
