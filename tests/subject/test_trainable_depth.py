@@ -1,4 +1,4 @@
-"""How deep networks train: up to the depth to which theory says an input's signal goes, 6 xi_c, and not beyond.
+"""How deep networks train: as deep as theory says an input's signal goes, 6 xi_c, and not beyond.
 
 Schoenholz et al. 2017, fig. 5, on the digits: tanh with sigma_b^2 = 0.05, below and above the critical
 sigma_w^2 = 1.76, where signals go to any depth. Plain gradient descent, fifteen epochs.
@@ -39,7 +39,7 @@ def test_the_limit_is_farthest_at_the_critical_weights() -> None:
     ordered, chaotic = [depths[v] for v in (0.6, 1.0, 1.4, 1.7)], [depths[v] for v in (5.0, 3.0, 2.2)]
     assert ordered == sorted(ordered)
     assert chaotic == sorted(chaotic)
-    assert min(depths[1.7], depths[2.2]) > 3 * max(depths[1.0], depths[5.0])
+    assert min(depths[1.7], depths[2.2]) > 2.5 * max(depths[1.0], depths[5.0])
 
 
 @pytest.mark.slow
