@@ -24,6 +24,7 @@ from vanishgrad.choices.activation import (
     Softsign,
     Tanh,
 )
+from vanishgrad.choices.data import Digits
 from vanishgrad.choices.initialization import (
     LSUV,
     Critical,
@@ -36,6 +37,7 @@ from vanishgrad.choices.initialization import (
     Orthogonal,
     Xavier,
 )
+from vanishgrad.choices.model import CNN, RNN
 from vanishgrad.choices.normalization import RMS, Batch, Group, Layer, NoNorm, Normalization, Weight
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import Dense, Highway, IdentityShortcut, NoResidual, Residual, Scaled
@@ -97,7 +99,20 @@ def measured(run: Run) -> NDArray[np.float64]:
     return (logs - logs[:, -1:]).mean(0)
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK = {
+    "relu he",
+    "tanh gaussian",
+    "relu layer",
+    "relu batch",
+    "gelu critical",
+    "relu identity",
+    "relu dense",
+}
+
+
+@pytest.mark.parametrize("case", [
+    pytest.param(case, marks=() if case in QUICK else pytest.mark.slow) for case in CASES
+])  # fmt: skip
 def test_the_profile_is_the_measured_one(case: str) -> None:
     run = run_of(case)
     found = predict(run)
@@ -123,3 +138,47 @@ def test_dropout_adds_to_the_growth(norm: Normalization) -> None:
     found = predict(run)
     np.testing.assert_allclose(np.array(found.profile, dtype=float), measured(run), atol=DECADES)
     assert found.chi_1 != predict(replace(run, reg=Dropout(0.0))).chi_1
+
+
+CONVOLUTIONS: dict[str, tuple[Activation, Initialization]] = {
+    "relu he": (ReLU(), He()),
+    "tanh gaussian": (Tanh(), Gaussian(1.5, 0.2)),
+    "sigmoid xavier": (Sigmoid(), Xavier()),
+}
+
+
+@pytest.mark.parametrize("case, stages", [
+    ("relu he", 3),
+    *(pytest.param(case, stages, marks=pytest.mark.slow)
+      for case in CONVOLUTIONS for stages in (1, 3) if (case, stages) != ("relu he", 3)),
+])  # fmt: skip
+def test_convolutions_lose_at_the_borders_what_the_theory_says(case: str, stages: int) -> None:
+    """64 channels, 576 connections per unit; with strides and growing maps in three stages."""
+    act, init = CONVOLUTIONS[case]
+    run = Run(depth=7, width=64, batch_size=32, model=CNN(stages=stages), act=act, init=init)
+    found = predict(run).profile
+    np.testing.assert_allclose(np.array(found, dtype=float), measured(run), atol=DECADES)
+    assert stages == 3 or found != predict(replace(run, model=CNN(stages=3))).profile
+
+
+RECURRENT: dict[str, tuple[Activation, Initialization, RNN]] = {
+    "tanh gaussian": (Tanh(), Gaussian(1.2, 0.1), RNN()),
+    "relu gaussian": (ReLU(), Gaussian(1.2, 0.0), RNN()),
+    "tanh default": (Tanh(), Default(), RNN()),
+    "tanh orthogonal": (Tanh(), LeCun(), RNN(recurrent_init="orthogonal")),
+}
+
+
+@pytest.mark.parametrize("case", [
+    pytest.param(case, marks=() if case == "relu gaussian" else pytest.mark.slow) for case in RECURRENT
+])  # fmt: skip
+def test_states_of_a_recurrent_network_lose_the_factor_of_the_theory_per_step(case: str) -> None:
+    """Digits row by row; rows differ in length, which leaves the factor of tanh known to a few percent."""
+    act, init, model = RECURRENT[case]
+    run = Run(width=WIDTH, batch_size=64, model=model, act=act, init=init, data=Digits(sequence="rows"))
+    factors = []
+    for seed in range(SEEDS):
+        rows = train(replace(run, seed=seed, max_steps=0)).extra["time_gradients"].sort_values("t")
+        squares = rows["grad_norm"].to_numpy() ** 2
+        factors.append((squares[0] / squares[-1]) ** (1 / (len(squares) - 1)))
+    assert np.mean(factors) == pytest.approx(predict(run).time_factor, rel=0.05)

@@ -16,9 +16,14 @@ from vanishgrad.theory.phase_diagram import chi_grid, critical_line, normalized_
 from vanishgrad.theory.quadrature import Function
 
 
+def called(value: object) -> str:
+    """A name for a test that is the same in every process."""
+    return getattr(value, "__name__", str(value))
+
+
 @pytest.mark.parametrize("f, sigma_w, sigma_b", [
     (torch.tanh, 0.8, 0.3), (torch.erf, 1.5, 0.2), (nn.GELU(), 1.2, 0.4), (nn.ReLU(), 1.0, 0.5),
-], ids=str)  # fmt: skip
+], ids=called)  # fmt: skip
 def test_the_slope_of_the_correlation_map_at_one_is_chi_1(
     f: Function, sigma_w: float, sigma_b: float
 ) -> None:
@@ -54,7 +59,7 @@ def test_c_star_is_the_fixed_point_that_attracts_from_both_sides(
 
 @pytest.mark.parametrize("f, sigma_w, sigma_b", [
     (torch.tanh, 0.8, 0.3), (nn.ReLU(), 1.2, 0.3), (nn.Sigmoid(), 1.0, 0.1), (torch.tanh, 1.0, 0.0),
-], ids=str)  # fmt: skip
+], ids=called)  # fmt: skip
 def test_all_inputs_become_alike_where_chi_1_is_at_most_1(
     f: Function, sigma_w: float, sigma_b: float
 ) -> None:
@@ -93,7 +98,7 @@ def test_xi_q_is_where_differences_of_length_have_shrunk_by_e() -> None:
     assert xi_q(torch.tanh, sigma_w, fixed) == pytest.approx(measured, rel=1e-2)
 
 
-@pytest.mark.parametrize("f", [torch.tanh, nn.GELU(), nn.SELU(), nn.ReLU()], ids=str)
+@pytest.mark.parametrize("f", [torch.tanh, nn.GELU(), nn.SELU(), nn.ReLU()], ids=called)
 @pytest.mark.parametrize("q", [0.05, 2.0])
 def test_chi_q_is_the_slope_of_the_length_map(f: Function, q: float) -> None:
     step = 1e-4 * q
@@ -101,7 +106,7 @@ def test_chi_q_is_the_slope_of_the_length_map(f: Function, q: float) -> None:
     assert chi_q(f, 1.3, q) == pytest.approx(expected, rel=1e-7)
 
 
-@pytest.mark.parametrize("f, sigma_w, sigma_b", [(torch.tanh, 0.7, 0.2), (torch.tanh, 2.0, 0.1)], ids=str)
+@pytest.mark.parametrize("f, sigma_w, sigma_b", [(torch.tanh, 0.7, 0.2), (torch.tanh, 2.0, 0.1)], ids=called)
 def test_xi_grad_is_where_squared_gradients_have_changed_by_e(
     f: Function, sigma_w: float, sigma_b: float
 ) -> None:
@@ -159,7 +164,7 @@ def test_selus_self_normalizing_point_lies_in_the_chaotic_phase() -> None:
     assert chi_1(nn.SELU(), 1.0, 1.0) == pytest.approx(1.0716, abs=1e-3)
 
 
-@pytest.mark.parametrize("f", [torch.tanh, nn.GELU(), nn.ReLU(), nn.Sigmoid()], ids=str)
+@pytest.mark.parametrize("f", [torch.tanh, nn.GELU(), nn.ReLU(), nn.Sigmoid()], ids=called)
 def test_the_grid_agrees_with_the_fixed_points(f: Function) -> None:
     sigma_w, sigma_b = array([0.6, 1.1, 1.9]), array([0.05, 0.7])
     grid = chi_grid(f, sigma_w, sigma_b)

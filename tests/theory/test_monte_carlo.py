@@ -1,4 +1,4 @@
-"""Every activation: the theory against random networks of width 1024.
+"""Every activation: the theory against random networks of width 512.
 
 Four networks of five layers, 32 inputs in pairs of correlation 0.6, and as many random gradients at the top.
 A squared gradient's factor per layer scatters by (3 r - 1) / width for one input (r = E[f'^4] / E[f'^2]^2,
@@ -23,7 +23,7 @@ from vanishgrad.theory.finite_width import layer_variance, slope_ratio
 from vanishgrad.theory.mean_field import chi_1, length_map
 from vanishgrad.theory.quadrature import Function, in_float64
 
-WIDTH, DEPTH, NETWORKS, INPUTS, INDEPENDENT = 1024, 5, 4, 32, 16
+WIDTH, DEPTH, NETWORKS, INPUTS, INDEPENDENT = 512, 5, 4, 32, 16
 SIGMA_W, SIGMA_B, CORRELATION = 1.3, 0.4, 0.6
 FUNCTIONS = {name: function_of(kind()) for name, kind in choices_of("act").items()}
 

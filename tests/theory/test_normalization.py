@@ -14,6 +14,12 @@ from vanishgrad.theory.quadrature import Function
 from vanishgrad.theory.sphere import centred_product, sphere_expectation
 from vanishgrad.theory.stack import stack
 
+
+def called(value: object) -> str:
+    """A name for a test that is the same in every process."""
+    return getattr(value, "__name__", str(value))
+
+
 TINY = 1e-12
 
 
@@ -43,7 +49,7 @@ def test_relu_batch_norm_grows_by_pi_over_pi_minus_1_in_large_batches() -> None:
         assert found == pytest.approx(math.pi / (math.pi - 1), rel=tolerance)
 
 
-@pytest.mark.parametrize("f", [torch.tanh, nn.GELU(), nn.SELU(), torch.erf], ids=str)
+@pytest.mark.parametrize("f", [torch.tanh, nn.GELU(), nn.SELU(), torch.erf], ids=called)
 def test_large_batches_give_the_mean_squared_slope_over_the_variance(f: Function) -> None:
     variance = second_moment(f, 1.0) - first_moment(f, 1.0) ** 2
     for passing in (batch_norm_first, batch_norm_last):
@@ -59,7 +65,7 @@ def test_what_inputs_share_does_not_matter_to_batch_norm_before_the_activation()
 
 @pytest.mark.parametrize("f, shared", [
     (nn.ReLU(), 0.0), (nn.ReLU(), 0.3), (torch.tanh, 0.3), (torch.tanh, 0.8),
-], ids=str)  # fmt: skip
+], ids=called)  # fmt: skip
 def test_batch_norm_after_the_activation_agrees_with_random_units(f: Function, shared: float) -> None:
     """10,000 units over a batch of 1,024, whose values share the part sqrt(p) u of each unit.
 

@@ -9,12 +9,18 @@ from torch import nn
 from vanishgrad.theory.quadrature import Function
 from vanishgrad.theory.recurrence import state_length, state_lengths, time_factor
 
+
+def called(value: object) -> str:
+    """A name for a test that is the same in every process."""
+    return getattr(value, "__name__", str(value))
+
+
 WIDTH, STEPS, INPUTS = 1024, 8, 32
 
 
 @pytest.mark.parametrize("f, sigma_h, sigma_x", [
     (torch.tanh, 0.9, 0.5), (torch.tanh, 1.6, 0.3), (nn.ReLU(), 1.2, 1.0), (torch.erf, 1.1, 0.2),
-], ids=str)  # fmt: skip
+], ids=called)  # fmt: skip
 def test_lengths_and_gradients_over_time(f: Function, sigma_h: float, sigma_x: float) -> None:
     generator = torch.Generator().manual_seed(0)
     w = sigma_h * torch.randn(WIDTH, WIDTH, generator=generator) / math.sqrt(WIDTH)

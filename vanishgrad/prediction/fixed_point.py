@@ -7,7 +7,7 @@ from typing import Any
 
 from vanishgrad.choices.initialization import Critical
 from vanishgrad.choices.model import CNN
-from vanishgrad.choices.normalization import RMS, Layer, NoNorm, Weight
+from vanishgrad.choices.normalization import RMS, Batch, Layer, NoNorm, Weight
 from vanishgrad.choices.residual import Dense, Fixup, Highway, Rezero, Scaled
 from vanishgrad.prediction.passing import EPSILON, function_of, noise_of
 from vanishgrad.prediction.weights import weights_of
@@ -29,6 +29,8 @@ ELSEWHERE = (
     "init=critical: its critical length is half-stable; from this data's q = {:.3g} lengths settle at {:.3g} "
     "beside it, or leave"
 )
+APART = "c_star, xi_c: batch norm keeps the inputs of a batch apart by itself"
+IN_GROUPS = "c_star, xi_c: correlations under group norm are not covered"
 Figures = dict[str, Any]
 
 
@@ -107,9 +109,7 @@ def _normalized(run: Run, first: Signal, weights: Weights, passing: Pass) -> tup
         correlated = _correlation(rescaled, z.square, found["sigma_w"], found["sigma_b"], noise_of(run))
         found |= {key: correlated[key] for key in ("c_star", "xi_c")}
     else:
-        notes.append(
-            f"xi_c: norm={run.norm.name} keeps the inputs of a batch, or its groups, apart by itself"
-        )
+        notes.append(APART if isinstance(run.norm, Batch) else IN_GROUPS)
     return found, notes
 
 

@@ -32,17 +32,17 @@ class Chi(NamedTuple):
 def chi_around(run: Run, prediction: Prediction) -> Chi | str:
     """The plane around the run's own sigmas, or why there is none."""
     if prediction.sigma_w is None or prediction.sigma_b is None or not isinstance(run.model, MLP | RNN):
-        return "the theory has no sigma_w and sigma_b for this network"
+        return "no phase diagram: there is no one sigma_w and sigma_b"
     if run.blocks:
-        return "the diagram is of networks without shortcuts"
+        return "no phase diagram: it is of networks without shortcuts"
     f, noise = function_of(run.act), noise_of(run)
     if isinstance(run.norm, Layer | RMS) and run.norm.position == "pre":
         w, b = _axes(prediction.sigma_w, prediction.sigma_b, 2.0)
         return Chi(w, b, normalized_chi_grid(f, w, b))
     if not isinstance(run.norm, NoNorm | Weight):
-        return f"with norm={run.norm.name} the weights' scale does not matter"
+        return f"no phase diagram: with norm={run.norm.name} the weights' scale does not matter"
     on_edge = [point.sigma_w for point in critical_line(f, scales(1e-3, 1e3, 2.0)) if point.sigma_w < WIDEST]
-    w, b = _axes(prediction.sigma_w, prediction.sigma_b, 1.3 * min(on_edge, default=1.5) / math.sqrt(noise))
+    w, b = _axes(prediction.sigma_w, prediction.sigma_b, 2.0 * min(on_edge, default=1.5) / math.sqrt(noise))
     start = max(prediction.lengths[0], 1e-5) if prediction.lengths else 1.0
     return Chi(w, b, chi_grid(f, w * math.sqrt(noise), b, min(start, 1e5)))
 

@@ -30,6 +30,8 @@ from vanishgrad.theory.stack import Layer
 FLOAT32_LENGTH = 1e76  # variance at which pre-activations leave float32
 FLOAT32_GRADIENT = -38.0  # decades below which float32 gradients become 0
 OUT_OF_REACH = "inputs taken to have the length 1, since the data are out of reach: {}"
+BEYOND = "numbers of this setting are beyond the range of float64: {}"
+LEARNED = "pretrain={}: learned weights are not random; not covered by the theory"
 GATED = "model={}: gates multiply states, whose distribution is not Gaussian; not covered by the theory"
 Figures = dict[str, Any]
 
@@ -62,10 +64,15 @@ def _essential(run: Run) -> Run:
 
 @lru_cache(maxsize=256)
 def _predicted(run: Run, inputs: Inputs) -> Prediction:
+    try:
+        return _without_nan(_of_family(run, inputs))
+    except (ArithmeticError, ValueError) as error:  # weights of 1e200, slopes of 1e100
+        return Prediction(notes=(BEYOND.format(error),))
+
+
+def _of_family(run: Run, inputs: Inputs) -> Prediction:
     if not isinstance(run.pretrain, NoPretraining):
-        return Prediction(
-            notes=(f"pretrain={run.pretrain.name}: learned weights are not random; not covered",)
-        )
+        return Prediction(notes=(LEARNED.format(run.pretrain.name),))
     match run.model:
         case MLP() | CNN():
             return _feedforward(run, inputs)
@@ -73,6 +80,18 @@ def _predicted(run: Run, inputs: Inputs) -> Prediction:
             return recurrent(run, inputs)
         case gated:
             return Prediction(notes=(GATED.format(gated.name),))
+
+
+def _without_nan(found: Prediction) -> Prediction:
+    """None in place of what is not a number, with a note."""
+    lost = [name for name, value in vars(found).items() if _is_nan(value)]
+    notes = (*found.notes, BEYOND.format(", ".join(lost)))
+    return replace(found, **dict.fromkeys(lost), notes=notes) if lost else found
+
+
+def _is_nan(value: object) -> bool:
+    values = value if isinstance(value, tuple) else (value,)
+    return any(isinstance(each, float) and math.isnan(each) for each in values)
 
 
 def _feedforward(run: Run, inputs: Inputs) -> Prediction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,14 @@ from numpy.typing import NDArray
 from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels, plain, say_empty, whole_ticks
 from vanishgrad.report.figures.palette import COLOURS
 
-STEEPEST = 0.5  # decades per layer at the ends of the colours
-LEVELS = np.linspace(-STEEPEST, STEEPEST, 21)
-DEPTHS = (3, 10, 30)  # layers per decade that have a line
-BETWEEN = 0.02  # decades per layer: nearer to the critical line no word is written
+STEEPEST = 0.3  # decades per layer at the ends of the colours
+LEVELS = np.linspace(-STEEPEST, STEEPEST, 31)
+DEPTHS = (5, 10, 30)  # layers per decade that have a line
+NAMED_AT, WORDS_AT = (0.45, 0.25, 0.1), 0.88  # heights of the names of lines and of phases
+RIGHTMOST = 0.86  # of the width, for the middle of a word
+NARROWEST = 0.15  # of the width, for a phase to be named
+TITLE_WIDTH = 95
+PROFILE = "log10 ||dLoss/dz||, last hidden layer = 0"
 Array = NDArray[np.float64]
 
 
@@ -48,24 +53,21 @@ def phase_diagram(
 
     Arguments:
         title: of the figure.
-        plane: None where there is no such diagram.
+        plane: None where there is no such diagram; the profile then stands alone.
         profile: log10 ||dLoss/dz|| by layer relative to the last hidden layer.
-        why: there is no diagram.
+        why: there is no diagram; said under the figure.
         deviation: the standard deviation of the first layer's over initial weights; 0 where it is not known.
         remark: under the figure.
     """
-    figure, axes = panels(plain(title), 1, 2, (5.4, 4.0))
-    left, right = axes[0]
-    name_axes(left, "Gradient per layer, by initial weights and biases", "", "")
-    if plane is None:
-        left.set_axis_off()
-        say_empty(left, why)
-    else:
-        _draw_plane(figure, left, plane)
-    name_axes(right, "Predicted gradient of every layer", "hidden layer", "")
-    right.set_ylabel("log10 ||dLoss/dz||, last hidden layer = 0", fontsize=10)
-    _draw_profile(right, profile or (), deviation)
-    note(figure, remark)
+    figure, axes = panels(fill(plain(title), TITLE_WIDTH), 1, 1 if plane is None else 2, (5.4, 4.0))
+    if plane is not None:
+        name_axes(axes[0, 0], "Gradients by initial weights and biases", "", "")
+        _draw_plane(figure, axes[0, 0], plane)
+    name_axes(axes[0, -1], "Predicted gradient of every layer", "hidden layer", PROFILE)
+    _draw_profile(axes[0, -1], profile or (), deviation)
+    zeros = "layers without a point have a gradient of exactly 0" if None in (profile or ()) else ""
+    for said in (remark, zeros, why):
+        note(figure, said)
     return figure
 
 
@@ -78,7 +80,7 @@ def _draw_plane(figure: Figure, axes: Axes, plane: Plane) -> None:
         plane.sigma_w, plane.sigma_b, decades, levels=LEVELS, cmap="PuOr_r", extend="both", alpha=0.85
     )
     _draw_scales(axes, plane, decades)
-    bar = figure.colorbar(shown, ax=axes, shrink=0.85, aspect=30)
+    bar = figure.colorbar(shown, ax=axes, shrink=0.85, aspect=30, ticks=LEVELS[::5])
     bar.set_label("decades per layer: - vanishes, + explodes", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     _name_phases(axes, plane, decades)
@@ -89,34 +91,40 @@ def _draw_scales(axes: Axes, plane: Plane, decades: Array) -> None:
     """The critical line, and lines on which a gradient changes by a decade in so many layers."""
     levels = sorted(sign / depth for depth in DEPTHS for sign in (-1, 1))
     thin = axes.contour(
-        plane.sigma_w,
-        plane.sigma_b,
-        decades,
-        levels=levels,
-        colors=QUIET,
-        linewidths=0.7,
+        plane.sigma_w, plane.sigma_b, decades, levels=levels, colors=QUIET, linewidths=0.7,
         linestyles="dashed",
-    )
-    names = {level: f"10x in {round(1 / abs(level))} layers" for level in levels}
-    axes.clabel(thin, fmt=names, fontsize=7, inline=True)
+    )  # fmt: skip
     line = axes.contour(plane.sigma_w, plane.sigma_b, decades, levels=[0.0], colors="black", linewidths=2.0)
-    axes.clabel(line, fmt={0.0: "critical"}, fontsize=9, inline=True)
+    names = {level: f"10x in {round(1 / abs(level))} layers" for level in levels}
+    for drawn, wanted, size in ((thin, levels, 7), (line, [0.0], 9)):
+        places = [place for level in wanted for place in _crossing(plane, decades, level)]
+        for text in axes.clabel(drawn, fmt=names | {0.0: "critical"}, fontsize=size, manual=places):
+            text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+
+
+def _crossing(plane: Plane, decades: Array, level: float) -> list[tuple[float, float]]:
+    """A place on the line of a level, at one height for all lines that get there."""
+    for height in NAMED_AT:
+        row = int(height * len(plane.sigma_b))
+        at = np.flatnonzero(np.diff(np.sign(decades[row] - level)) != 0)
+        if len(at):
+            return [(float(plane.sigma_w[at[0]]), float(plane.sigma_b[row]))]
+    return []
 
 
 def _name_phases(axes: Axes, plane: Plane, decades: Array) -> None:
-    """The word of each phase in the middle of its part."""
-    words = {
-        "ordered:\ngradients vanish": decades < -BETWEEN,
-        "chaotic:\ngradients explode": decades > BETWEEN,
-    }
-    for word, part in words.items():
-        if part.mean() > 0.08:
-            rows, columns = np.nonzero(part)
-            row = int(np.median(rows))
-            column = int(np.median(columns[rows == row])) if (rows == row).any() else int(np.median(columns))
+    """The word of each phase at the top of its part, in the middle."""
+    row = int(WORDS_AT * len(plane.sigma_b))
+    for word, part in (
+        ("ordered:\ngradients vanish", decades[row] < 0),
+        ("chaotic:\ngradients explode", decades[row] > 0),
+    ):
+        columns = np.flatnonzero(part)
+        if len(columns) > NARROWEST * len(part):
+            middle = min(float(np.median(plane.sigma_w[columns])), RIGHTMOST * plane.sigma_w[-1])
             axes.text(
-                plane.sigma_w[column], plane.sigma_b[row], word, ha="center", va="center", fontsize=9,
-                path_effects=[withStroke(linewidth=3, foreground="white")],
+                middle, plane.sigma_b[row], word, ha="center", va="center",
+                fontsize=9, path_effects=[withStroke(linewidth=3, foreground="white")],
             )  # fmt: skip
 
 
