@@ -4,8 +4,8 @@
 
 `labelled_families.py` has what is called what and why. The rules' thresholds were set on one half of the
 families; the other half is what counts. A setting whose outcome contradicts its label (a network meant to be
-healthy that does not take away half of the error, one meant to fail that learns) has no known truth and is left
-out; how many is printed. Intervals are Wilson's, 95 %. `--keep FOLDER` keeps what was trained.
+healthy that does not take away half of the error, one meant to fail that learns) has no known truth and is
+left out; how many is printed. Intervals are Wilson's, 95 %. `--keep FOLDER` keeps what was trained.
 """
 
 from __future__ import annotations
