@@ -229,7 +229,9 @@ def test_a_loss_that_swings_is_oscillating(tables: Tables) -> None:
     rows, metrics = tables(accuracy=CHANCE, drift=0.1)
     swings = 2.0 + np.where(np.arange(len(metrics)) % 2, 0.8, 0.0)
     assert names(diagnose(rows, metrics.assign(train_loss=swings))) == ["oscillating"]
-    assert names(diagnose(*_with_loss(tables(), swings))) == []  # it learns
+    lower = np.concatenate([[2.3], swings[1:] / 2])
+    assert names(diagnose(*_with_loss(tables(), lower))) == []  # it learns
+    assert names(diagnose(*_with_loss(tables(), swings * 2))) == ["oscillating"]  # and yet loses
     noise = 2.3 + 0.05 * np.sin(np.arange(len(metrics)) ** 2)
     assert names(diagnose(rows, metrics.assign(train_loss=noise))) == ["not_learning"]
 

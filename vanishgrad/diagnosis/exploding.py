@@ -69,16 +69,9 @@ def diverged(record: Record) -> Finding | None:
 
 
 def _towards_the_input(record: Record) -> Finding | None:
-    falls = record.falls
-    known = np.isfinite(falls)
     needed = DECADES if record.diverged or record.learned is False else DECADES_UNKNOWN
-    if not known.any():
-        return None
-    # a run that blows up shows its true shape at the start and just before it ends
-    ends = np.flatnonzero(known)[[0, -1]] if record.diverged else np.flatnonzero(known & record.late)
-    growths = -falls[ends]
-    most = float(growths.max() if record.diverged else np.median(growths)) if ends.size else 0.0
-    if most < needed or _steady(record, int(ends[growths.argmax()])) < STEADY * needed:
+    most, place = _growth(record)
+    if most < needed or _steady(record, place) < STEADY * needed:
         return None
     per_layer = most / record.span
     return Finding(
@@ -86,13 +79,36 @@ def _towards_the_input(record: Record) -> Finding | None:
         1.0 if record.diverged else severe(most, needed, certain=record.learned is False),
         sure(most, needed),
         record.named(record.flowing),
-        record.at(known & (-falls >= needed)),
-        {"decades": most, "decades_per_layer": per_layer, "threshold_decades": needed,
-         "quantity": record.signal_name},
+        record.at(-record.falls >= needed),
+        {
+            "decades": most,
+            "decades_per_layer": per_layer,
+            "threshold_decades": needed,
+            "quantity": record.signal_name,
+        },
         advised(EXPLODING, record.setting),
         sentence=f"The gradient grows {factor(per_layer)} per layer on its way to the input, by {most:.1f} "
         f"decades over {count(int(record.flowing.sum()), 'hidden layer')}.",
-    )  # fmt: skip
+    )
+
+
+def _growth(record: Record) -> tuple[float, int]:
+    """Decades by which the signal grows towards the input, and a place among the logged steps that shows it.
+
+    Of the end of the run. Where it failed, of the start too: what exploded then may have saturated since; and
+    a run that blew up shows its shape just before it ends.
+    """
+    known = np.flatnonzero(np.isfinite(record.falls))
+    if not known.size:
+        return 0.0, 0
+    late = known[record.late[known]] if not record.diverged else known[-1:]
+    places = [int(late[late.size // 2])] if late.size else []
+    growths = [-float(np.median(record.falls[late]))] if late.size else []
+    if record.diverged or record.learned is False or not late.size:
+        places.append(int(known[0]))
+        growths.append(-float(record.falls[known[0]]))
+    most = int(np.argmax(growths))
+    return growths[most], places[most]
 
 
 def _steady(record: Record, place: int) -> float:

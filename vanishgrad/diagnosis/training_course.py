@@ -52,20 +52,23 @@ def stalled_layers(record: Record) -> Finding | None:
 
 
 def oscillating(record: Record) -> Finding | None:
-    """The loss swings up and down at the end of the run and gets nowhere."""
+    """The loss swings up and down at the end of the run and gets nowhere.
+
+    Where the accuracy says that it learned, only a loss above that of the start counts.
+    """
     loss = record.metric("train_loss")
     loss = loss[~np.isnan(loss)]
-    loss = loss[len(loss) // 3 :]
-    if record.diverged or record.learned or len(loss) < FEWEST_LOSSES or not np.isfinite(loss).all():
-        return None
-    if _update_ratio(record) < SWUNG:
+    first, loss = loss[:1], loss[len(loss) // 3 :]
+    if record.diverged or len(loss) < FEWEST_LOSSES or not np.isfinite(loss).all():
         return None
     middle = float(np.median(loss))
+    if _update_ratio(record) < SWUNG or (record.learned and middle <= first):
+        return None
     swing = float(np.diff(np.quantile(loss, [0.1, 0.9]))[0]) / abs(middle) if middle else 0.0
     ups = float((np.diff(loss) > 0.05 * abs(middle)).mean())
     half = len(loss) // 2
     falling = float(np.median(loss[half:]) / np.median(loss[:half])) if middle else 1.0
-    if swing < SWING or ups < UPS or falling < 1 - SWING:
+    if swing < SWING or ups < UPS or (falling < 1 - SWING and middle <= first):
         return None
     return Finding(
         "oscillating",

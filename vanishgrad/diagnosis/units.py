@@ -18,7 +18,7 @@ DEAD_WHOLE = 0.6  # of all hidden units
 DEAD_FIRST = 0.35  # of the first hidden layer's, which sees the inputs; of all on all data
 SMALL_BATCH = 16  # below, units that are merely seldom active look dead
 FLAT = 0.6  # of a layer's outputs in the flat part, in a network that does not learn
-FLAT_UNKNOWN, FLAT_LEARNED = 0.8, 0.9
+FLAT_UNKNOWN = 0.8  # where it is not known to fail, and of half of the layers in one that learns
 FLAT_SLOPE, STEEPEST = 0.05, 0.25  # what counts as flat, relative to the steepest; that of sigmoid
 
 
@@ -57,10 +57,12 @@ def saturated(record: Record) -> Finding | None:
     flat[~record.hidden] = np.nan
     if record.diverged or not np.isfinite(flat).any() or not _bounded(record, flat):
         return None
-    needed = {False: FLAT, None: FLAT_UNKNOWN, True: FLAT_LEARNED}[record.learned]
+    needed = FLAT if record.learned is False else FLAT_UNKNOWN
     flagged = flat >= needed
-    # a network that learned may end up sure of itself in a layer or two
-    if not flagged.any() or (record.learned and flagged.sum() < 0.5 * np.isfinite(flat).sum()):
+    if record.learned:  # it may end up sure of itself: what counts is that it began so, in half of its layers
+        flagged &= record.column("saturation")[0] >= needed
+        flagged &= flagged.sum() >= 0.5 * np.isfinite(flat).sum()
+    if not flagged.any():
         return None
     worst, mean = float(np.fmax.reduce(flat)), float(flat[flagged].mean())
     return Finding(

@@ -28,12 +28,13 @@ def vanishing(record: Record) -> Finding | None:
     known = record.sound & np.isfinite(falls)
     if record.diverged or record.learned or not known.any() or record.blank[record.hidden].mean() > BLANK:
         return None
-    lasting = _lasting(record, known)
+    lasting, first = _lasting(record, known), float(falls[known][0])
     needed = DECADES if record.learned is False else DECADES_UNKNOWN
+    if first <= -DECADES:  # it exploded first, and what is left of it lets nothing through
+        return None
     moving = record.learned is None and record.early_drift >= MOVED
     if lasting < needed * (1 + moving):
         return None
-    first = float(falls[known][0])
     slope = lasting / record.span
     evidence: Evidence = {
         "decades_at_start": first,
