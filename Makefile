@@ -40,11 +40,13 @@ lint: install ## ruff: style and formatting
 types: install ## mypy, strict
 	$(BIN)/mypy
 
-benchmark: install ## the figures of docs/benchmarks.md: measuring, depth, start-up
+benchmark: install ## the figures of docs/benchmarks.md: measuring, depth, start-up, sweeps, reports
 	$(BIN)/python scripts/benchmark_overhead.py
 	$(BIN)/python scripts/benchmark_depth.py
 	$(BIN)/python scripts/benchmark_recurrent.py
 	$(BIN)/python scripts/benchmark_startup.py
+	$(BIN)/python scripts/benchmark_sweep.py
+	$(BIN)/python scripts/benchmark_report.py
 
 figures: install ## train again for the figures in docs/, and draw them
 	$(BIN)/python scripts/make_figures.py
