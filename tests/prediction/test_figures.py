@@ -109,6 +109,15 @@ def test_a_signal_starts_from_the_length_of_its_data() -> None:
         assert found.lengths[0] == pytest.approx(4 * float(x.square().mean()), rel=1e-6)
 
 
+def test_pytorchs_own_biases_are_counted_with_the_fan_of_their_layer() -> None:
+    """Uniform in +-1/sqrt(fan_in): 1 / (3 fan_in), with 2 inputs in the first layer and 64 in the second."""
+    found = predict(replace(BASE, data=Spirals()))
+    x = load(Spirals()).train_x.double()
+    assert found.lengths is not None
+    first = (float(x.square().mean()) + 1 / 2) / 3
+    assert found.lengths[:2] == pytest.approx((first, (first / 2 + 1 / 64) / 3), rel=1e-3)
+
+
 def test_two_digits_share_what_the_mean_over_pairs_says() -> None:
     data = load(Digits(train_size=200))
     x = data.train_x.double().flatten(1)
