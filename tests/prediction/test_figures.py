@@ -21,6 +21,7 @@ from vanishgrad.choices.activation import (
     LeakyReLU,
     ReLU,
     Sigmoid,
+    SiLU,
     Softplus,
     Tanh,
 )
@@ -107,6 +108,28 @@ def test_a_signal_starts_from_the_length_of_its_data() -> None:
         found = predict(replace(run, data=data))
         assert found.lengths is not None
         assert found.lengths[0] == pytest.approx(4 * float(x.square().mean()), rel=1e-6)
+
+
+def test_pytorchs_own_biases_are_counted_with_the_fan_of_their_layer() -> None:
+    """Uniform in +-1/sqrt(fan_in): 1 / (3 fan_in), with 2 inputs in the first layer and 64 in the second."""
+    found = predict(replace(BASE, data=Spirals()))
+    x = load(Spirals()).train_x.double()
+    assert found.lengths is not None
+    first = (float(x.square().mean()) + 1 / 2) / 3
+    assert found.lengths[:2] == pytest.approx((first, (first / 2 + 1 / 64) / 3), rel=1e-3)
+
+
+def test_long_inputs_lead_where_an_activation_magnifies_them() -> None:
+    """Lengths of silu grow by themselves at sigma_w = 2: of two inputs the longer has the larger gradient."""
+    run = replace(BASE, act=SiLU(), init=Gaussian(2.0, 0.0), data=Spirals())
+    ratios = {}
+    for name, lengths in {"short": (0.1, 0.1), "long": (3.0, 3.0), "both": (0.1, 3.0)}.items():
+        x = torch.tensor(lengths).sqrt()[:, None].expand(2, 2).contiguous()
+        labels = torch.zeros(2, dtype=torch.long)
+        ratios[name] = predict(run, Dataset(x, labels, x, labels)).log10_gradient_ratio
+    assert ratios["short"] < ratios["both"] < ratios["long"]
+    mean = Dataset(torch.full((2, 2), 1.55**0.5), labels, x, labels)
+    assert ratios["both"] != pytest.approx(predict(run, mean).log10_gradient_ratio, abs=1e-3)
 
 
 def test_two_digits_share_what_the_mean_over_pairs_says() -> None:

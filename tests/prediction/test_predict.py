@@ -47,7 +47,8 @@ WIDTH, DEPTH, SEEDS = 512, 11, 3
 BASE = Run(depth=DEPTH, width=WIDTH, batch_size=64)
 DECADES = 0.06  # over ten layers: four standard errors of three networks, each known to about 0.03
 # Batch norm takes the examples to be alike. They become so over some layers, fewer under relu than tanh.
-UNLIKE = {"tanh batch": 0.1, "relu batch post": 0.15, "relu identity batch post": 0.15}
+UNLIKE = dict.fromkeys(("relu batch", "tanh batch", "relu identity batch", "relu dense batch"), 0.1)
+UNLIKE |= {"relu batch post": 0.15, "relu identity batch post": 0.15}
 
 CASES: dict[str, tuple[Activation, Initialization, Normalization, Residual]] = {
     "relu default": (ReLU(), Default(), NoNorm(), NoResidual()),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from vanishgrad.theory.critical import critical_point
 from vanishgrad.theory.mean_field import chi_1, length_map, q_star, slope_moment
 
 
@@ -69,3 +70,14 @@ def test_chi_1_of_a_faded_signal_counts_both_sides_of_the_kink() -> None:
 def test_tanh_is_ordered_below_and_chaotic_above_the_edge() -> None:
     below, above = (chi_1(torch.tanh, w, q_star(torch.tanh, w, 0.05)) for w in (0.9, 2.0))
     assert below < 1 < above
+
+
+@pytest.mark.parametrize("f, start, expected", [
+    (nn.GELU(), 3.6, 3.56155), (nn.GELU(), 50.0, 3.56155), (nn.GELU(), 3.5, 3.03498),
+    (nn.Mish(), 1.0, 1.67017), (nn.Mish(), 1.66, 1.67017), (nn.Mish(), 1.7, math.inf),
+], ids=str)  # fmt: skip
+def test_half_stable_points_hold_what_comes_from_their_attracting_side(
+    f: nn.Module, start: float, expected: float
+) -> None:
+    """gelu attracts from above (Roberts et al. 2022, section 5.3.4), and is left below to the next point."""
+    assert q_star(f, *critical_point(f), start) == pytest.approx(expected, abs=1e-4)

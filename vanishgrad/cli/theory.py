@@ -17,17 +17,13 @@ from vanishgrad.cli.notes import notes
 from vanishgrad.cli.plain import show
 from vanishgrad.cli.theory_words import figures_table, sentences
 from vanishgrad.config.plan import plan_of
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import one_of, require
 from vanishgrad.prediction import Prediction, predict
-from vanishgrad.prediction.plane import Chi, chi_around
 from vanishgrad.records import reserve_folder, strict
-from vanishgrad.report.figures.phase_diagram import Plane, phase_diagram
-from vanishgrad.report.gallery import save_figure
 from vanishgrad.run import Run
 
 OWN = ("format", "out")
 FOLDER = Path("outputs") / "theory"  # which `report` passes over
-FIGURE = "phase_diagram"
 LARGEST = 300.0  # decades that a float has room for
 
 
@@ -48,12 +44,13 @@ def theory(arguments: Sequence[str]) -> int:
         prediction = predict(run)
     if style == "json":
         if "out" in own:
-            _draw(run, prediction, overrides, Path(own["out"]).expanduser())
+            _drawn(run, prediction, overrides, Path(own["out"]).expanduser())
         print(json.dumps(strict(prediction.plain()), indent=2, allow_nan=False))
         return 0
+    picture = _drawn(run, prediction, overrides, _folder(own.get("out")))
     console = Console(highlight=False)
     _show(console, run, prediction, overrides)
-    console.print(str(_draw(run, prediction, overrides, _folder(own.get("out")))), soft_wrap=True)
+    console.print(str(picture), soft_wrap=True)
     return 0
 
 
@@ -78,22 +75,7 @@ def _folder(out: str | None) -> Path:
     return Path(out).expanduser()
 
 
-def _draw(run: Run, prediction: Prediction, overrides: Sequence[str], folder: Path) -> Path:
-    """Write the figure as PNG and SVG; the PNG's path."""
-    found = chi_around(run, prediction)
-    plane, why = None, found if isinstance(found, str) else ""
-    if isinstance(found, Chi):
-        assert prediction.sigma_w is not None
-        assert prediction.sigma_b is not None
-        plane = Plane(*found, (prediction.sigma_w, prediction.sigma_b))
-    figure = phase_diagram(
-        "Mean-field theory of " + (" ".join(overrides) or "the default setting"),
-        plane, prediction.profile, why, prediction.scatter or 0.0,
-        "the band is one standard deviation over initial weights" if prediction.scatter else "",
-    )  # fmt: skip
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_figure(figure, folder / FIGURE)
-    except OSError as error:
-        raise SettingError(f"out={folder}: cannot be written: {error.strerror}") from None
-    return folder / f"{FIGURE}.png"
+def _drawn(run: Run, prediction: Prediction, overrides: Sequence[str], folder: Path) -> Path:
+    from vanishgrad.cli.theory_figure import draw  # not for JSON: matplotlib takes a second to import
+
+    return draw(run, prediction, overrides, folder)

@@ -13,6 +13,8 @@ from vanishgrad.data.dataset import Dataset
 
 MOST_EXAMPLES = 4_000  # spread evenly over the training set: the mean length is then known to 1 %
 
+PARTS = 4  # of the examples, sorted by length
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -23,12 +25,14 @@ class Inputs:
         shared: the mean of x_a x_b over features and pairs of different examples.
         examples: how many there are.
         places: the mean of x^2 at each place of an image, by rows; empty for other data.
+        lengths: the mean of x^2 in each quarter of the examples, from the shortest to the longest.
     """
 
     length: float
     shared: float
     examples: int
     places: tuple[tuple[float, ...], ...] = ()
+    lengths: tuple[float, ...] = ()
 
 
 _known: WeakKeyDictionary[Dataset, Inputs] = WeakKeyDictionary()
@@ -52,4 +56,10 @@ def _measured(data: Data, dataset: Dataset) -> Inputs:
     n, length, together = len(x), float(squares.mean()), float(x.mean(0).square().mean())
     shared = (n * together - length) / (n - 1) if n > 1 else length
     places = tuple(tuple(row) for row in squares.mean(0).tolist()) if x.dim() == 4 else ()
-    return Inputs(length, shared, count, places)
+    return Inputs(length, shared, count, places, _quarters(x))
+
+
+def _quarters(x: torch.Tensor) -> tuple[float, ...]:
+    """The mean of x^2 in each of PARTS equal parts of the examples, sorted by it."""
+    ordered = x.square().flatten(1).mean(1).sort().values
+    return tuple(float(part.mean()) for part in ordered.tensor_split(min(PARTS, len(ordered))))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from vanishgrad.choices.activation import Identity, LeakyReLU, PReLU, ReLU
 from vanishgrad.choices.initialization import LSUV
 from vanishgrad.choices.normalization import Batch, NoNorm, Weight
 from vanishgrad.choices.residual import Dense, Fixup, Highway, Rezero, Scaled
@@ -18,8 +19,9 @@ from vanishgrad.theory.dense import dense, dense_gradients, separately
 from vanishgrad.theory.highway import highway, highway_gradients
 from vanishgrad.theory.passage import Pass, Signal
 from vanishgrad.theory.residual import stream, stream_gradients
-from vanishgrad.theory.stack import Layer, Weights, squared_gradients, stack
+from vanishgrad.theory.stack import Layer, Weights, shared_gradients, squared_gradients, stack
 
+DEEPEST = 200  # layers for which lengths are told apart; it takes five times as long
 ZERO_BRANCHES = (
     "residual={}: every branch starts at 0, so that all gradients inside the blocks{} are exactly 0 at step "
     "0; the stream carries the same gradient past every block"
@@ -66,7 +68,8 @@ def hidden_layers(run: Run, inputs: Inputs, passing: Pass | str) -> Hidden:
     y = Signal(inputs.length, inputs.shared)
     if not run.blocks:
         layers = stack(y, weights, passing)
-        return Hidden(squared_gradients(layers), [layer.z.square for layer in layers], layers[0].z, layers)
+        logs = _over_lengths(run, inputs, weights, passing, layers)
+        return Hidden(logs, [layer.z.square for layer in layers], layers[0].z, layers)
     stem, blocks = weights[0], [[weights[layer - 1] for layer in block] for block in run.blocks]
     match run.residual:
         case Highway(gate_bias=bias):
@@ -75,6 +78,22 @@ def hidden_layers(run: Run, inputs: Inputs, passing: Pass | str) -> Hidden:
             return _dense(run, y, stem, blocks, passing)
         case _:
             return _stream(run, y, stem, blocks, passing)
+
+
+def _over_lengths(
+    run: Run, inputs: Inputs, weights: Sequence[Weights], passing: Pass, layers: list[Layer]
+) -> list[float]:
+    """log E||dLoss/dz||^2 over inputs of all lengths, where an activation passes long and short ones unalike.
+
+    The weights are those of inputs of the mean length, `layers`; of deep networks they are all that is used.
+    """
+    alike = isinstance(run.act, ReLU | LeakyReLU | PReLU | Identity) or run.depth > DEEPEST
+    if alike or not isinstance(run.norm, NoNorm | Weight):
+        return squared_gradients(layers)
+    read = [inputs.length, *(layer.passage.signal.square for layer in layers)]
+    pairs = [each(square) for each, square in zip(weights, read, strict=False)]
+    fixed: list[Weights] = [lambda square, pair=pair: pair for pair in pairs]  # type: ignore[misc]
+    return shared_gradients([stack(Signal(length), fixed, passing) for length in inputs.lengths])
 
 
 def branch_scale(run: Run) -> float:

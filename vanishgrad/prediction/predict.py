@@ -48,7 +48,7 @@ def predict(run: Run, data: Dataset | None = None) -> Prediction:
     try:
         inputs = inputs_of(run.data, data)
     except Exception as error:  # a missing file or network is no reason to know nothing
-        found = _predicted(_essential(run), Inputs(1.0, 0.0, 10_000))
+        found = _predicted(_essential(run), Inputs(1.0, 0.0, 10_000, (), (1.0,)))
         return replace(found, notes=(OUT_OF_REACH.format(error), *found.notes))
     return _predicted(_essential(run), inputs)
 

@@ -65,6 +65,18 @@ def squared_gradients(layers: Sequence[Layer]) -> list[float]:
     return logs[::-1] if layers else []
 
 
+def shared_gradients(stacks: Sequence[Sequence[Layer]]) -> list[float]:
+    """The same of a batch whose inputs differ in length, `(groups, depth)` of them, all of one network.
+
+    The output layer sends the same squared gradient to every input; below, each goes its own way.
+    """
+    logs = []
+    for layers in stacks:
+        top = log(layers[-1].passage.gain)
+        logs.append([top + each for each in squared_gradients(layers)])
+    return [log_sum(*each) - math.log(len(stacks)) for each in zip(*logs, strict=True)]
+
+
 def log(x: float) -> float:
     """The natural logarithm, minus infinity of 0."""
     return math.log(x) if x > 0 else -math.inf
