@@ -82,7 +82,7 @@ def dead_by_rate() -> Iterator[Case]:
     for lr, depth, seed in product((0.1, 0.2, 0.4), (2, 3), (0, 1)):
         one = run(depth=depth, init=He(), optim=Adam(), lr=lr, seed=seed, dead_every=100, batch_size=64)
         yield Case("dead_by_rate", one, dead)
-    for act, lr in product((ReLU(), LeakyReLU(), ELU()), (0.003, 0.001)):
+    for act, lr in product((ReLU(), LeakyReLU(), ELU()), (0.004, 0.0015)):
         yield Case("dead_by_rate", run(act=act, depth=3, init=He(), optim=Adam(), lr=lr))
 
 

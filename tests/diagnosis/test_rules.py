@@ -131,7 +131,7 @@ def test_a_divergence_tells_its_first_step_and_layer(tables: Tables) -> None:
     rows.loc[rows["step"] >= 300, ["grad_norm", "delta_norm"]] = math.nan
     found = {finding.finding: finding for finding in diagnose(rows, metrics)}["diverged"]
     assert (found.first_step, found.layers) == (300, (4,))
-    assert found.sentence == "At step 300 the act mean of layer 4 stopped being finite."
+    assert found.sentence == "At step 300 the activations of layer 4 stopped being finite."
     told = diagnose(
         rows, metrics, status="diverged", diverged_at={"step": 297, "layer": 2, "what": "weight_norm"}
     )
