@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
-from labelled_families import DIVERGED, EXPLODING, FLAT_EDGE, VANISHING, Family, by_theory, run
+from labelled_families import DIVERGED, EXPLODING, FLAT_EDGE, THROWN, VANISHING, Family, by_theory, run
 from labelled_runs import Case, Twist, predicted_flat
 
 from vanishgrad.choices.activation import (
@@ -134,8 +134,16 @@ def edge_of_stability() -> Iterator[Case]:
     swings = frozenset({"oscillating"})
     for optim, lr in ((Adam(), 1.0), (Adam(), 3.0), (SGD(0.99), 0.5), (SGD(0.95), 1.0), (SGD(0.9), 1.5)):
         for depth, batch in product((1, 2), (32, 64)):
-            one = run(depth=depth, act=LeakyReLU(), init=Xavier(), optim=optim, lr=lr, batch_size=batch)
-            yield Case("edge_of_stability", one, swings, EXPLODING)
+            one = run(
+                depth=depth,
+                act=LeakyReLU(),
+                init=Xavier(),
+                optim=optim,
+                lr=lr,
+                batch_size=batch,
+                dead_every=100,
+            )
+            yield Case("edge_of_stability", one, swings, THROWN)
 
 
 def chaos() -> Iterator[Case]:
