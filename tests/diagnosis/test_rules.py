@@ -254,9 +254,8 @@ def test_weights_that_a_penalty_pulls_to_zero_are_no_vanishing_and_no_death(
 ) -> None:
     setting |= {"act": {"name": "relu"}, "reg": {"name": "l2", "strength": 1.0}}
     shrinking = lambda step, layer: 8.0 if step < 100 else 1e-4  # noqa: E731
-    (found,) = diagnose(
-        *tables(5.0, accuracy=CHANCE, weight_norm=shrinking, dead_fraction=1.0), setting=setting
-    )
+    given = tables(5.0, accuracy=CHANCE, weight_norm=shrinking, dead_fraction=1.0, drift=1.0)
+    (found,) = diagnose(*given, setting=setting)
     assert found.finding == "not_learning"
     assert "have shrunk to" in found.sentence
     assert found.remedies[0].override == "reg=none"
