@@ -25,6 +25,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from diagnosis_score import Score, show, told
 from families_held_out import HELD_OUT
+from families_looked_at import LOOKED_AT
 from families_tuned_on import TUNED_ON
 from labelled_families import Family
 from labelled_runs import FAILS, LEARNS, Case, Seen, groups, train_together
@@ -56,7 +57,7 @@ def known(case: Case, seen: Seen) -> bool:
     if "diverged" in case.truth:
         return seen.status == "diverged"
     if "oscillating" in case.truth:
-        return seen.status == "completed" and _worse(seen)
+        return seen.status == "completed" and _worse(seen) and not seen.dead >= DEAD
     if "dead_units" in case.truth and case.outcome:
         return seen.dead >= DEAD
     if not case.truth:
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a folder that keeps what was trained")
     parser.add_argument("--wrong", action="store_true", help="list the settings that were judged wrongly")
     given = parser.parse_args()
-    halves = {"tuned-on": TUNED_ON, "held-out": HELD_OUT}
+    halves = {"tuned-on": TUNED_ON + LOOKED_AT, "held-out": HELD_OUT}
     for name, families in halves.items():
         if given.half in (name, "both"):
             report(name, families, given)

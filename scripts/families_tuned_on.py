@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
-from labelled_families import DIVERGED, EXPLODING, FLAT_EDGE, VANISHING, Family, by_theory, run
+from labelled_families import DIVERGED, EXPLODING, FLAT_EDGE, THROWN, VANISHING, Family, by_theory, run
 from labelled_runs import Case, Twist, predicted_flat
 
 from vanishgrad.choices.activation import (
@@ -82,7 +82,7 @@ def dead_by_rate() -> Iterator[Case]:
     for lr, depth, seed in product((0.1, 0.2, 0.4), (2, 3), (0, 1)):
         one = run(depth=depth, init=He(), optim=Adam(), lr=lr, seed=seed, dead_every=100, batch_size=64)
         yield Case("dead_by_rate", one, dead)
-    for act, lr in product((ReLU(), LeakyReLU(), ELU()), (0.003, 0.001)):
+    for act, lr in product((ReLU(), LeakyReLU(), ELU()), (0.004, 0.0015)):
         yield Case("dead_by_rate", run(act=act, depth=3, init=He(), optim=Adam(), lr=lr))
 
 
@@ -134,8 +134,16 @@ def edge_of_stability() -> Iterator[Case]:
     swings = frozenset({"oscillating"})
     for optim, lr in ((Adam(), 1.0), (Adam(), 3.0), (SGD(0.99), 0.5), (SGD(0.95), 1.0), (SGD(0.9), 1.5)):
         for depth, batch in product((1, 2), (32, 64)):
-            one = run(depth=depth, act=LeakyReLU(), init=Xavier(), optim=optim, lr=lr, batch_size=batch)
-            yield Case("edge_of_stability", one, swings, EXPLODING)
+            one = run(
+                depth=depth,
+                act=LeakyReLU(),
+                init=Xavier(),
+                optim=optim,
+                lr=lr,
+                batch_size=batch,
+                dead_every=100,
+            )
+            yield Case("edge_of_stability", one, swings, THROWN)
 
 
 def chaos() -> Iterator[Case]:

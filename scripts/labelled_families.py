@@ -25,13 +25,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from labelled_runs import Case, predicted_fall, predicted_flat
+from torch import nn
 
 from vanishgrad import Run
 
 CLEARLY, LEVEL = 3.0, 1.5  # decades that theory predicts of a network called vanishing, and of a healthy one
-FLAT_EDGE = {"tanh": 2.18, "sigmoid": 4.36}  # |input| from which on the slope is under 5 % of its largest
+# |input| from which on the slope is under 5 % of its largest
+FLAT_EDGE = {"tanh": 2.18, "sigmoid": 4.36, "erf": 1.731, "softsign": 3.472}
 Family = Callable[[], Iterator[Case]]
 VANISHING, EXPLODING, DIVERGED = frozenset({"vanishing"}), frozenset({"exploding"}), frozenset({"diverged"})
+DIES = frozenset({"dead_units"})  # relu may die where nothing arrives
+THROWN = frozenset({"exploding", "dead_units", "saturated"})  # what too high a rate may do beside
 ALL = {
     "width": 24, "max_steps": 300, "batch_size": 32, "epochs": 10**6, "eval_every": 100, "log_every": 10,
     "threads": 1,
@@ -48,8 +52,33 @@ def by_theory(family: str, runs: Sequence[Run], healthy: bool = True) -> Iterato
     for one in runs:
         fall, edge = predicted_fall(one), FLAT_EDGE.get(one.act.name)
         if fall >= CLEARLY:
-            yield Case(family, one, VANISHING)
+            yield Case(family, one, VANISHING, DIES if one.act.name == "relu" else frozenset())
         elif fall <= -CLEARLY:
             yield Case(family, one, EXPLODING, DIVERGED | {"saturated", "oscillating"})
         elif abs(fall) <= LEVEL and healthy and (edge is None or predicted_flat(one, edge) < 0.4):
             yield Case(family, one)
+
+
+class Lowered:
+    """Sets the biases of a part of the units of some layers."""
+
+    def __init__(self, layers: Sequence[int], part: float, bias: float) -> None:
+        self.layers, self.part, self.bias = layers, part, bias
+
+    def __call__(self, model: nn.Module) -> None:
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Linear) and model.layer_of.get(name) in self.layers:
+                module.bias[: round(self.part * len(module.bias))] = self.bias
+
+
+class Frozen:
+    """The first layers are not trained."""
+
+    def __init__(self, layers: int) -> None:
+        self.layers = layers
+
+    def __call__(self, model: nn.Module) -> None:
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Linear) and model.layer_of.get(name, 99) <= self.layers:
+                for parameter in module.parameters():
+                    parameter.requires_grad_(False)

@@ -156,7 +156,8 @@ def _seen(run: Run, result: Result) -> Seen:
     achieved = _achieved(result.metrics, baseline(run)) if result.status == "completed" else 0.0
     dead, extra = math.nan, dict(result.extra)
     if "dead_units" in extra:  # the truth is counted on all examples; the diagnosis sees batches
-        last = extra.pop("dead_units").groupby("step").get_group(result.steps)
+        counted = extra.pop("dead_units")
+        last = counted[counted["step"] == counted["step"].max()]
         dead = float((last["units"] * last["dead_fraction"]).sum() / last["units"].sum())
     return Seen(
         result.gradients, result.metrics, achieved, result.status, describe(run), result.diverged_at,

@@ -131,7 +131,7 @@ def test_a_divergence_tells_its_first_step_and_layer(tables: Tables) -> None:
     rows.loc[rows["step"] >= 300, ["grad_norm", "delta_norm"]] = math.nan
     found = {finding.finding: finding for finding in diagnose(rows, metrics)}["diverged"]
     assert (found.first_step, found.layers) == (300, (4,))
-    assert found.sentence == "At step 300 the act mean of layer 4 stopped being finite."
+    assert found.sentence == "At step 300 the activations of layer 4 stopped being finite."
     told = diagnose(
         rows, metrics, status="diverged", diverged_at={"step": 297, "layer": 2, "what": "weight_norm"}
     )
@@ -226,14 +226,56 @@ def test_first_layers_that_stay_behind_are_stalled(tables: Tables) -> None:
 
 
 def test_a_loss_that_swings_is_oscillating(tables: Tables) -> None:
-    rows, metrics = tables(accuracy=CHANCE, drift=0.1)
+    rows, metrics = tables(accuracy=CHANCE, drift=0.1, update_ratio=0.05)
     swings = 2.0 + np.where(np.arange(len(metrics)) % 2, 0.8, 0.0)
     assert names(diagnose(rows, metrics.assign(train_loss=swings))) == ["oscillating"]
-    lower = np.concatenate([[2.3], swings[1:] / 2])
-    assert names(diagnose(*_with_loss(tables(), lower))) == []  # it learns
-    assert names(diagnose(*_with_loss(tables(), swings * 2))) == ["oscillating"]  # and yet loses
     noise = 2.3 + 0.05 * np.sin(np.arange(len(metrics)) ** 2)
     assert names(diagnose(rows, metrics.assign(train_loss=noise))) == ["not_learning"]
+    short = rows.assign(update_ratio=1e-3)  # from batch to batch alone
+    assert names(diagnose(short, metrics.assign(train_loss=swings))) == ["not_learning"]
+
+
+def test_a_network_that_learns_swings_only_above_its_start(tables: Tables) -> None:
+    given = tables(update_ratio=0.05)
+    swings = 2.0 + np.where(np.arange(len(given[1])) % 2, 0.8, 0.0)
+    lower = np.concatenate([[2.3], swings[1:] / 2])
+    assert names(diagnose(*_with_loss(given, lower))) == []
+    assert names(diagnose(*_with_loss(given, swings * 2))) == ["oscillating"]  # it loses all the same
+
+
+def test_what_the_steps_threw_away_has_not_vanished(tables: Tables) -> None:
+    late = lambda step, layer: 10 ** (0.0 if step < 150 else 0.5 * (min(layer, 10) - 10))  # noqa: E731
+    rows, metrics = tables(accuracy=CHANCE, delta_norm=late, weight_drift=lambda step, layer: step / 20)
+    assert "vanishing" not in diagnose(rows, metrics)
+
+
+def test_weights_that_a_penalty_pulls_to_zero_are_no_vanishing_and_no_death(
+    tables: Tables, setting: dict[str, Any]
+) -> None:
+    setting |= {"act": {"name": "relu"}, "reg": {"name": "l2", "strength": 1.0}}
+    shrinking = lambda step, layer: 8.0 if step < 100 else 1e-4  # noqa: E731
+    given = tables(5.0, accuracy=CHANCE, weight_norm=shrinking, dead_fraction=1.0, drift=1.0)
+    (found,) = diagnose(*given, setting=setting)
+    assert found.finding == "not_learning"
+    assert "have shrunk to" in found.sentence
+    assert found.remedies[0].override == "reg=none"
+
+
+def test_weights_that_start_at_zero_are_no_vanishing_and_no_death(tables: Tables) -> None:
+    blank = lambda step, layer: 0.0 if step == 0 else 1e-3  # noqa: E731
+    found = diagnose(*tables(5.0, accuracy=CHANCE, weight_norm=blank, dead_fraction=1.0, drift=1.0))
+    assert names(found) == ["not_learning"]
+
+
+def test_what_exploded_at_the_start_may_have_saturated_since(tables: Tables, setting: dict[str, Any]) -> None:
+    first = lambda step, layer: 10 ** ((0.5 if step else -0.5) * (min(layer, 10) - 10))  # noqa: E731
+    found = diagnose(*tables(accuracy=CHANCE, delta_norm=first, saturation=0.99, drift=0.5), setting=setting)
+    assert set(names(found)) == {"exploding", "saturated"}
+
+
+def test_small_updates_that_round_to_nothing_do_not_freeze_a_layer(tables: Tables) -> None:
+    drift = lambda step, layer: 1e-7 if layer == 4 and step else 0.0  # noqa: E731
+    assert names(diagnose(*tables(-4.0, accuracy=CHANCE, weight_drift=drift))) == ["exploding"]
 
 
 def _with_loss(given: tuple[pd.DataFrame, pd.DataFrame], loss: Any) -> tuple[pd.DataFrame, pd.DataFrame]:

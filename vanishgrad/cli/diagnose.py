@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from vanishgrad.cli.keywords import keywords, listed
 from vanishgrad.cli.plain import show
 from vanishgrad.cli.treated import treated_command
-from vanishgrad.diagnosis import Diagnosis, Finding
+from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.diagnosis import diagnose as diagnosed
 from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.records import UnreadableRun, strict
@@ -104,8 +105,11 @@ def _show(console: Console, patients: Sequence[Patient]) -> None:
         worst = max(runs, key=lambda one: max([finding.severity for finding in one.diagnosis], default=0.0))
         console.print(Text.assemble((setting, "bold"), "  ", *_verdicts(runs)), soft_wrap=True)
         for finding in worst.diagnosis:
-            for line in _told(finding, worst.run):
-                show(console, line)
+            show(console, Padding(_told(finding), (0, 0, 0, 2)))
+        if remedies := _remedies(worst.diagnosis):
+            show(console, Padding(_grid(remedies), (0, 0, 0, 4)))
+            if worst.run is not None and (command := treated_command(worst.run, remedies[0].override)):
+                console.print(Text(f"    {command}", style="cyan"), soft_wrap=True)
 
 
 def _verdicts(runs: Sequence[Patient]) -> Iterator[tuple[str, str]]:
@@ -121,12 +125,26 @@ def _verdicts(runs: Sequence[Patient]) -> Iterator[tuple[str, str]]:
         yield f"  ({counted(len(runs), 'run')})", "dim"
 
 
-def _told(finding: Finding, run: SavedRun | None) -> Iterator[Padding]:
-    """What was found, its evidence, and what to do about it."""
-    sureness = f"severity {finding.severity:.2f}, confidence {finding.confidence:.2f}"
-    head = Text.assemble((finding.words, "bold"), f" from step {finding.first_step}: {finding.sentence} ",
-                         (f"({sureness})", "dim"))  # fmt: skip
-    yield Padding(head, (0, 0, 0, 2))
-    for advice in finding.remedies:
-        command = advice.override if run is None else treated_command(run, advice.override) or advice.override
-        yield Padding(Text.assemble((command, "cyan"), f"\n  {advice.reason}"), (0, 0, 0, 4))
+def _told(finding: Finding) -> Text:
+    """What was found, and its evidence."""
+    sureness = f"(severity {finding.severity:.2f}, confidence {finding.confidence:.2f})"
+    said = f" from step {finding.first_step}: {finding.sentence} "
+    return Text.assemble((finding.words, "bold"), said, (sureness, "dim"))
+
+
+def _remedies(diagnosis: Diagnosis) -> list[Advice]:
+    """Those against everything that was found, each once: the worst finding's first."""
+    found: dict[str, Advice] = {}
+    for finding in diagnosis:
+        for advice in finding.remedies:
+            found.setdefault(advice.override, advice)
+    return list(found.values())
+
+
+def _grid(remedies: Sequence[Advice]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="cyan")
+    table.add_column()
+    for advice in remedies:
+        table.add_row(Text(advice.override), Text(advice.reason))
+    return table

@@ -17,15 +17,12 @@ from vanishgrad.diagnosis.slope import (
     log_slope,
 )
 from vanishgrad.diagnosis.vanishing import DECADES
+from vanishgrad.diagnosis.words import QUANTITIES
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import SavedRun
 
 FLAT = 0.05  # decades per layer, about 12 %
 ALIKE = 2.0  # norms within this factor of each other are not worth a ratio
-QUANTITIES = {
-    "weight_norm": "weights", "act_mean": "activations", "act_std": "activations",
-    "delta_norm": "gradient", "grad_norm": "weight gradient", "bias_grad_norm": "bias gradient",
-}  # fmt: skip
 OF_GRADIENTS = ("vanishing", "exploding", "diverged")  # what the sentence on gradients is the evidence of
 
 

@@ -16,18 +16,21 @@ Rule: TypeAlias = Callable[[Record], Finding | None]
 
 # Of findings that are equally severe, the first is what brings about the others.
 RULES: tuple[Rule, ...] = (
-    exploding, exploding_in_time, diverged, dead_units, saturated, vanishing, vanishing_in_time
+    exploding, exploding_in_time, diverged, oscillating, dead_units, saturated, vanishing, vanishing_in_time
 )  # fmt: skip
-# What is said only where none of the others explains it.
-OTHERWISE: tuple[Rule, ...] = (oscillating, stalled_layers, not_learning)
+OTHERWISE: tuple[Rule, ...] = (
+    stalled_layers,
+    not_learning,
+)  # the first that applies, where nothing else explains it
 
 
 def examine(record: Record) -> Diagnosis:
     """Everything that is wrong with a run, the worst first."""
     if not len(record.steps):
         return Diagnosis()
-    found = [finding for rule in RULES if (finding := rule(record)) is not None]
-    for rule in OTHERWISE:
-        if not found and (finding := rule(record)) is not None:
-            found.append(finding)
+    found = _found(RULES, record) or _found(OTHERWISE, record)[:1]
     return Diagnosis(tuple(sorted(found, key=lambda one: -one.severity)), record.learned)
+
+
+def _found(rules: tuple[Rule, ...], record: Record) -> list[Finding]:
+    return [finding for rule in rules if (finding := rule(record)) is not None]

@@ -11,7 +11,7 @@ from vanishgrad.diagnosis.matrices import MEASURED, Floats
 from vanishgrad.diagnosis.record import Mask, Record
 from vanishgrad.diagnosis.slope import steady_fall
 from vanishgrad.diagnosis.sureness import severe, sure
-from vanishgrad.diagnosis.words import count, factor
+from vanishgrad.diagnosis.words import QUANTITIES, count, factor
 
 DECADES = 2.0  # in a network that is known not to learn, or that diverged
 DECADES_UNKNOWN = 3.0
@@ -59,12 +59,13 @@ def diverged(record: Record) -> Finding | None:
     found = _first_lost(record)
     step = int(at.get("step", found[0]))
     layer, what = at.get("layer", found[1]), str(at.get("what", found[2]))
+    quantity = QUANTITIES.get(what, what.replace("_", " "))
     evidence: Evidence = {"step": step, "layer": int(layer or 0), "quantity": what}
     where = f" of layer {layer}" if layer and what != "loss" else ""
     return Finding(
         "diverged", 1.0, 1.0, (int(layer),) if layer else (), step, evidence,
         advised(DIVERGED, record.setting),
-        sentence=f"At step {step} the {what.replace('_', ' ')}{where} stopped being finite.",
+        sentence=f"At step {step} the {quantity}{where} stopped being finite.",
     )  # fmt: skip
 
 

@@ -18,6 +18,9 @@ from vanishgrad.diagnosis.slope import fitted_falls
 FEW_STEPS, FEW_EPOCHS = 200, 3  # below both, that a run has not learned says nothing about it
 LATE = 3  # the last of so many parts of a run
 FROZEN = 3.0  # decades below the others from which an exact 0 of a change may be one of rounding
+MOVING = 1e-3  # of its first weights: where no layer goes so far, one that stands still is not frozen
+SHRUNK = 0.1  # of its first weights: what is left of a layer that a penalty has pulled to 0
+THROWN = 5.0  # times its first weights: a layer that went so far has lost what it began as
 Mask = NDArray[np.bool_]
 
 
@@ -152,6 +155,25 @@ class Record:
         found: Mask = self.column("weight_norm")[0] == 0
         return found
 
+    @cached_property
+    def shrunk(self) -> Mask:
+        """The layers whose weights have shrunk to next to nothing, `(layers,)`."""
+        weights = self.column("weight_norm")
+        late = np.fmin.reduce(weights[self.late]) if self.late.any() else weights[0]
+        found: Mask = late < SHRUNK * weights[0]
+        return found
+
+    @cached_property
+    def thrown(self) -> bool:
+        """Whether the steps carried the hidden layers far away from where they began."""
+        drift = self.drift[self.flowing]
+        return bool(np.fmax.reduce(drift, initial=0.0) >= THROWN)
+
+    @property
+    def updated(self) -> bool:
+        """Whether it was measured how far the weights moved."""
+        return bool(np.isfinite(self.column("update_ratio")).any())
+
     @property
     def span(self) -> float:
         """Layers from the first hidden one to the last; at least 1."""
@@ -166,14 +188,15 @@ class Record:
         """
         gradient, drift = self.column("grad_norm"), self.column("weight_drift")
         known = np.isfinite(gradient).any(axis=0)
-        still = (np.nan_to_num(drift) == 0).all(axis=0) & (len(self.steps) > 1) & np.isfinite(drift).any()
+        still = (np.nan_to_num(drift) == 0).all(axis=0)
+        still &= bool(np.fmax.reduce(drift, axis=None, initial=0.0) >= MOVING)
         level = np.fmax.reduce(gradient, axis=0)
         largest = np.fmax.reduce(level, initial=0.0)
         if not known.any():
             return np.ones(len(self.layers), dtype=bool)
         with np.errstate(divide="ignore", invalid="ignore"):
             small = ~(np.log10(largest / level) < FROZEN)
-        return known & ~(still & ~still.all() & ~small)
+        return known & ~(still & ~small)
 
     @cached_property
     def late(self) -> Mask:
@@ -214,10 +237,13 @@ class Record:
     @cached_property
     def ends(self) -> dict[str, tuple[float, float]]:
         """The first and the last of what was measured of the loss and the accuracy, NaN for what was not."""
-        return {
-            name: (tail(self.metric(f"train_{name}"), first=True), self._last(name))
-            for name in ("loss", "accuracy")
-        }
+        return {name: (self._first(name), self._last(name)) for name in ("loss", "accuracy")}
+
+    def _first(self, name: str) -> float:
+        """On the held-out data, of which it says more than a batch, if it was measured again later."""
+        held_out = self.metric(f"val_{name}")
+        known = held_out[~np.isnan(held_out)]
+        return float(known[0]) if known.size > 1 else tail(self.metric(f"train_{name}"), first=True)
 
     def _last(self, name: str) -> float:
         held_out = self.metric(f"val_{name}")

@@ -7,6 +7,7 @@ import numpy as np
 from vanishgrad.diagnosis.advice import advised
 from vanishgrad.diagnosis.finding import Evidence, Finding
 from vanishgrad.diagnosis.ladders import NOT_LEARNING, OSCILLATING, STALLED
+from vanishgrad.diagnosis.matrices import Floats
 from vanishgrad.diagnosis.record import Record
 from vanishgrad.diagnosis.sureness import severe, sure
 from vanishgrad.diagnosis.words import count, layers, small
@@ -15,8 +16,8 @@ STALLED_DRIFT = 0.01  # of its first weights: a layer that went less far has not
 BEHIND = 30.0  # times further the layer that went furthest
 FEWEST_LOSSES = 8  # logged, after the beginning of the run
 SWING = 0.25  # of the loss in the middle: less may be the difference between batches
-SWUNG = 1e-3  # of the weights at a step: less moves no loss
-UPS = 0.2  # of the changes from one logged loss to the next
+SWUNG = 0.01  # of the weights at a step, or far from where they began: less explains no swing
+UP, UPS = 0.05, 0.2  # of the loss in the middle; of the changes from one logged loss to the next
 PROGRESS = 0.1  # of the error, or of the loss: less is none
 
 
@@ -52,7 +53,7 @@ def stalled_layers(record: Record) -> Finding | None:
 
 
 def oscillating(record: Record) -> Finding | None:
-    """The loss swings up and down at the end of the run and gets nowhere.
+    """The loss swings up and down at the end of the run and gets nowhere, because the steps are long.
 
     Where the accuracy says that it learned, only a loss above that of the start counts.
     """
@@ -62,13 +63,13 @@ def oscillating(record: Record) -> Finding | None:
     if record.diverged or len(loss) < FEWEST_LOSSES or not np.isfinite(loss).all():
         return None
     middle = float(np.median(loss))
-    if _update_ratio(record) < SWUNG or (record.learned and middle <= first):
+    worse = bool(middle > first)
+    if not (_carried(record) or (worse and not record.updated)) or (record.learned and not worse):
         return None
-    swing = float(np.diff(np.quantile(loss, [0.1, 0.9]))[0]) / abs(middle) if middle else 0.0
-    ups = float((np.diff(loss) > 0.05 * abs(middle)).mean())
+    swing, ups = _swing(loss, middle), float((np.diff(loss) > UP * abs(middle)).mean())
     half = len(loss) // 2
-    falling = float(np.median(loss[half:]) / np.median(loss[:half])) if middle else 1.0
-    if swing < SWING or ups < UPS or (falling < 1 - SWING and middle <= first):
+    falling = bool(np.median(loss[half:]) < (1 - SWING) * np.median(loss[:half]))
+    if swing < SWING or ups < UPS or (falling and not worse):
         return None
     return Finding(
         "oscillating",
@@ -80,7 +81,13 @@ def oscillating(record: Record) -> Finding | None:
         advised(OSCILLATING, record.setting),
         sentence=f"The loss swings by {swing:.0%} of its middle, {middle:.3g}, up at {ups:.0%} of the logged "
         "steps, and does not fall.",
-    )  # fmt: skip
+    )
+
+
+def _swing(loss: Floats, middle: float) -> float:
+    """From a low to a high, relative to the middle; but for the tenth that is furthest out."""
+    low, high = np.quantile(loss, [0.1, 0.9])
+    return float(high - low) / abs(middle) if middle else 0.0
 
 
 def not_learning(record: Record) -> Finding | None:
@@ -111,6 +118,11 @@ def not_learning(record: Record) -> Finding | None:
         sentence=f"After {count(int(record.steps[-1]), 'step')} the loss is {loss[1]:.3g}, at first it was "
         f"{loss[0]:.3g}; {_why(ratio, kept, no_signal)}.",
     )
+
+
+def _carried(record: Record) -> bool:
+    """Whether the steps are long: a small network swings from batch to batch without moving."""
+    return record.thrown or _update_ratio(record) >= SWUNG
 
 
 def _update_ratio(record: Record) -> float:

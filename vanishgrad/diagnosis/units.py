@@ -86,7 +86,7 @@ def _dead(record: Record) -> tuple[Floats, float, bool]:
         found[: len(last)] = last[: len(found)]
         return found, float((last * units).sum() / max(1.0, units.sum())), True
     found = _least(record, record.column("dead_fraction"))
-    found[~record.hidden | record.blank] = np.nan  # without weights no unit answers
+    found[~record.hidden | record.blank | record.shrunk] = np.nan  # without weights no unit answers
     known = found[np.isfinite(found)]
     return found, float(known.mean()) if known.size else float("nan"), False
 

@@ -14,7 +14,7 @@ from vanishgrad.diagnosis.words import count, factor, small
 DECADES = 2.0  # in a network that is known not to learn
 DECADES_UNKNOWN = 3.0  # where nothing tells, or it is too early to say
 DECADES_IN_TIME = 3.0
-BLANK = 0.5  # of the hidden layers: weights that start at 0 let nothing through by construction
+BLANK = 0.5  # of the hidden layers
 MOVED = 0.01  # of their first weights: layers that went so far do get a gradient
 
 
@@ -26,11 +26,11 @@ def vanishing(record: Record) -> Finding | None:
     """
     falls = record.falls
     known = record.sound & np.isfinite(falls)
-    if record.diverged or record.learned or not known.any() or record.blank[record.hidden].mean() > BLANK:
+    if record.diverged or record.learned or not known.any() or _without_weights(record):
         return None
     lasting, first = _lasting(record, known), float(falls[known][0])
     needed = DECADES if record.learned is False else DECADES_UNKNOWN
-    if first <= -DECADES:  # it exploded first, and what is left of it lets nothing through
+    if first <= -DECADES or (record.thrown and first < needed):  # what is left of it lets nothing through
         return None
     moving = record.learned is None and record.early_drift >= MOVED
     if lasting < needed * (1 + moving):
@@ -85,6 +85,12 @@ def vanishing_in_time(record: Record) -> Finding | None:
         sentence=f"The gradient of the state shrinks {factor(lasting / max(1, through.length - 1))} per time "
         f"step on its way back, by {lasting:.1f} decades over {through.length} time steps.",
     )
+
+
+def _without_weights(record: Record) -> bool:
+    """Whether most hidden layers have no weights, from the start or since a penalty pulled them to 0."""
+    gone = (record.blank | record.shrunk)[record.hidden]
+    return bool(gone.size and gone.mean() > BLANK)
 
 
 def _lasting(record: Record, known: Mask) -> float:

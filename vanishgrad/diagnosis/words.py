@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+QUANTITIES = {
+    "weight_norm": "weights", "act_mean": "activations", "act_std": "activations",
+    "delta_norm": "gradient", "grad_norm": "weight gradient", "bias_grad_norm": "bias gradient",
+    "bias": "biases",
+}  # fmt: skip
+
 
 def factor(decades: float) -> str:
     """`4.3 x` for 0.63 decades."""

@@ -24,6 +24,7 @@ from vanishgrad.errors import at_least, require
 from vanishgrad.layers import weight_matrices
 from vanishgrad.monitor.activation_of import activation_of
 from vanishgrad.monitor.execution_order import in_order_of_execution
+from vanishgrad.monitor.hook import Hook
 from vanishgrad.monitor.measurement import Measurement
 from vanishgrad.records import (
     GRADIENT_COLUMNS,
@@ -34,6 +35,7 @@ from vanishgrad.records import (
     Cell,
     Table,
     frame,
+    write_diagnosis,
     write_run,
 )
 
@@ -133,6 +135,7 @@ class GradientMonitor:
             table.append(rows)
             table.close()
         write_run(target, self._record(target.resolve().name))
+        write_diagnosis(target, self.diagnose())
         return target
 
     @property
@@ -247,20 +250,6 @@ class GradientMonitor:
         self._gradients[step] = sorted(rows, key=itemgetter(LAYER))
         rate, seconds = None if lr is None else float(lr), time.perf_counter() - self._started
         self._metrics[step] = (step, 0, rate, None, None, None, None, None, norm, None, seconds)
-
-
-class Hook:
-    """A hook that copies and pickles of the model do not take along."""
-
-    def __init__(self, call: Callable[..., None] | None = None) -> None:
-        self._call = call
-
-    def __call__(self, *args: Any) -> None:
-        if self._call is not None:
-            self._call(*args)
-
-    def __reduce__(self) -> tuple[type[Hook], tuple[()]]:
-        return Hook, ()
 
 
 def _dense(gradient: Tensor | None) -> Tensor | None:
