@@ -39,7 +39,8 @@ def test_a_run_ends_with_its_layers_its_meaning_and_its_folder(
     assert (done.status, done.err) == (0, "")
     folder = only(tmp_path / "outputs")
     assert {path.name for path in folder.iterdir()} == {
-        "run.json", "gradients.csv", "metrics.csv", "checkpoint.pt", ".hydra",
+        "run.json", "gradients.csv", "metrics.csv", "checkpoint.pt", ".hydra", "theory.json",
+        "diagnosis.json",
     }  # fmt: skip
     lines = done.out.splitlines()
     assert lines[-1] == str(folder.relative_to(tmp_path))

@@ -64,7 +64,7 @@ def contents(folder: Path) -> dict[str, Any]:
             rows = list(csv.reader(file.read_text().splitlines()))
             drop = rows[0].index("seconds") if "seconds" in rows[0] else None
             found[name] = [[cell for i, cell in enumerate(row) if i != drop] for row in rows]
-        elif file.suffix == ".json":
+        elif file.name == "run.json":
             found[name] = json.loads(file.read_text()) | {"seconds": 0}
         elif file.suffix == ".npz":
             with np.load(file) as arrays:

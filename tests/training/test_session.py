@@ -98,7 +98,7 @@ def test_run_json_has_every_field(small: Run, tmp_path: Path) -> None:
     assert record["device"] == "cpu"
     assert {"python", "torch", "vanishgrad"} <= set(record["versions"])
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "checkpoint.pt", "gradients.csv", "metrics.csv", "run.json",
+        "checkpoint.pt", "diagnosis.json", "gradients.csv", "metrics.csv", "run.json", "theory.json",
     ]  # fmt: skip
 
 
