@@ -114,7 +114,7 @@ def test_branches_that_start_at_zero_are_healthy_at_every_step(
 
 def test_a_converged_network_with_tiny_gradients_is_healthy() -> None:
     run = replace(SMALL, depth=3, act=Tanh(), init=Xavier(), data=Digits(train_size=32), batch_size="full",
-                  optim=Adam(), lr=0.01, max_steps=1000, log_every=20)  # fmt: skip
+                  optim=Adam(), lr=0.01, max_steps=500, log_every=20)  # fmt: skip
     result = train(run)
     last = result.gradients[result.gradients["step"] == result.steps]
     assert last["grad_norm"].max() < 1e-2 * result.gradients["grad_norm"].max()
