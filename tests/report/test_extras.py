@@ -26,6 +26,7 @@ FILES = {
     "frame_losses": "frames.csv",
     "filters": "filters.npz",
     "predicted_frames": "frames.npz",
+    "landscape": "landscape.npz",
 }
 TABLES = [name for name, file in FILES.items() if file.endswith(".csv")]
 

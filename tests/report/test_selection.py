@@ -60,7 +60,7 @@ def test_figures_of_many_settings_show_the_selection(
         add.record(folder, metrics={"final": last, "best": last})
     drawn: dict[str, Figure] = {}
 
-    def keep(figure: Figure, path: Path) -> bytes:
+    def keep(figure: Figure, path: Path, *_: object) -> bytes:
         drawn[path.name] = figure
         return b""
 

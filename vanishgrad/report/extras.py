@@ -25,6 +25,7 @@ from vanishgrad.records import (
     FRAMES_FILE,
     GATES_FILE,
     INPUT_GRADIENTS_FILE,
+    LANDSCAPE_ARRAYS,
     PRETRAIN_FILE,
     RESIDUAL_FILE,
     SAMPLE_FILE,
@@ -157,6 +158,17 @@ def predicted_frames(folder: Path, most_steps: int | None = None) -> pd.DataFram
     return pd.DataFrame([row] if row else [], columns=names)
 
 
+def landscape(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`plane, x, y, loss, path, shares` as arrays: the loss on the plane of the path, and on a random one."""
+    arrays = _arrays(folder, LANDSCAPE_ARRAYS)
+    rows = [
+        {"plane": plane, **{part: arrays[f"{plane}_{part}"] for part in ("x", "y", "loss")},
+         "path": arrays["way"], "shares": arrays["shares"]}
+        for plane in ("path", "random") if arrays
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["plane", "x", "y", "loss", "path", "shares"])
+
+
 EXTRAS: Mapping[str, Extra] = MappingProxyType(
     {
         "time_gradients": Extra(TIME_GRADIENTS_FILE, time_gradients),
@@ -168,6 +180,7 @@ EXTRAS: Mapping[str, Extra] = MappingProxyType(
         "frame_losses": Extra(FRAMES_FILE, frame_losses),
         "filters": Extra(FILTERS_ARRAYS, filters),
         "predicted_frames": Extra(FRAMES_ARRAYS, predicted_frames),
+        "landscape": Extra(LANDSCAPE_ARRAYS, landscape),
     }
 )
 

@@ -99,7 +99,7 @@ def _draw_setting(axes: Axes, view: View, label: str, colours: Palette) -> bool:
 
 
 def _draw_theory(axes: Axes, rows: pd.DataFrame, view: View, colour: str) -> None:
-    """What theory says of a setting, over its measurement; the dashes are dark at the edges to be told from it."""
+    """What theory says of a setting, over its measurement; dark edges tell the dashes from it."""
     assert view.theory is not None
     middle = over_seeds(rows, view.x, view.theory, log=view.is_log)["middle"]
     axes.plot(middle.index, middle, color="black", linewidth=2.4, linestyle=DASHES, alpha=0.55)
