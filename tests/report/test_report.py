@@ -203,6 +203,36 @@ def test_a_file_that_cannot_be_read_is_named_and_costs_only_its_figure(
     assert "<figure id='gate_activity'>" not in html
 
 
+def test_the_page_says_what_all_runs_had_in_common(write_run: WriteRun, tmp_path: Path) -> None:
+    for act in ("relu", "tanh"):
+        overrides = ["depth=5", f"act={act}", f"seed={len(act)}", "lr=0.1" if act == "relu" else "lr=0.2"]
+        write_run(act, setting={"act": act}, overrides=overrides)
+    assert "<p class=compared>In all of them: <code>depth=5</code></p>" in page_of(tmp_path)
+
+
+def test_a_finding_is_told_beside_the_verdict_and_escaped(write_run: WriteRun, tmp_path: Path) -> None:
+    found = {"finding": "vanishing", "severity": 0.9, "sentence": "Falls by <9> decades.",
+             "remedies": [{"override": "remedy=batchnorm", "reason": ""}]}  # fmt: skip
+    (write_run("0") / "diagnosis.json").write_text(json.dumps([found]))
+    said = "<small>Falls by &lt;9&gt; decades. Try <code>remedy=batchnorm</code>.</small>"
+    assert said in page_of(tmp_path)
+
+
+def test_a_table_that_only_a_caller_can_compute_has_a_figure_when_it_is_given(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    curve = pd.DataFrame(
+        {"act": "relu", "x": [-1.0, 0.0, 1.0], "value": [0.0, 0.0, 1.0], "slope": [0.0, 0.0, 1.0]}
+    )
+    folder = write_run("0")
+    without = write_report([folder], tmp_path / "without").page.read_text()
+    asked = []
+    write_report([folder], tmp_path / "with", None, {"activations": lambda runs: asked.append(runs) or curve})
+    assert "activation_curves" not in without
+    assert (tmp_path / "with" / "figures" / "activation_curves.png").exists()
+    assert [len(runs) for runs in asked] == [1]
+
+
 def test_what_was_not_measured_is_left_out_and_named(write_run: WriteRun, tmp_path: Path) -> None:
     def only_gradients(row: dict[str, object]) -> dict[str, object]:
         kept = ("step", "epoch", "layer", "name", "grad_norm", "bias_grad_norm")

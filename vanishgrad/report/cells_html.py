@@ -26,7 +26,7 @@ def number_cell(value: float, form: str, label: str, around: str = "", *, share:
     if not np.isfinite(value):
         return f"<td {said} data-value=''>–</td>"
     bar = f" class=share style='--part:{min(max(value, 0), 1):.3f}'" if share else ""
-    return f"<td {said}{bar} data-value='{value:.9g}'>{form.format(value)}{around}</td>"
+    return f"<td {said}{bar} data-value='{value:.9g}'><span>{form.format(value)}{around}</span></td>"
 
 
 def verdict_chip(verdict: str) -> str:

@@ -48,7 +48,7 @@ EXHIBITS = (
         ("ratio",),
         "Does the gradient get through, and does the setting learn? On the dotted line the first layer (or "
         "time step) gets as much gradient as the last; left of the band it vanishes on the way, right of it "
-        "it explodes. Higher is better.",
+        "it explodes. A higher accuracy, or a lower loss, is better.",
         is_whole=True,
     ),
     Exhibit(

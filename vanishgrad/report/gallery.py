@@ -76,6 +76,8 @@ class Gallery:
 
     def _whole_table(self, name: str) -> pd.DataFrame:
         match name:
+            case _ if name in self.computed:
+                return self.computed[name](self.runs)
             case "gradients":
                 return self.runs.gradients
             case "metrics":
@@ -87,7 +89,7 @@ class Gallery:
             case _ if name in EXTRAS:
                 return self.runs.extra(name)
             case _:
-                return self.computed[name](self.runs) if name in self.computed else pd.DataFrame()
+                return pd.DataFrame()
 
     def _drawn(self, exhibit: Exhibit, table: pd.DataFrame, folder: Path) -> bytes:
         """The PNG for the page, which is always made for a screen."""

@@ -13,9 +13,11 @@ import pandas as pd
 from vanishgrad.report import sparklines
 from vanishgrad.report.controls_html import controls
 from vanishgrad.report.figures import Palette
+from vanishgrad.report.figures.canvas import DPI
 from vanishgrad.report.findings import advice
 from vanishgrad.report.gallery import Picture
 from vanishgrad.report.headline import answer, compared
+from vanishgrad.report.labels import NOT_A_SETTING
 from vanishgrad.report.runs import Noted, Runs
 from vanishgrad.report.runs_html import command, runs_section
 from vanishgrad.report.selection import best_first, too_many
@@ -41,6 +43,7 @@ PROFILE = (
 )
 FILES = {"style": "page.css", "script": "page.js"}
 HERE = Path(__file__).parent
+SHOWN = 104  # CSS pixels per inch of a figure
 
 
 def page(
@@ -60,6 +63,7 @@ def page(
         {name: _file(file) for name, file in FILES.items()},
         title=escape(f"vanishgrad: {compared(runs)}"),
         compared=escape(compared(runs)),
+        shared=_shared(runs),
         answer=escape(answer(settings)),
         contents=_contents(shown),
         controls=controls(settings, runs.keys),
@@ -89,6 +93,14 @@ def _beside(runs: Runs, colours: Palette | None) -> Beside:
     return Beside(runs.keys, own, profiles, advice(runs), profile)
 
 
+def _shared(runs: Runs) -> str:
+    """What was typed for all runs alike."""
+    first, *others = [list(run.overrides) for run in runs]
+    typed = [each for each in first if all(each in other for other in others)] if others else first
+    kept = [each for each in typed if each.split("=")[0] not in (*runs.keys, *NOT_A_SETTING)]
+    return f"<p class=compared>In all of them: <code>{escape(' '.join(kept))}</code></p>" if kept else ""
+
+
 def _contents(shown: Sequence[Picture]) -> str:
     """Links to the parts of the page."""
     parts = {"verdicts": "Settings"}
@@ -104,11 +116,18 @@ def _figure(picture: Picture) -> str:
     exhibit = picture.exhibit
     image = b64encode(picture.png or b"").decode("ascii")
     kind = " class=picture" if exhibit.is_picture else ""
+    size = f" width={_width(picture.png or b'')}"
     return (
         f"<figure id='{exhibit.name}'><div class=scroll>"
-        f"<img{kind} alt='{escape(exhibit.title)}' src='data:image/png;base64,{image}'></div>"
+        f"<img{kind}{size} alt='{escape(exhibit.title)}' src='data:image/png;base64,{image}'></div>"
         f"<figcaption>{escape(exhibit.caption)}</figcaption></figure>"
     )
+
+
+def _width(png: bytes) -> int:
+    """CSS pixels at which the figure's type is as large as the page's small print; its own are finer."""
+    pixels = int.from_bytes(png[16:20], "big")  # of the header (ISO 15948)
+    return round(SHOWN * pixels / DPI)
 
 
 def _left_out(pictures: Sequence[Picture]) -> str:

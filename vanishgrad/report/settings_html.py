@@ -98,7 +98,7 @@ def _row(
     count = f"{row['runs']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
     return (
         f"<tr data-values='{data_values(row, beside.keys)}'>"
-        f"<th scope=row>{_key(beside.colours.get(setting))}{escape(setting)}</th>"
+        f"<th scope=row{_key(beside.colours.get(setting))}>{escape(setting)}</th>"
         f"<td class=said data-label=verdict>{verdict_chip(verdict)}{_told(beside.advice.get(setting))}</td>"
         + _profile(row, setting, beside)
         + "".join(_cell(row, column) for column in columns)
@@ -109,7 +109,7 @@ def _row(
 
 def _key(colour: str | None) -> str:
     """The colour that the setting has in the figures."""
-    return f"<span class=key style='background:{colour}'></span>" if colour else ""
+    return f" class=key style='--key:{colour}'" if colour else ""
 
 
 def _told(advised: Advised | None) -> str:

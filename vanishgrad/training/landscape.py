@@ -22,7 +22,7 @@ from vanishgrad.training.trained import load_trained
 
 FEWEST_SNAPSHOTS = 3  # with fewer, a plane through them is no plane
 EXAMPLES = 512
-POINTS = 25  # along each side of a plane
+POINTS = 21  # along each side of a plane
 MARGIN = 0.3  # of the path's extent, around it
 REACH = 1.0  # of random directions: the weights' own size
 

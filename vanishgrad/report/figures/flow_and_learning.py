@@ -30,9 +30,8 @@ def flow_and_learning(flow: pd.DataFrame, colours: Palette | None = None) -> Fig
     where, what = str(flow["where"].iloc[0]), str(flow["what"].iloc[0])
     groups = colours.panels or (colours.labels,)
     names = [wrapped(label) for label in colours.labels] if colours.panels else []
-    figure, axes = panels(
-        "Does the gradient get through, and does it learn?", len(groups), 1, (6.6, 4.0), names
-    )
+    title, height = "Does the gradient get through, and does it learn?", 4.0 if len(groups) == 1 else 2.8
+    figure, axes = panels(title, len(groups), 1, (6.6, height), names)
     known = flow.assign(ratio=_shown(flow["ratio"], flow["reached"]))
     for each, labels in zip(axes[:, 0], groups, strict=True):
         _draw_panel(each, known, labels, colours)
@@ -89,16 +88,17 @@ def _draw_setting(axes: Axes, rows: pd.DataFrame, label: str, colours: Palette, 
 
 
 def _name_best(axes: Axes, flow: pd.DataFrame) -> None:
-    """Of very many settings the best are named where they are."""
+    """Of very many settings the best are named beside the picture."""
     rows = flow.dropna(subset=["ratio", "reached"])
     middle = rows.groupby("setting", sort=False)[["ratio", "reached"]].median()
     is_loss = not rows.empty and rows["what"].iloc[0] == "loss"
     best = middle.sort_values("reached", ascending=is_loss, kind="stable").head(MOST_NAMED)
+    line = {"arrowstyle": "-", "color": QUIET, "linewidth": 0.7, "relpos": (0.0, 0.5)}
     for place, (setting, row) in enumerate(best.iterrows()):
         axes.annotate(
-            wrapped(str(setting)), (row["ratio"], row["reached"]), (1.02, 0.97 - 0.16 * place),
-            textcoords="axes fraction", fontsize=8.5, va="top", arrowprops={"arrowstyle": "-", "color":
-            QUIET, "linewidth": 0.7}, annotation_clip=False, )  # fmt: skip
+            wrapped(str(setting)), (row["ratio"], row["reached"]), (1.04, 0.97 - 0.13 * place),
+            textcoords="axes fraction", fontsize=8.5, va="center", arrowprops=line, annotation_clip=False,
+        )  # fmt: skip
 
 
 def _set_axes(axes: Axes, flow: pd.DataFrame, what: str) -> None:

@@ -22,7 +22,8 @@ MOST_SETTINGS = 4
 LEVELS = 14
 HIGHEST = 0.97  # of the losses, as a quantile: a cliff at a corner would take all colours
 PATH = "#ff5a1f"
-TITLES = {"path": "along the path of training", "random": "random directions, filter-normalized"}
+TITLES = {"path": "path of training", "random": "random directions"}
+MOST_TICKS = 5
 
 
 @of_runs
@@ -53,6 +54,7 @@ def _draw(figure: Figure, axes: Axes, row: pd.Series[Any], plane: str, setting: 
         for name, share in zip(names, shares, strict=True)
     ]
     name_axes(axes, f"{setting}: {TITLES[plane]}", labels[0], labels[1])
+    axes.locator_params(nbins=MOST_TICKS)
     filled = _levels(axes, np.asarray(row["x"]), np.asarray(row["y"]), np.asarray(row["loss"]))
     if filled is None:
         say_empty(axes, "no finite loss")

@@ -90,7 +90,7 @@ def _draw_theory(axes: Axes, rows: pd.DataFrame, grid: pd.DataFrame) -> None:
     )
     place = np.where(known, place, np.nan)
     x = np.arange(len(grid.columns)) + 0.5
-    axes.plot(x, place, color=EDGE, linewidth=3.6, linestyle=(0, (4, 2)))
+    axes.plot(x, place, color=EDGE, linewidth=3.4, alpha=0.6)
     axes.plot(x, place, color=LINE, linewidth=2.0, linestyle=(0, (4, 2)))
     axes.set_ylim(bottom, top)
 
