@@ -163,9 +163,24 @@ def frame(rows: Iterable[Sequence[Cell]], columns: Sequence[str]) -> pd.DataFram
     return _typed(table)
 
 
-def read_gradients(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """gradients.csv of a run folder; `columns` reads only those."""
-    return _read_table(folder, GRADIENTS_FILE, columns)
+def read_gradients(
+    folder: Path, columns: Sequence[str] | None = None, most_steps: int | None = None
+) -> pd.DataFrame:
+    """gradients.csv of a run folder; `columns` reads only those, `most_steps` only `spread` steps."""
+    return _read_table(folder, GRADIENTS_FILE, columns, most_steps)
+
+
+def spread(steps: Sequence[Any], most: int) -> Sequence[Any]:
+    """At most about `most` of the logged steps, evenly spaced, always the first and the last.
+
+    Strides are powers of two, so that runs of one length keep the same steps.
+    """
+    if len(steps) <= most:
+        return steps
+    stride = 1
+    while len(steps) > stride * most:
+        stride *= 2
+    return [*steps[:-1:stride], steps[-1]]
 
 
 def read_metrics(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -255,13 +270,15 @@ def reserve_folder(parent: Path, name: str) -> Path:
             number += 1
 
 
-def _read_table(folder: Path, file: str, columns: Sequence[str] | None) -> pd.DataFrame:
+def _read_table(
+    folder: Path, file: str, columns: Sequence[str] | None, most_steps: int | None = None
+) -> pd.DataFrame:
     import pandas as pd
 
     try:
         table = _typed(
             pd.read_csv(
-                _complete_rows(folder / file),
+                _complete_rows(folder / file) if most_steps is None else _few_rows(folder / file, most_steps),
                 usecols=None if columns is None else list(columns),
                 keep_default_na=False,
                 na_values=NOT_A_NUMBER,
@@ -289,6 +306,30 @@ def _complete_rows(path: Path) -> Path | io.BytesIO:
         file.seek(0)
         content = file.read()
     return io.BytesIO(content[: content.rfind(b"\n") + 1])
+
+
+def _few_rows(path: Path, most_steps: int) -> Path | io.BytesIO:
+    """The rows of `spread` steps, all where the step is not the first column: quicker than reading them."""
+    with open(path, "rb") as file:
+        head, *rows = file.read().splitlines(keepends=True) or [b""]
+    if not head.startswith(b"step,"):
+        return _complete_rows(path)
+    if rows and not rows[-1].endswith(b"\n"):
+        del rows[-1]
+    begins = _begins(rows)
+    ends = dict(zip(begins, [*begins[1:], len(rows)], strict=False))  # no rows: no begins
+    kept = [b"".join(rows[begin : ends[begin]]) for begin in spread(begins, most_steps)]
+    return io.BytesIO(head + b"".join(kept))
+
+
+def _begins(rows: Sequence[bytes]) -> list[int]:
+    """Where the rows of each step begin."""
+    begins, step = list[int](), b"\n"
+    for place, row in enumerate(rows):
+        if not row.startswith(step):
+            begins.append(place)
+            step = row[: row.find(b",") + 1]
+    return begins
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
