@@ -33,6 +33,7 @@ SAMPLE_FILE = "sample.txt"
 FILTERS_ARRAYS = "filters.npz"
 FRAMES_ARRAYS = "frames.npz"
 LANDSCAPE_ARRAYS = "landscape.npz"
+ACTIVATIONS_ARRAYS = "activations.npz"
 SNAPSHOTS = "snapshots"
 FINDINGS = (  # of a diagnosis
     "vanishing", "exploding", "dead_units", "saturated", "stalled_layers", "oscillating", "not_learning",
@@ -217,7 +218,8 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def clear_optional(folder: Path) -> None:
     """Take away what an earlier run in the same folder left, and the next one need not write."""
-    for file in (*EXTRA_COLUMNS, FILTERS_ARRAYS, FRAMES_ARRAYS, LANDSCAPE_ARRAYS, SAMPLE_FILE):
+    arrays = (FILTERS_ARRAYS, FRAMES_ARRAYS, LANDSCAPE_ARRAYS, ACTIVATIONS_ARRAYS)
+    for file in (*EXTRA_COLUMNS, *arrays, SAMPLE_FILE):
         (folder / file).unlink(missing_ok=True)
 
 

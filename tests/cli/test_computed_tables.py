@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from vanishgrad.choices.activation import ELU, LeakyReLU, Sigmoid
+from vanishgrad.cli import main
 from vanishgrad.cli.activations import activation_curves
-from vanishgrad.cli.landscapes import landscapes
+from vanishgrad.cli.computed_arrays import landscapes
 from vanishgrad.report import load_runs
 from vanishgrad.run import Run
 from vanishgrad.training import train
@@ -41,8 +42,19 @@ def test_landscapes_are_computed_once_for_one_run_of_each_setting(
     table = landscapes(load_runs(tmp_path))
     assert table["plane"].tolist() == ["path", "random"]
     assert len(list(tmp_path.glob("*/landscape.npz"))) == 1
-    assert "note: no loss landscape:" in capsys.readouterr().err  # two snapshots are too few
+    assert "note: no landscape.npz:" in capsys.readouterr().err  # two snapshots are too few
     (written,) = tmp_path.glob("*/landscape.npz")
     before = written.stat().st_mtime_ns
     landscapes(load_runs(tmp_path))
     assert written.stat().st_mtime_ns == before
+
+
+def test_activation_inputs_are_computed_only_for_who_names_their_figure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(Run(depth=2, width=4, max_steps=2), out=tmp_path / "run")
+    assert main(["report", f"runs={tmp_path / 'run'}", "figures=training_curves"]) == 0
+    assert not (tmp_path / "run" / "activations.npz").exists()
+    assert main(["report", f"runs={tmp_path / 'run'}", "figures=activation_inputs"]) == 0
+    assert (tmp_path / "run" / "activations.npz").exists()
+    assert (tmp_path / "run" / "report" / "figures" / "activation_inputs.png").exists()

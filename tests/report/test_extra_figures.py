@@ -29,7 +29,7 @@ def with_everything(add: SimpleNamespace, folder: Path, number: int) -> None:
     add.gates(folder, ("input", "forget", "output") if number % 2 else ("reset", "update"))
     for name in ("residual_terms", "input_gradients", "dead_units", "pretraining", "frame_losses"):
         getattr(add, name)(folder)
-    for name in (*IMAGES, "landscape"):
+    for name in (*IMAGES, "landscape", "activation_inputs"):
         getattr(add, name)(folder)
 
 

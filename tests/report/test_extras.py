@@ -27,6 +27,7 @@ FILES = {
     "filters": "filters.npz",
     "predicted_frames": "frames.npz",
     "landscape": "landscape.npz",
+    "activation_inputs": "activations.npz",
 }
 TABLES = [name for name, file in FILES.items() if file.endswith(".csv")]
 

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vanishgrad.cli.activations import activation_curves
+from vanishgrad.cli.computed_arrays import activation_inputs, landscapes
 from vanishgrad.cli.keywords import keywords, listed, truth
-from vanishgrad.cli.landscapes import landscapes
 from vanishgrad.errors import require
 from vanishgrad.report import Wanted, newest_runs, write_report
 
 KEYS = ("runs", "out", "figures", "format", "style", "open")
 COMPUTED = {"activations": activation_curves, "landscape": landscapes}
+ASKED_FOR = {"activation_inputs": activation_inputs}  # runs every network once: only for who names the figure
 
 
 def report(arguments: Sequence[str]) -> int:
@@ -30,7 +31,8 @@ def report(arguments: Sequence[str]) -> int:
     )
     require(bool(folders), "runs=[]: name at least one folder")
     out = Path(given["out"]).expanduser() if "out" in given else _shared(folders) / "report"
-    written = write_report(folders, out, wanted, COMPUTED)
+    named = {name: compute for name, compute in ASKED_FOR.items() if name in (wanted.figures or ())}
+    written = write_report(folders, out, wanted, COMPUTED | named)
     for folder, reason in written.skipped:
         print(f"note: skipped {folder}: {reason}", file=sys.stderr)
     for folder, reason in written.cut_short:

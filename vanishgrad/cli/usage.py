@@ -86,7 +86,8 @@ gradients through, and does it learn?
            newest run or sweep in outputs/
   out      where the report goes; default: the folder `report` in the runs' folder
   figures  which figures, as [gradient_profile,training_curves]; default: all that
-           the runs have something for; a wrong name lists them
+           the runs have something for; a wrong name lists them. activation_inputs
+           runs the networks once more, so it is drawn only when it is named
   format   files of each figure beside its PNG: svg, pdf, or [svg,pdf]
   style    paper: the width of a column, serif type, captions in captions.txt
            instead of titles

@@ -236,6 +236,14 @@ EXHIBITS = (
         "marked: 0.25 for sigmoid means a quarter at best, layer after layer.",
     ),
     Exhibit(
+        "activation_inputs",
+        figures.activation_inputs,
+        "activation_inputs",
+        ("fractions",),
+        "A layer whose values lie in the shaded part passes no gradient on. Values that widen from layer to "
+        "layer end there, values that shrink to a needle all look alike to the next layer.",
+    ),
+    Exhibit(
         "loss_landscape",
         figures.loss_landscape,
         "landscape",

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vanishgrad.diagnosis.layers import When, moment, root_sum_square, thin
 from vanishgrad.records import (
+    ACTIVATIONS_ARRAYS,
     DEAD_UNITS_FILE,
     EXTRA_COLUMNS,
     FILTERS_ARRAYS,
@@ -169,6 +170,17 @@ def landscape(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["plane", "x", "y", "loss", "path", "shares"])
 
 
+def activation_inputs(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`moment, edges, fractions, flat`: histograms of what enters the activations, layer by layer."""
+    arrays = _arrays(folder, ACTIVATIONS_ARRAYS)
+    rows = [
+        {"moment": moment, "edges": arrays["edges"], "fractions": arrays[moment], "flat": arrays["flat"]}
+        for moment in ("start", "end")
+        if arrays
+    ]
+    return pd.DataFrame(rows, columns=["moment", "edges", "fractions", "flat"])
+
+
 EXTRAS: Mapping[str, Extra] = MappingProxyType(
     {
         "time_gradients": Extra(TIME_GRADIENTS_FILE, time_gradients),
@@ -181,6 +193,7 @@ EXTRAS: Mapping[str, Extra] = MappingProxyType(
         "filters": Extra(FILTERS_ARRAYS, filters),
         "predicted_frames": Extra(FRAMES_ARRAYS, predicted_frames),
         "landscape": Extra(LANDSCAPE_ARRAYS, landscape),
+        "activation_inputs": Extra(ACTIVATIONS_ARRAYS, activation_inputs),
     }
 )
 

@@ -8,6 +8,7 @@ training and the monitor give it:
 """
 
 from vanishgrad.report.figures.activation_curves import activation_curves
+from vanishgrad.report.figures.activation_inputs import activation_inputs
 from vanishgrad.report.figures.clipping import clipping
 from vanishgrad.report.figures.curves import training_curves
 from vanishgrad.report.figures.dead_units import dead_units
@@ -38,6 +39,7 @@ signal_by_layer = gradient_profile  # its name until there was theory to draw ov
 __all__ = [
     "Palette",
     "activation_curves",
+    "activation_inputs",
     "cell_gradient_through_time",
     "clipping",
     "dead_units",
