@@ -320,3 +320,11 @@ def test_a_table_that_does_not_begin_with_the_step_is_read_as_a_whole(tmp_path: 
 def test_a_table_without_rows_has_few_of_none(tmp_path: Path) -> None:
     (tmp_path / "gradients.csv").write_text("step,layer,grad_norm\n")
     assert read_gradients(tmp_path, most_steps=3).empty
+
+
+def test_steps_with_different_numbers_of_rows_are_told_apart(tmp_path: Path) -> None:
+    counts = [2, 2, 1, 3, 2, 2, 2, 2, 3]  # 19 rows
+    rows = [f"{step},{layer},0.5" for step, count in enumerate(counts) for layer in range(count)]
+    (tmp_path / "gradients.csv").write_text("\n".join(["step,layer,grad_norm", *rows]) + "\n")
+    few = read_gradients(tmp_path, most_steps=3)
+    assert few["step"].tolist() == [0, 0, 4, 4, 8, 8, 8]

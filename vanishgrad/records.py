@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -312,26 +313,38 @@ def _complete_rows(path: Path) -> Path | io.BytesIO:
 
 def _few_rows(path: Path, most_steps: int) -> Path | io.BytesIO:
     """The rows of `spread` steps, all where the step is not the first column: quicker than reading them."""
+    import numpy as np
+
     with open(path, "rb") as file:
-        head, *rows = file.read().splitlines(keepends=True) or [b""]
-    if not head.startswith(b"step,"):
+        content = file.read()
+    if not content.startswith(b"step,"):
         return _complete_rows(path)
-    if rows and not rows[-1].endswith(b"\n"):
-        del rows[-1]
-    begins = _begins(rows)
-    ends = dict(zip(begins, [*begins[1:], len(rows)], strict=False))  # no rows: no begins
-    kept = [b"".join(rows[begin : ends[begin]]) for begin in spread(begins, most_steps)]
-    return io.BytesIO(head + b"".join(kept))
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1  # of the head and the whole rows
+    begins = _begins(content, ends.tolist())
+    after = dict(itertools.pairwise(begins))
+    kept = [content[begin : after[begin]] for begin in spread(begins[:-1], most_steps)]
+    return io.BytesIO(content[: ends[0] if len(ends) else None] + b"".join(kept))
 
 
-def _begins(rows: Sequence[bytes]) -> list[int]:
-    """Where the rows of each step begin."""
-    begins, step = list[int](), b"\n"
-    for place, row in enumerate(rows):
-        if not row.startswith(step):
-            begins.append(place)
-            step = row[: row.find(b",") + 1]
-    return begins
+def _begins(content: bytes, ends: Sequence[int]) -> list[int]:
+    """Where the rows of each step begin, and where the last one ends.
+
+    Every step of a network has as many rows: only the first and the last of as many are looked at, and all
+    where they do not agree.
+    """
+    starts = ends[:-1]  # of the rows: each begins where the line before it ends
+
+    def steps(places: Iterable[int]) -> Iterator[bytes]:
+        return (content[start : content.find(b",", start)] for start in places)
+
+    one = next(steps(starts), b"")
+    count = next((place for place, step in enumerate(steps(starts)) if step != one), len(starts)) or 1
+    firsts, lasts = list(steps(starts[::count])), list(steps(starts[count - 1 :: count]))
+    if firsts == lasts and len(set(firsts)) == len(firsts):
+        return [*starts[::count], *ends[-1:]]
+    every = list(steps(starts))
+    changes = (place for place, step in enumerate(every) if not place or step != every[place - 1])
+    return [*(starts[place] for place in changes), *ends[-1:]]
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
@@ -340,4 +353,5 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
         name: "int64" if name in COUNT_COLUMNS else "str" if name in TEXT_COLUMNS else "float64"
         for name in table.columns
     }
-    return table.astype(kinds)
+    other = {name: kind for name, kind in kinds.items() if str(table[name].dtype) != kind}
+    return table.astype(other) if other else table
