@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vanishgrad.cli import main as vanishgrad
 from vanishgrad.report import load_runs
-from vanishgrad.report.figures import signal_by_layer
+from vanishgrad.report.figures import gradient_profile
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SWEEP = ["depth=20", "act=sigmoid", "remedy=none,relu,batchnorm,residual", "seed=0,1,2", "epochs=10"]
@@ -24,7 +24,7 @@ def main() -> int:
         status = vanishgrad(["train", "-m", *SWEEP, f"hydra.sweep.dir={folder}/demo"])
         if status:
             return status
-        figure = signal_by_layer(load_runs(Path(folder) / "demo").gradients)
+        figure = gradient_profile(load_runs(Path(folder) / "demo").gradients)
     figure.savefig(DOCS / "gradient_profile.png", dpi=150)
     print(DOCS / "gradient_profile.png")
     return 0

@@ -26,6 +26,7 @@ from vanishgrad.records import (
     read_run,
     replace_file,
     reserve_folder,
+    spread,
     strict,
     write_run,
 )
@@ -287,3 +288,43 @@ def test_folders_are_reserved_once_under_contention(tmp_path: Path) -> None:
 def test_a_file_in_the_way_counts_as_taken(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
     assert reserve_folder(tmp_path, "run").name == "run_2"
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 8, 9, 16, 17, 100])
+@pytest.mark.parametrize("most", [4, 8, 120])
+def test_reading_few_steps_is_reading_all_and_leaving_out_the_others(
+    tmp_path: Path, steps: int, most: int
+) -> None:
+    head = "step,layer,grad_norm"
+    rows = [f"{3 * step},{layer},{step + layer / 10}" for step in range(steps) for layer in (1, 2, 3)]
+    (tmp_path / "gradients.csv").write_text("\n".join([head, *rows, "999,1"]))  # a row cut short
+    every = read_gradients(tmp_path)
+    few = read_gradients(tmp_path, most_steps=most)
+    kept = sorted(set(few["step"]))
+    assert kept == sorted({*spread(list(range(0, 3 * steps, 3)), most)})
+    assert few.equals(every[every["step"].isin(kept)].reset_index(drop=True))
+
+
+def test_spread_steps_have_the_first_and_the_last_and_are_even() -> None:
+    assert list(spread(range(5), 5)) == [0, 1, 2, 3, 4]
+    assert list(spread(range(6), 5)) == [0, 2, 4, 5]
+    assert list(spread(range(101), 26)) == [*range(0, 100, 4), 100]
+
+
+def test_a_table_that_does_not_begin_with_the_step_is_read_as_a_whole(tmp_path: Path) -> None:
+    rows = [f"1,{step},0.5" for step in range(10)]
+    (tmp_path / "gradients.csv").write_text("\n".join(["layer,step,grad_norm", *rows]) + "\n")
+    assert list(read_gradients(tmp_path, most_steps=3)["step"]) == list(range(10))
+
+
+def test_a_table_without_rows_has_few_of_none(tmp_path: Path) -> None:
+    (tmp_path / "gradients.csv").write_text("step,layer,grad_norm\n")
+    assert read_gradients(tmp_path, most_steps=3).empty
+
+
+def test_steps_with_different_numbers_of_rows_are_told_apart(tmp_path: Path) -> None:
+    counts = [2, 2, 1, 3, 2, 2, 2, 2, 3]  # 19 rows
+    rows = [f"{step},{layer},0.5" for step, count in enumerate(counts) for layer in range(count)]
+    (tmp_path / "gradients.csv").write_text("\n".join(["step,layer,grad_norm", *rows]) + "\n")
+    few = read_gradients(tmp_path, most_steps=3)
+    assert few["step"].tolist() == [0, 0, 4, 4, 8, 8, 8]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -34,6 +35,9 @@ FRAMES_FILE = "frames.csv"
 SAMPLE_FILE = "sample.txt"
 FILTERS_ARRAYS = "filters.npz"
 FRAMES_ARRAYS = "frames.npz"
+LANDSCAPE_ARRAYS = "landscape.npz"
+ACTIVATIONS_ARRAYS = "activations.npz"
+SNAPSHOTS = "snapshots"
 FINDINGS = (  # of a diagnosis
     "vanishing", "exploding", "dead_units", "saturated", "stalled_layers", "oscillating", "not_learning",
     "diverged",
@@ -169,9 +173,24 @@ def frame(rows: Iterable[Sequence[Cell]], columns: Sequence[str]) -> pd.DataFram
     return _typed(table)
 
 
-def read_gradients(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """gradients.csv of a run folder; `columns` reads only those."""
-    return _read_table(folder, GRADIENTS_FILE, columns)
+def read_gradients(
+    folder: Path, columns: Sequence[str] | None = None, most_steps: int | None = None
+) -> pd.DataFrame:
+    """gradients.csv of a run folder; `columns` reads only those, `most_steps` only `spread` steps."""
+    return _read_table(folder, GRADIENTS_FILE, columns, most_steps)
+
+
+def spread(steps: Sequence[Any], most: int) -> Sequence[Any]:
+    """At most about `most` of the logged steps, evenly spaced, always the first and the last.
+
+    Strides are powers of two, so that runs of one length keep the same steps.
+    """
+    if len(steps) <= most:
+        return steps
+    stride = 1
+    while len(steps) > stride * most:
+        stride *= 2
+    return [*steps[:-1:stride], steps[-1]]
 
 
 def read_metrics(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -208,7 +227,8 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def clear_optional(folder: Path) -> None:
     """Take away what an earlier run in the same folder left, and the next one need not write."""
-    for file in (*EXTRA_COLUMNS, FILTERS_ARRAYS, FRAMES_ARRAYS, SAMPLE_FILE, DIAGNOSIS_FILE, THEORY_FILE):
+    arrays = (FILTERS_ARRAYS, FRAMES_ARRAYS, LANDSCAPE_ARRAYS, ACTIVATIONS_ARRAYS)
+    for file in (*EXTRA_COLUMNS, *arrays, SAMPLE_FILE, DIAGNOSIS_FILE, THEORY_FILE):
         (folder / file).unlink(missing_ok=True)
 
 
@@ -282,13 +302,15 @@ def reserve_folder(parent: Path, name: str) -> Path:
             number += 1
 
 
-def _read_table(folder: Path, file: str, columns: Sequence[str] | None) -> pd.DataFrame:
+def _read_table(
+    folder: Path, file: str, columns: Sequence[str] | None, most_steps: int | None = None
+) -> pd.DataFrame:
     import pandas as pd
 
     try:
         table = _typed(
             pd.read_csv(
-                _complete_rows(folder / file),
+                _complete_rows(folder / file) if most_steps is None else _few_rows(folder / file, most_steps),
                 usecols=None if columns is None else list(columns),
                 keep_default_na=False,
                 na_values=NOT_A_NUMBER,
@@ -318,10 +340,47 @@ def _complete_rows(path: Path) -> Path | io.BytesIO:
     return io.BytesIO(content[: content.rfind(b"\n") + 1])
 
 
+def _few_rows(path: Path, most_steps: int) -> Path | io.BytesIO:
+    """The rows of `spread` steps, all where the step is not the first column: quicker than reading them."""
+    import numpy as np
+
+    with open(path, "rb") as file:
+        content = file.read()
+    if not content.startswith(b"step,"):
+        return _complete_rows(path)
+    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1  # of the head and the whole rows
+    begins = _begins(content, ends.tolist())
+    after = dict(itertools.pairwise(begins))
+    kept = [content[begin : after[begin]] for begin in spread(begins[:-1], most_steps)]
+    return io.BytesIO(content[: ends[0] if len(ends) else None] + b"".join(kept))
+
+
+def _begins(content: bytes, ends: Sequence[int]) -> list[int]:
+    """Where the rows of each step begin, and where the last one ends.
+
+    Every step of a network has as many rows: only the first and the last of as many are looked at, and all
+    where they do not agree.
+    """
+    starts = ends[:-1]  # of the rows: each begins where the line before it ends
+
+    def steps(places: Iterable[int]) -> Iterator[bytes]:
+        return (content[start : content.find(b",", start)] for start in places)
+
+    one = next(steps(starts), b"")
+    count = next((place for place, step in enumerate(steps(starts)) if step != one), len(starts)) or 1
+    firsts, lasts = list(steps(starts[::count])), list(steps(starts[count - 1 :: count]))
+    if firsts == lasts and len(set(firsts)) == len(firsts):
+        return [*starts[::count], *ends[-1:]]
+    every = list(steps(starts))
+    changes = (place for place, step in enumerate(every) if not place or step != every[place - 1])
+    return [*(starts[place] for place in changes), *ends[-1:]]
+
+
 def _typed(table: pd.DataFrame) -> pd.DataFrame:
     """Counts as integers, names as text, everything else as float64 (an empty field is NaN)."""
     kinds = {
         name: "int64" if name in COUNT_COLUMNS else "str" if name in TEXT_COLUMNS else "float64"
         for name in table.columns
     }
-    return table.astype(kinds)
+    other = {name: kind for name, kind in kinds.items() if str(table[name].dtype) != kind}
+    return table.astype(other) if other else table

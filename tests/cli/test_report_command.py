@@ -10,18 +10,21 @@ import pytest
 
 import vanishgrad.cli.report as command
 from vanishgrad.errors import SettingError
-from vanishgrad.report import Noted, ReportResult
+from vanishgrad.report import Noted, ReportResult, Wanted
 
 Vanishgrad = Callable[..., Any]
+how: list[Wanted] = []  # the figures that were asked for, call by call
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[Path], Path]]:
     """What the command asks the report for; nothing is drawn."""
     calls: list[tuple[list[Path], Path]] = []
+    how.clear()
 
-    def write(runs: list[Path], out: Path) -> ReportResult:
+    def write(runs: list[Path], out: Path, wanted: Wanted, computed: Any) -> ReportResult:
         calls.append((runs, out))
+        how.append(wanted)
         skipped, cut_short = (
             Noted(Path("broken"), "no run.json"),
             Noted(Path("cut"), "ends at step 40 of 220"),
@@ -63,6 +66,24 @@ def test_several_folders_are_reported_beside_them(
     assert asked[0][1] == tmp_path / "x" / "report"
 
 
+@pytest.mark.parametrize(
+    "arguments, wanted",
+    [
+        ((), Wanted()),
+        (("figures=training_curves",), Wanted(("training_curves",))),
+        (("figures=[training_curves, gradient_profile]",), Wanted(("training_curves", "gradient_profile"))),
+        (("figures=filters,gate_activity",), Wanted(("filters", "gate_activity"))),
+        (("format=pdf", "style=paper"), Wanted(None, ("pdf",), "paper")),
+        (("format=[svg,pdf]",), Wanted(None, ("svg", "pdf"))),
+    ],
+)
+def test_figures_files_and_style_can_be_chosen(
+    vanishgrad: Vanishgrad, asked: list[Any], arguments: tuple[str, ...], wanted: Wanted
+) -> None:
+    assert vanishgrad("report", "runs=a", *arguments).status == 0
+    assert how == [wanted]
+
+
 def test_open_shows_the_page(
     vanishgrad: Vanishgrad,
     asked: list[tuple[list[Path], Path]],
@@ -81,7 +102,11 @@ def test_open_shows_the_page(
     "argument, told",
     [
         ("rns=a", "did you mean runs?"),
-        ("somewhere", "somewhere: write key=value; valid are runs, out, open"),
+        ("somewhere", "somewhere: write key=value; valid are runs, out, figures, format, style, open"),
+        ("figures=gradients", "figures=gradients: choose one of flow_and_learning"),
+        ("figures=[]", "figures=[]: name at least one of"),
+        ("format=eps", "format=eps: choose one of svg, pdf, png"),
+        ("style=book", "style=book: choose one of screen, paper"),
         ("open=maybe", "open=maybe: must be true or false"),
         ("runs=", "runs=: has no value"),
         ("runs=[]", "name at least one folder"),

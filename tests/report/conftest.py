@@ -172,6 +172,27 @@ def predicted_frames(folder: Path, blur: float = 0.5, given: int = 10, predicted
     np.savez(folder / "frames.npz", given=frames[:, :given], true=true, predicted=fading)
 
 
+def landscape(folder: Path) -> None:
+    """A bowl, with a cliff that is not finite in one corner."""
+    side = np.linspace(-1.0, 1.0, 9)
+    bowl = 0.1 + side[None] ** 2 + 10 * side[:, None] ** 2
+    bowl[-1, -1] = np.inf
+    planes = {f"{plane}_{part}": values for plane in ("path", "random")
+              for part, values in (("x", side), ("y", side), ("loss", bowl))}  # fmt: skip
+    way = np.array([[0.8, 0.5], [0.4, 0.1], [0.0, 0.0]])
+    np.savez(folder / "landscape.npz", steps=[0, 1, 2], way=way, shares=[0.9, 0.1], **planes)
+
+
+def activation_inputs(folder: Path, layers: int = 4, bins: int = 12) -> None:
+    """Bells that widen from layer to layer; flat beyond 3."""
+    edges = np.linspace(-6.0, 6.0, bins + 1)
+    middle = (edges[1:] + edges[:-1]) / 2
+    bells = np.exp(-((middle[None] / np.arange(1, layers + 1)[:, None]) ** 2))
+    fractions = bells / bells.sum(axis=1, keepdims=True)
+    flat = np.abs(middle) > 3
+    np.savez(folder / "activations.npz", edges=edges, flat=flat, start=fractions, end=fractions[::-1])
+
+
 def sample(folder: Path, text: str) -> None:
     (folder / "sample.txt").write_text(text, encoding="utf-8")
 
@@ -196,7 +217,7 @@ def no_accuracy(folder: Path, last_loss: float) -> None:
 
 EXTRAS = (
     time_gradients, gates, residual_terms, input_gradients, dead_units, pretraining, frame_losses, filters,
-    predicted_frames, sample, record, no_accuracy,
+    predicted_frames, landscape, activation_inputs, sample, record, no_accuracy,
 )  # fmt: skip
 
 

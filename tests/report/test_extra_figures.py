@@ -15,11 +15,12 @@ from matplotlib.figure import Figure
 
 from vanishgrad.report import figures, load_runs
 from vanishgrad.report.exhibits import EXHIBITS, Exhibit
+from vanishgrad.report.extras import EXTRAS
 from vanishgrad.report.figures.mosaic import in_a_row, in_a_square
 from vanishgrad.report.runs import Runs
 
 WriteRun = Callable[..., Path]
-EXTRA = [exhibit for exhibit in EXHIBITS if exhibit.is_extra]
+EXTRA = [exhibit for exhibit in EXHIBITS if exhibit.table in EXTRAS]
 IMAGES = ("filters", "predicted_frames")
 
 
@@ -28,7 +29,7 @@ def with_everything(add: SimpleNamespace, folder: Path, number: int) -> None:
     add.gates(folder, ("input", "forget", "output") if number % 2 else ("reset", "update"))
     for name in ("residual_terms", "input_gradients", "dead_units", "pretraining", "frame_losses"):
         getattr(add, name)(folder)
-    for name in IMAGES:
+    for name in (*IMAGES, "landscape", "activation_inputs"):
         getattr(add, name)(folder)
 
 

@@ -26,6 +26,8 @@ FILES = {
     "frame_losses": "frames.csv",
     "filters": "filters.npz",
     "predicted_frames": "frames.npz",
+    "landscape": "landscape.npz",
+    "activation_inputs": "activations.npz",
 }
 TABLES = [name for name, file in FILES.items() if file.endswith(".csv")]
 

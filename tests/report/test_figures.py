@@ -283,6 +283,21 @@ def test_panels_follow_the_first_key_where_they_can() -> None:
     ]
 
 
+def test_panels_are_those_of_the_second_key_and_share_the_colours_of_the_first() -> None:
+    labels = [f"act={act} norm={norm}" for act in ACTS for norm in ("none", "batch", "layer")]
+    colours = palette(labels)
+    assert [{label.split(" ")[1] for label in panel} for panel in colours.panels] == [
+        {"norm=none"}, {"norm=batch"}, {"norm=layer"},
+    ]  # fmt: skip
+    for act in ACTS:
+        assert len({colours.colours[f"act={act} norm={norm}"] for norm in ("none", "batch", "layer")}) == 1
+    assert len(set(colours.colours.values())) == len(ACTS)
+
+
+def test_labels_that_name_no_keys_fill_panels_of_even_size() -> None:
+    assert [len(panel) for panel in palette([f"my run {place}" for place in range(12)]).panels] == [6, 6]
+
+
 def test_too_many_settings_for_lines_have_no_panels() -> None:
     assert len(palette(map(str, range(24))).panels) == 3
     assert palette(map(str, range(25))).panels == ()

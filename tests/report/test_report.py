@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.errors import SettingError
 from vanishgrad.report import load_runs, write_report
 from vanishgrad.report.exhibits import EXHIBITS
@@ -22,7 +23,9 @@ from vanishgrad.report.tables import settings_table, summary_table
 WriteRun = Callable[..., Path]
 
 
-OF_EVERY_RUN = [exhibit for exhibit in EXHIBITS if not exhibit.is_extra]
+OF_EVERY_RUN = [
+    exhibit for exhibit in EXHIBITS if not exhibit.is_extra or exhibit.name == "flow_and_learning"
+]
 
 
 class Elements(HTMLParser):
@@ -70,7 +73,7 @@ def test_the_page_needs_nothing_beside_itself(report: Path) -> None:
     sources = list(elements.attributes("src"))
     assert len(sources) == len(OF_EVERY_RUN)
     assert all(source.startswith("data:image/png;base64,") for source in sources)
-    assert not list(elements.attributes("href"))
+    assert all(link.startswith("#") for link in elements.attributes("href"))
     assert not re.search(
         r"https?:|url\(|@import|//[a-z]", re.sub(r"base64,[^']*", "", (report / "index.html").read_text())
     )
@@ -120,7 +123,7 @@ def test_a_second_report_has_the_same_bytes_and_is_not_counted_as_a_run(report: 
 
 
 def headings(html: str) -> list[str]:
-    return re.findall(r'<th scope="col"><button>([^<]*)</button>', html)
+    return re.findall(r'<th scope="col"><button>([^<]*)</button>', html.partition("</table>")[0])
 
 
 def test_the_settings_table_has_only_columns_with_numbers(
@@ -128,7 +131,8 @@ def test_the_settings_table_has_only_columns_with_numbers(
 ) -> None:
     write_run("mlp/0")
     assert headings(page_of(tmp_path / "mlp")) == [
-        *["setting", "verdict", "val. accuracy", "val. loss", "slope at start", "slope at end", "runs"]
+        *["setting", "verdict", "gradient by layer", "val. accuracy", "val. loss"],
+        *["slope at start", "slope at end", "runs"],
     ]
     recurrent = write_run("rnn/0", setting={"model": "rnn", "depth": 1})
     add.no_accuracy(recurrent, 2.0)
@@ -136,7 +140,8 @@ def test_the_settings_table_has_only_columns_with_numbers(
     final = {"val_loss": 2.0, "bits_per_character": 2.5, "perplexity": 5.66}
     add.record(recurrent, metrics={"final": final})
     assert headings(page_of(tmp_path / "rnn")) == [
-        *["setting", "verdict", "val. loss", "bits per character", "perplexity", "time slope", "runs"]
+        *["setting", "verdict", "gradient by time step", "val. loss"],
+        *["bits per character", "perplexity", "time slope", "runs"],
     ]
 
 
@@ -197,6 +202,39 @@ def test_a_file_that_cannot_be_read_is_named_and_costs_only_its_figure(
     assert "gates.csv has no column gate" in html
     assert "<figure id='gradient_through_time'>" in html
     assert "<figure id='gate_activity'>" not in html
+
+
+def test_the_page_says_what_all_runs_had_in_common(write_run: WriteRun, tmp_path: Path) -> None:
+    for act in ("relu", "tanh"):
+        overrides = ["depth=5", f"act={act}", f"seed={len(act)}", "lr=0.1" if act == "relu" else "lr=0.2"]
+        write_run(act, setting={"act": act}, overrides=overrides)
+    assert "<p class=compared>In all of them: <code>depth=5</code></p>" in page_of(tmp_path)
+
+
+def test_a_finding_is_told_beside_the_verdict_and_escaped(
+    write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advice = (Advice("remedy=batchnorm", ""),)
+    found = Finding("vanishing", 0.9, 1.0, (1,), 0, {}, advice, sentence="Falls by <9> decades.")
+    write_run("0")
+    monkeypatch.setattr("vanishgrad.report.saved_run.SavedRun.diagnosis", Diagnosis((found,)))
+    said = "<small>Falls by &lt;9&gt; decades. Try <code>remedy=batchnorm</code>.</small>"
+    assert said in page_of(tmp_path)
+
+
+def test_a_table_that_only_a_caller_can_compute_has_a_figure_when_it_is_given(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    curve = pd.DataFrame(
+        {"act": "relu", "x": [-1.0, 0.0, 1.0], "value": [0.0, 0.0, 1.0], "slope": [0.0, 0.0, 1.0]}
+    )
+    folder = write_run("0")
+    without = write_report([folder], tmp_path / "without").page.read_text()
+    asked = []
+    write_report([folder], tmp_path / "with", None, {"activations": lambda runs: asked.append(runs) or curve})
+    assert "activation_curves" not in without
+    assert (tmp_path / "with" / "figures" / "activation_curves.png").exists()
+    assert [len(runs) for runs in asked] == [1]
 
 
 def test_what_was_not_measured_is_left_out_and_named(write_run: WriteRun, tmp_path: Path) -> None:

@@ -76,18 +76,27 @@ Hydra's own flags:
 
 def report() -> str:
     return """\
-usage: vanishgrad report [runs=DIR|[A,B,...]] [out=DIR] [open=true]
+usage: vanishgrad report [runs=DIR|[A,B,...]] [out=DIR] [figures=[NAME,...]]
+                         [format=svg|pdf|png] [style=screen|paper] [open=true]
 
-Figures, tables and one self-contained page from run folders.
+Figures, tables and one self-contained page from run folders: which setting lets
+gradients through, and does it learn?
 
-  runs   a run, a sweep, or a folder of many; several as [A,B]; default: the newest
-         run or sweep in outputs/
-  out    where the report goes; default: the folder `report` in the runs' folder
-  open   true shows the page in the browser
+  runs     a run, a sweep, or a folder of many; several as [A,B]; default: the
+           newest run or sweep in outputs/
+  out      where the report goes; default: the folder `report` in the runs' folder
+  figures  which figures, as [gradient_profile,training_curves]; default: all that
+           the runs have something for; a wrong name lists them. activation_inputs
+           runs the networks once more, so it is drawn only when it is named
+  format   files of each figure beside its PNG: svg, pdf, or [svg,pdf]
+  style    paper: the width of a column, serif type, captions in captions.txt
+           instead of titles
+  open     true shows the page in the browser
 
   vanishgrad report
   vanishgrad report runs=outputs/2026-01-31_12-00-00 open=true
-  vanishgrad report runs=[outputs/first,outputs/second] out=comparison"""
+  vanishgrad report runs=[outputs/first,outputs/second] out=comparison
+  vanishgrad report figures=[gradient_profile] format=pdf style=paper"""
 
 
 def diagnose() -> str:

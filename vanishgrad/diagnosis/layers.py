@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vanishgrad.diagnosis.matrices import GATE
+from vanishgrad.records import spread
 
 NORMS = ("grad_norm", "bias_grad_norm", "delta_norm", "weight_norm")
 AVERAGED = ("epoch", "act_mean", "act_std", "saturation", "dead_fraction")
@@ -41,18 +42,9 @@ def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def thin(rows: pd.DataFrame, most_steps: int) -> pd.DataFrame:
-    """Rows of at most about `most_steps` logged steps, always the first and the last.
-
-    Strides are powers of two, so that runs of one length keep the same steps.
-    """
+    """Rows of `spread` logged steps."""
     steps = np.unique(rows["step"])
-    if steps.size <= most_steps:
-        return rows
-    stride = 1
-    while steps.size > stride * most_steps:
-        stride *= 2
-    kept = np.append(steps[::stride], steps[-1:])
-    return rows[rows["step"].isin(kept)]
+    return rows if steps.size <= most_steps else rows[rows["step"].isin(spread(steps.tolist(), most_steps))]
 
 
 def at_start(rows: pd.DataFrame, column: str) -> pd.DataFrame:

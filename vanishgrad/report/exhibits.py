@@ -9,24 +9,31 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vanishgrad.report import figures
-from vanishgrad.report.extras import EXTRAS
 from vanishgrad.report.figures import Palette
+
+OF_EVERY_RUN = ("gradients", "metrics", "summary")
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A figure, the table it is drawn from and the columns of which it needs at least one."""
+    """A figure, the table it is drawn from and the columns of which it needs at least one.
+
+    `is_picture`: colours mean something in it, so that a dark page leaves them alone. `is_whole`: it has
+    room for all settings, however many there are.
+    """
 
     name: str
     draw: Callable[[pd.DataFrame, Palette], Figure]
     table: str
     needs: tuple[str, ...]
     caption: str
+    is_picture: bool = False
+    is_whole: bool = False
 
     @property
     def is_extra(self) -> bool:
-        """Whether it is of a file that only some runs have."""
-        return self.table in EXTRAS
+        """Whether it is of something that only some runs have."""
+        return self.table not in OF_EVERY_RUN
 
     @property
     def title(self) -> str:
@@ -34,6 +41,27 @@ class Exhibit:
 
 
 EXHIBITS = (
+    Exhibit(
+        "flow_and_learning",
+        figures.flow_and_learning,
+        "flow",
+        ("ratio",),
+        "Does the gradient get through, and does the setting learn? On the dotted line the first layer (or "
+        "time step) gets as much gradient as the last; left of the band it vanishes on the way, right of it "
+        "it explodes. A higher accuracy, or a lower loss, is better.",
+        is_whole=True,
+    ),
+    Exhibit(
+        "trainability_map",
+        figures.trainability_map,
+        "trainability",
+        ("reached",),
+        "Where networks can be trained at all: how deep, at which value. The dashed line is six times the "
+        "depth scale of mean-field theory, beyond which two inputs can no longer be told apart (Schoenholz "
+        "et al. 2017).",
+        is_picture=True,
+        is_whole=True,
+    ),
     Exhibit(
         "gradient_through_time",
         figures.gradient_through_time,
@@ -51,20 +79,20 @@ EXHIBITS = (
         "gate, so that a gate near 1 keeps the line flat.",
     ),
     Exhibit(
+        "gradient_profile",
+        figures.gradient_profile,
+        "gradients",
+        ("delta_norm",),
+        "What backpropagation hands from layer to layer: a line that falls steeply to the left is a "
+        "vanishing gradient, a flat one lets it through. The slope of these lines is the slope in the table.",
+    ),
+    Exhibit(
         "gradient_by_layer",
         figures.gradient_by_layer,
         "gradients",
         ("grad_norm",),
-        "A line that falls steeply to the left is a vanishing gradient: the layers near the input get next "
-        "to nothing; a flat line lets the gradient through.",
-    ),
-    Exhibit(
-        "signal_by_layer",
-        figures.signal_by_layer,
-        "gradients",
-        ("delta_norm",),
-        "The signal on its way back, without the activations that multiply it in the weights' gradient; the "
-        "slope of these lines is the slope in the table.",
+        "The same as the weights see it, multiplied by the activations of the layer below: what each layer "
+        "has to learn from.",
     ),
     Exhibit(
         "final_accuracy",
@@ -79,6 +107,14 @@ EXHIBITS = (
         "metrics",
         ("train_loss",),
         "A curve that stays level from the start is a network that does not learn.",
+    ),
+    Exhibit(
+        "clipping",
+        figures.clipping,
+        "clipping",
+        ("clipped_grad_norm",),
+        "Clipping cuts off the peaks: on the left what backpropagation gave, on the right what the "
+        "optimizer got. Where it cuts at every step, it is a smaller learning rate.",
     ),
     Exhibit(
         "gradient_terms",
@@ -127,6 +163,7 @@ EXHIBITS = (
         ("filters",),
         "Noise is what the random start looks like; strokes, edges and spots are something learned. A "
         "network whose first layer still shows its noise after training never got a gradient there.",
+        is_picture=True,
     ),
     Exhibit(
         "predicted_frames",
@@ -134,6 +171,7 @@ EXHIBITS = (
         "predicted_frames",
         ("predicted",),
         "A prediction that blurs and fades has not kept where things were going; compare the last frames.",
+        is_picture=True,
     ),
     Exhibit(
         "frame_cross_entropy",
@@ -150,6 +188,7 @@ EXHIBITS = (
         ("grad_norm",),
         "Dark layers get little gradient: dark at the bottom is vanishing, and a change of colour from left "
         "to right shows training repairing or breaking the flow.",
+        is_picture=True,
     ),
     Exhibit(
         "learning_speed",
@@ -180,4 +219,39 @@ EXHIBITS = (
         ("weight_drift",),
         "Layers that hardly moved have kept their random weights.",
     ),
+    Exhibit(
+        "weight_norm",
+        figures.weight_norm,
+        "penalties",
+        ("weight_norm",),
+        "What a penalty does to the weights, layer by layer: L2 pulls all of them down, L1 lets whole "
+        "layers go. A layer whose weights are gone passes no gradient on.",
+    ),
+    Exhibit(
+        "activation_curves",
+        figures.activation_curves,
+        "activations",
+        ("slope",),
+        "Backpropagation multiplies by the slope of the activation at every layer. The largest slope is "
+        "marked: 0.25 for sigmoid means a quarter at best, layer after layer.",
+    ),
+    Exhibit(
+        "activation_inputs",
+        figures.activation_inputs,
+        "activation_inputs",
+        ("fractions",),
+        "A layer whose values lie in the shaded part passes no gradient on. Values that widen from layer to "
+        "layer end there, values that shrink to a needle all look alike to the next layer.",
+    ),
+    Exhibit(
+        "loss_landscape",
+        figures.loss_landscape,
+        "landscape",
+        ("loss",),
+        "The loss around the trained network. Left, along the two directions in which its weights moved "
+        "most, with the way that training took; right, along two random ones of the same size filter by "
+        "filter (Li et al. 2018).",
+        is_picture=True,
+    ),
 )
+ALIASES = {"signal_by_layer": "gradient_profile"}

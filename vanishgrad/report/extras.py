@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vanishgrad.diagnosis.layers import When, moment, root_sum_square, thin
 from vanishgrad.records import (
+    ACTIVATIONS_ARRAYS,
     DEAD_UNITS_FILE,
     EXTRA_COLUMNS,
     FILTERS_ARRAYS,
@@ -25,6 +26,7 @@ from vanishgrad.records import (
     FRAMES_FILE,
     GATES_FILE,
     INPUT_GRADIENTS_FILE,
+    LANDSCAPE_ARRAYS,
     PRETRAIN_FILE,
     RESIDUAL_FILE,
     SAMPLE_FILE,
@@ -157,6 +159,28 @@ def predicted_frames(folder: Path, most_steps: int | None = None) -> pd.DataFram
     return pd.DataFrame([row] if row else [], columns=names)
 
 
+def landscape(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`plane, x, y, loss, path, shares` as arrays: the loss on the plane of the path, and on a random one."""
+    arrays = _arrays(folder, LANDSCAPE_ARRAYS)
+    rows = [
+        {"plane": plane, **{part: arrays[f"{plane}_{part}"] for part in ("x", "y", "loss")},
+         "path": arrays["way"], "shares": arrays["shares"]}
+        for plane in ("path", "random") if arrays
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["plane", "x", "y", "loss", "path", "shares"])
+
+
+def activation_inputs(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """`moment, edges, fractions, flat`: histograms of what enters the activations, layer by layer."""
+    arrays = _arrays(folder, ACTIVATIONS_ARRAYS)
+    rows = [
+        {"moment": moment, "edges": arrays["edges"], "fractions": arrays[moment], "flat": arrays["flat"]}
+        for moment in ("start", "end")
+        if arrays
+    ]
+    return pd.DataFrame(rows, columns=["moment", "edges", "fractions", "flat"])
+
+
 EXTRAS: Mapping[str, Extra] = MappingProxyType(
     {
         "time_gradients": Extra(TIME_GRADIENTS_FILE, time_gradients),
@@ -168,6 +192,8 @@ EXTRAS: Mapping[str, Extra] = MappingProxyType(
         "frame_losses": Extra(FRAMES_FILE, frame_losses),
         "filters": Extra(FILTERS_ARRAYS, filters),
         "predicted_frames": Extra(FRAMES_ARRAYS, predicted_frames),
+        "landscape": Extra(LANDSCAPE_ARRAYS, landscape),
+        "activation_inputs": Extra(ACTIVATIONS_ARRAYS, activation_inputs),
     }
 )
 

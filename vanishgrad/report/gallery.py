@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from vanishgrad.report.derived import DERIVED
 from vanishgrad.report.exhibits import EXHIBITS, Exhibit
-from vanishgrad.report.figures import palette
+from vanishgrad.report.extras import EXTRAS
+from vanishgrad.report.figures import Palette, palette
 from vanishgrad.report.figures.canvas import note
+from vanishgrad.report.figures.paper import fit, serif
 from vanishgrad.report.runs import Runs
+from vanishgrad.report.save_figure import SUFFIXES, figure_png, save_figure
 from vanishgrad.report.selection import Selection
+from vanishgrad.report.wanted import Wanted
+
+Compute: TypeAlias = Callable[[Runs], pd.DataFrame]
+CAPTIONS = "captions.txt"
 
 
 class Picture(NamedTuple):
@@ -29,64 +32,98 @@ class Picture(NamedTuple):
     png: bytes | None
 
 
-def draw_gallery(
-    runs: Runs, summary: pd.DataFrame, folder: Path, selected: Selection | None = None
-) -> Iterator[Picture]:
-    """Draw every exhibit to `folder` as PNG and SVG; one that cannot be drawn leaves no file behind.
+class Gallery:
+    """The figures of some runs.
 
     Arguments:
         runs: what was measured.
         summary: the same by run.
-        folder: of the figures.
         selected: the settings to show; None: all.
+        wanted: which figures, and how they are written.
+        computed: tables that this room cannot make, by name; without them their figures are left out.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    labels, left_out = selected or Selection(runs.labels)
-    colours = palette(labels)
-    for exhibit in EXHIBITS:
-        table = table_of(exhibit, runs, summary)
-        if left_out and len(table):
-            table = table[table["setting"].isin(labels)]
-        if _has_any(table, exhibit.needs):
-            shown = colours.only(table["setting"].unique()) if exhibit.is_extra else colours
-            figure = exhibit.draw(table, shown)
-            note(figure, left_out)
-            yield Picture(exhibit, save_figure(figure, folder / exhibit.name))
-        else:
-            _remove(folder / exhibit.name)
-            yield Picture(exhibit, None)
 
+    def __init__(
+        self,
+        runs: Runs,
+        summary: pd.DataFrame,
+        selected: Selection | None = None,
+        wanted: Wanted | None = None,
+        computed: Mapping[str, Compute] | None = None,
+    ) -> None:
+        self.runs, self.summary = runs, summary
+        self.labels, self.left_out = selected or Selection(runs.labels)
+        self.colours = palette(self.labels)
+        self.wanted, self.computed = wanted or Wanted(), computed or {}
 
-def table_of(exhibit: Exhibit, runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
-    """What an exhibit is drawn from."""
-    if exhibit.is_extra:
-        return runs.extra(exhibit.table)
-    return {"gradients": runs.gradients, "metrics": runs.metrics, "summary": summary}[exhibit.table]
+    def draw(self, folder: Path) -> Iterator[Picture]:
+        """Draw every figure to `folder`, in which no file of an earlier report stays."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in (CAPTIONS, *(f"{one.name}{suffix}" for one in EXHIBITS for suffix in SUFFIXES)):
+            (folder / file).unlink(missing_ok=True)
+        for exhibit in self.wanted.exhibits:
+            table = self.table_of(exhibit)
+            if _has_any(table, exhibit.needs):
+                yield Picture(exhibit, self._drawn(exhibit, table, folder))
+            else:
+                yield Picture(exhibit, None)
 
+    def table_of(self, exhibit: Exhibit) -> pd.DataFrame:
+        """What an exhibit is drawn from, of the selected settings."""
+        table = self._whole_table(exhibit.table)
+        is_part = bool(self.left_out) and not exhibit.is_whole and "setting" in table
+        return table[table["setting"].isin(self.labels)] if is_part else table
 
-def save_figure(figure: Figure, path: Path) -> bytes:
-    """Write `path`.png and `path`.svg, the same bytes for the same figure; gives the PNG."""
-    canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
-    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "vanishgrad"}):
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name may be in any script
-        canvas.print_png(buffer)  # type: ignore[no-untyped-call]
-        figure.set_layout_engine("none")  # drawing the PNG solved the layout
-        svg = FigureCanvasSVG(figure)
-        svg.print_svg(path.with_suffix(".svg"), metadata={"Date": None})  # type: ignore[no-untyped-call]
-    path.with_suffix(".png").write_bytes(buffer.getvalue())
-    return buffer.getvalue()
+    def _whole_table(self, name: str) -> pd.DataFrame:
+        match name:
+            case _ if name in self.computed:
+                return self.computed[name](self.runs)
+            case "gradients":
+                return self.runs.gradients
+            case "metrics":
+                return self.runs.metrics
+            case "summary":
+                return self.summary
+            case _ if name in DERIVED:
+                return DERIVED[name](self.runs, self.summary)
+            case _ if name in EXTRAS:
+                return self.runs.extra(name)
+            case _:
+                return pd.DataFrame()
+
+    def _drawn(self, exhibit: Exhibit, table: pd.DataFrame, folder: Path) -> bytes:
+        """The PNG for the page, which is always made for a screen."""
+        figure = self._figure(exhibit, table)
+        path = folder / exhibit.name
+        if not self.wanted.is_paper:
+            return save_figure(figure, path, self.wanted.formats)
+        png = figure_png(figure)
+        with serif():
+            printed = self._figure(exhibit, table)
+            caption = fit(printed)
+            save_figure(printed, path, self.wanted.formats, dpi=300)
+        with open(folder / CAPTIONS, "a", encoding="utf-8") as captions:
+            captions.write(f"{exhibit.name}: {caption}. {exhibit.caption}\n")
+        return png
+
+    def _figure(self, exhibit: Exhibit, table: pd.DataFrame) -> Figure:
+        figure = exhibit.draw(table, self._colours(exhibit, table))
+        if not exhibit.is_whole:
+            note(figure, self.left_out)
+        return figure
+
+    def _colours(self, exhibit: Exhibit, table: pd.DataFrame) -> Palette:
+        if "setting" not in table or not exhibit.is_extra:
+            return self.colours
+        if self.left_out and exhibit.is_whole:
+            return palette(table["setting"])
+        return self.colours.only(table["setting"].unique())
 
 
 def _has_any(table: pd.DataFrame, columns: tuple[str, ...]) -> bool:
     return any(_has(table[column]) for column in columns if column in table)
 
 
-def _has(values: pd.Series[Any]) -> bool:
+def _has(values: pd.Series) -> bool:
     """Whether there is a finite number or a picture."""
     return bool((values.notna() if values.dtype == object else np.isfinite(values)).any())
-
-
-def _remove(path: Path) -> None:
-    """Take away the figure of an earlier report."""
-    for suffix in (".png", ".svg"):
-        path.with_suffix(suffix).unlink(missing_ok=True)

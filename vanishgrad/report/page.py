@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import shlex
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from string import Template
 
-import numpy as np
 import pandas as pd
 
+from vanishgrad.report import sparklines
+from vanishgrad.report.controls_html import controls
+from vanishgrad.report.figures import Palette
+from vanishgrad.report.figures.canvas import DPI
+from vanishgrad.report.findings import advice
 from vanishgrad.report.gallery import Picture
 from vanishgrad.report.headline import answer, compared
+from vanishgrad.report.labels import NOT_A_SETTING
 from vanishgrad.report.runs import Noted, Runs
+from vanishgrad.report.runs_html import command, runs_section
 from vanishgrad.report.selection import best_first, too_many
-from vanishgrad.report.settings_html import settings_head, settings_rows
+from vanishgrad.report.settings_html import Beside, settings_head, settings_rows
+
+__all__ = ["command", "page"]
 
 MOST_SAMPLES = 4
 MOST_BASELINES = 3
@@ -31,40 +38,97 @@ TIME_SLOPE = (
     "first time step, at the start; vanishing and exploding through time are said of settings that do not "
     "learn and where it changes by a factor of 1000 or more from the last time step to the first."
 )
-TEMPLATE = Path(__file__).with_name("page.html")
+PROFILE = (
+    "Small drawings: the gradient at the start, the input on the left, all on one logarithmic scale; the "
+    "grey level is where it comes from, the dot where it arrives."
+)
+FILES = {"style": "page.css", "script": "page.js"}
+HERE = Path(__file__).parent
+SHOWN = 104  # CSS pixels per inch of a figure
 
 
-def page(runs: Runs, summary: pd.DataFrame, settings: pd.DataFrame, pictures: Sequence[Picture]) -> str:
-    """HTML that needs nothing beside itself: figures are inlined, styles and script are in the page."""
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+def page(
+    runs: Runs,
+    summary: pd.DataFrame,
+    settings: pd.DataFrame,
+    pictures: Sequence[Picture],
+    colours: Palette | None = None,
+) -> str:
+    """HTML that needs nothing beside itself: figures are inlined, styles and script are in the page.
+
+    `colours` are those of the figures; None: the table shows none.
+    """
+    beside = _beside(runs, colours)
+    shown = [picture for picture in pictures if picture.png]
+    return Template(_file("page.html")).substitute(
+        {name: _file(file) for name, file in FILES.items()},
+        title=escape(f"vanishgrad: {compared(runs)}"),
         compared=escape(compared(runs)),
+        shared=_shared(runs),
         answer=escape(answer(settings)),
-        head=settings_head(settings),
-        settings=settings_rows(best_first(settings) if too_many(settings) else settings),
-        about=_about(runs, settings),
-        figures="\n".join(_figure(picture) for picture in pictures if picture.png),
+        contents=_contents(shown),
+        controls=controls(settings, runs.keys),
+        head=settings_head(settings, beside),
+        settings=settings_rows(best_first(settings) if too_many(settings) else settings, beside),
+        about=_about(runs, settings, beside),
+        figures="\n".join(map(_figure, shown)),
         left_out=_left_out(pictures),
         samples=_samples(runs),
-        runs=_runs(runs, summary),
+        runs=runs_section(runs, summary),
         skipped=_listed("Skipped folders", runs.skipped)
         + _listed("Tables cut short", runs.cut_short)
         + _listed("Files that could not be read", runs.broken_extras),
     )
 
 
-def command(overrides: Iterable[str]) -> str:
-    """The shell command that repeats a run."""
-    return shlex.join(["vanishgrad", "train", *overrides])
+def _file(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _beside(runs: Runs, colours: Palette | None) -> Beside:
+    """What the table of settings shows beside numbers."""
+    profiles, profile = sparklines.by_layer(runs), "gradient by layer"
+    if not profiles:
+        profiles, profile = sparklines.by_time(runs), "gradient by time step"
+    own = {} if colours is None or not colours.panels else colours.colours
+    return Beside(runs.keys, own, profiles, advice(runs), profile)
+
+
+def _shared(runs: Runs) -> str:
+    """What was typed for all runs alike."""
+    first, *others = [list(run.overrides) for run in runs]
+    typed = [each for each in first if all(each in other for other in others)] if others else first
+    kept = [each for each in typed if each.split("=")[0] not in (*runs.keys, *NOT_A_SETTING)]
+    return f"<p class=compared>In all of them: <code>{escape(' '.join(kept))}</code></p>" if kept else ""
+
+
+def _contents(shown: Sequence[Picture]) -> str:
+    """Links to the parts of the page."""
+    parts = {"verdicts": "Settings"}
+    parts |= {picture.exhibit.name: picture.exhibit.title for picture in shown}
+    links = "".join(
+        f"<li><a href='#{name}'>{escape(title)}</a></li>"
+        for name, title in (parts | {"runs": "Runs"}).items()
+    )
+    return f"<nav aria-label='parts of this page'><ul>{links}</ul></nav>"
 
 
 def _figure(picture: Picture) -> str:
     exhibit = picture.exhibit
     image = b64encode(picture.png or b"").decode("ascii")
+    kind = " class=picture" if exhibit.is_picture else ""
+    size = f" width={_width(picture.png or b'')}"
     return (
         f"<figure id='{exhibit.name}'><div class=scroll>"
-        f"<img alt='{escape(exhibit.title)}' src='data:image/png;base64,{image}'></div>"
+        f"<img{kind}{size} alt='{escape(exhibit.title)}' src='data:image/png;base64,{image}'></div>"
         f"<figcaption>{escape(exhibit.caption)}</figcaption></figure>"
     )
+
+
+def _width(png: bytes) -> int:
+    """CSS pixels at which the figure's type is as large as the page's small print; its own are finer."""
+    pixels = int.from_bytes(png[16:20], "big")  # of the header (ISO 15948)
+    return round(SHOWN * pixels / DPI)
 
 
 def _left_out(pictures: Sequence[Picture]) -> str:
@@ -80,9 +144,10 @@ def _left_out(pictures: Sequence[Picture]) -> str:
     )
 
 
-def _about(runs: Runs, settings: pd.DataFrame) -> str:
+def _about(runs: Runs, settings: pd.DataFrame, beside: Beside) -> str:
     """What the columns of the settings table mean."""
     said = ["Mean ± standard deviation over seeds."]
+    said += [PROFILE] * bool(beside.profiles)
     said += [SLOPE] * bool(settings.get("gradient_slope_count", pd.Series(0)).any())
     said += [TIME_SLOPE] * ("time_slope_mean" in settings)
     baselines = [
@@ -106,30 +171,6 @@ def _samples(runs: Runs) -> str:
         for label, text in texts.items()
     ]
     return f"<h2>Sampled text</h2><div class=samples>{''.join(shown)}</div>" if shown else ""
-
-
-def _runs(runs: Runs, summary: pd.DataFrame) -> str:
-    return "\n".join(
-        f"<tr><th scope=row>{escape(row['run'])}</th><td>{escape(row['setting'])}</td>"
-        f"<td>{'' if run.seed is None else run.seed}</td><td>{escape(_status(row))}</td>"
-        f"<td>{escape(row['verdict'].replace('_', ' '))}</td>"
-        f"<td><code>{escape(_repeat(run.overrides, run.choices))}</code></td></tr>"
-        for run, (_, row) in zip(runs, summary.iterrows(), strict=True)
-    )
-
-
-def _status(row: pd.Series) -> str:
-    step = row["diverged_at"]
-    return (
-        f"{row['status']} at step {step:g}"
-        if isinstance(step, int | float) and np.isfinite(step)
-        else row["status"]
-    )
-
-
-def _repeat(overrides: Sequence[str], choices: object) -> str:
-    """Runs that were not started by the command have nothing to repeat."""
-    return command(overrides) if overrides or choices else ""
 
 
 def _listed(heading: str, folders: Sequence[Noted]) -> str:

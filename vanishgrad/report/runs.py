@@ -172,14 +172,15 @@ def _read(folder: Path, most_steps: int | None) -> SavedRun:
     record = read_run(folder)
     if not isinstance(record.get("choices") or {}, dict):
         raise UnreadableRun(folder, "run.json has no readable choices")
-    gradients = _readable(folder, GRADIENTS_FILE, read_gradients(folder), GRADIENT_COLUMNS)
+    gradients = read_gradients(folder, most_steps=most_steps)
+    gradients = _readable(folder, GRADIENTS_FILE, gradients, GRADIENT_COLUMNS)
     if gradients.empty:
         raise UnreadableRun(folder, "gradients.csv has no complete row")
     no_metrics = pd.DataFrame(columns=list(METRIC_COLUMNS), dtype=float)
     metrics = read_metrics(folder) if (folder / METRICS_FILE).exists() else no_metrics
     metrics = _readable(folder, METRICS_FILE, metrics, METRIC_COLUMNS)
     if most_steps is not None:
-        gradients, metrics = thin(gradients, most_steps), _thin_metrics(metrics, most_steps)
+        metrics = _thin_metrics(metrics, most_steps)
     return SavedRun(folder, record, by_layer(gradients), metrics, most_steps)
 
 

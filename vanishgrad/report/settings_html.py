@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from vanishgrad.records import METRIC_COLUMNS
+from vanishgrad.report.cells_html import data_values, heading, number_cell, verdict_chip
+from vanishgrad.report.findings import Advised
 
 
 class Column(NamedTuple):
@@ -30,19 +33,40 @@ SLOPES = (
     Column("time slope", "time_slope", "{:+.4f}"),
 )
 BASELINES = {"baseline_val_accuracy": "baseline accuracy", "baseline_val_loss": "baseline loss"}
+FRACTIONS = ("final_val_accuracy",)
 
 
-def settings_head(settings: pd.DataFrame) -> str:
+@dataclass(frozen=True)
+class Beside:
+    """What the table shows of a setting beside its numbers, each by the setting's label.
+
+    Arguments:
+        keys: the columns of the choices that varied.
+        colours: of the setting in the figures, where it is the only one in its panel that has it.
+        profiles: small drawings of the gradient by layer, or by time step; `profile` says which.
+        advice: the worst that was found, and what to do about it.
+        profile: the heading of the drawings.
+    """
+
+    keys: tuple[str, ...] = ()
+    colours: Mapping[str, str] = field(default_factory=dict)
+    profiles: Mapping[str, str] = field(default_factory=dict)
+    advice: Mapping[str, Advised] = field(default_factory=dict)
+    profile: str = "gradient by layer"
+
+
+def settings_head(settings: pd.DataFrame, beside: Beside) -> str:
     """The cells of the head."""
-    headings = ["setting", "verdict", *(column.heading for column in _columns(settings))]
+    headings = ["setting", "verdict", *[beside.profile] * bool(beside.profiles)]
+    headings += [column.heading for column in _columns(settings)]
     headings += [*(heading for _, heading in _varied_baselines(settings)), "runs"]
-    return "\n".join(f'<th scope="col"><button>{escape(heading)}</button></th>' for heading in headings)
+    return "\n".join(map(heading, headings))
 
 
-def settings_rows(settings: pd.DataFrame) -> str:
+def settings_rows(settings: pd.DataFrame, beside: Beside) -> str:
     """One row per setting: numbers are sorted by `data-value`, not by what is shown."""
-    columns, baselines = _columns(settings), [name for name, _ in _varied_baselines(settings)]
-    return "\n".join(_row(row, columns, baselines) for _, row in settings.iterrows())
+    columns, baselines = _columns(settings), _varied_baselines(settings)
+    return "\n".join(_row(row, columns, baselines, beside) for _, row in settings.iterrows())
 
 
 def _columns(settings: pd.DataFrame) -> list[Column]:
@@ -67,28 +91,46 @@ def _varied_baselines(settings: pd.DataFrame) -> list[tuple[str, str]]:
     return [item for item in BASELINES.items() if settings.get(item[0], pd.Series()).nunique() > 1]
 
 
-def _row(row: pd.Series, columns: Sequence[Column], baselines: Sequence[str]) -> str:
-    verdict = str(row["verdict"])
-    kind = verdict.split(" ")[0].rstrip(",") if "," not in verdict else "mixed"
+def _row(
+    row: pd.Series, columns: Sequence[Column], baselines: Sequence[tuple[str, str]], beside: Beside
+) -> str:
+    setting, verdict = str(row["setting"]), str(row["verdict"])
     count = f"{row['runs']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
     return (
-        f"<tr><th scope=row>{escape(str(row['setting']))}</th>"
-        f"<td><span class='verdict {escape(kind)}'>{escape(verdict.replace('_', ' '))}</span></td>"
+        f"<tr data-values='{data_values(row, beside.keys)}'>"
+        f"<th scope=row{_key(beside.colours.get(setting))}>{escape(setting)}</th>"
+        f"<td class=said data-label=verdict>{verdict_chip(verdict)}{_told(beside.advice.get(setting))}</td>"
+        + _profile(row, setting, beside)
         + "".join(_cell(row, column) for column in columns)
-        + "".join(_number(row[name], "{:.3g}") for name in baselines)
-        + f"<td data-value='{row['runs']}'>{count}</td></tr>"
+        + "".join(number_cell(row[name], "{:.3g}", label) for name, label in baselines)
+        + f"<td data-label=runs data-value='{row['runs']}'>{count}</td></tr>"
     )
+
+
+def _key(colour: str | None) -> str:
+    """The colour that the setting has in the figures."""
+    return f" class=key style='--key:{colour}'" if colour else ""
+
+
+def _told(advised: Advised | None) -> str:
+    """The worst finding in a sentence, and what to try against it."""
+    if advised is None:
+        return ""
+    tried = f" Try <code>{escape(advised.remedy)}</code>." if advised.remedy else ""
+    return f"<small>{escape(advised.sentence)}{tried}</small>"
+
+
+def _profile(row: pd.Series, setting: str, beside: Beside) -> str:
+    if not beside.profiles:
+        return ""
+    name = "gradient_slope_mean" if beside.profile.endswith("layer") else "time_slope_mean"
+    slope = row.get(name, float("nan"))
+    value = f"{slope:.9g}" if np.isfinite(slope) else ""
+    return f"<td data-label='{beside.profile}' data-value='{value}'>{beside.profiles.get(setting, '–')}</td>"
 
 
 def _cell(row: pd.Series, column: Column) -> str:
     """Mean and spread."""
     mean, spread = row[f"{column.name}_mean"], row[f"{column.name}_spread"]
     around = f" <small>± {column.form.replace('+', '').format(spread)}</small>" if np.isfinite(spread) else ""
-    return _number(mean, column.form, around)
-
-
-def _number(value: float, form: str, around: str = "") -> str:
-    """A dash where nothing finite was measured."""
-    if not np.isfinite(value):
-        return "<td data-value=''>–</td>"
-    return f"<td data-value='{value:.9g}'>{form.format(value)}{around}</td>"
+    return number_cell(mean, column.form, column.heading, around, share=column.name in FRACTIONS)

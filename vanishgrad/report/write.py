@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from vanishgrad.errors import SettingError, require
-from vanishgrad.report.gallery import draw_gallery
+from vanishgrad.report.gallery import Compute, Gallery
 from vanishgrad.report.page import page
 from vanishgrad.report.runs import Noted, Runs, load_runs
 from vanishgrad.report.selection import selection
 from vanishgrad.report.tables import settings_table, summary_table
+from vanishgrad.report.wanted import Wanted
 
 # Enough for a smooth curve on a screen; bounds the memory that a large sweep takes.
 MOST_STEPS = 120
@@ -26,8 +27,21 @@ class ReportResult(NamedTuple):
     cut_short: tuple[Noted, ...] = ()
 
 
-def write_report(runs: Sequence[str | Path], out: str | Path) -> ReportResult:
-    """Report on every run at or below the folders `runs`: tables, figures and `index.html` in `out`."""
+def write_report(
+    runs: Sequence[str | Path],
+    out: str | Path,
+    wanted: Wanted | None = None,
+    computed: Mapping[str, Compute] | None = None,
+) -> ReportResult:
+    """Report on every run at or below the folders `runs`: tables, figures and `index.html` in `out`.
+
+    Arguments:
+        runs: folders of runs, sweeps, or of many of them.
+        out: the folder to write to, made if need be.
+        wanted: which figures, in which files and style; None: all.
+        computed: tables that need more than run folders, by name, such as `activations`: each is given the
+            runs when its figure is drawn.
+    """
     loaded = load_runs(*runs, most_steps=MOST_STEPS)
     if not len(loaded):
         raise SettingError(_nothing(runs, loaded))
@@ -37,9 +51,10 @@ def write_report(runs: Sequence[str | Path], out: str | Path) -> ReportResult:
     settings = settings_table(summary, loaded.keys)
     summary.to_csv(folder / "summary.csv", index=False, float_format="%.9g")
     settings.to_csv(folder / "settings.csv", index=False, float_format="%.9g")
-    pictures = list(draw_gallery(loaded, summary, folder / "figures", selection(settings)))
+    gallery = Gallery(loaded, summary, selection(settings), wanted, computed)
+    pictures = list(gallery.draw(folder / "figures"))
     index = folder / "index.html"
-    index.write_text(page(loaded, summary, settings, pictures), encoding="utf-8")
+    index.write_text(page(loaded, summary, settings, pictures, gallery.colours), encoding="utf-8")
     return ReportResult(index, loaded.skipped, loaded.cut_short)
 
 

@@ -18,6 +18,7 @@ from vanishgrad.records import (
     GRADIENTS_FILE,
     METRICS_FILE,
     RUN_FILE,
+    SNAPSHOTS,
     UnreadableRun,
     clear_optional,
     read_run,
@@ -27,7 +28,6 @@ from vanishgrad.sweep.comparison import changed_keys, changes
 from vanishgrad.sweep.job import Job, Outcome
 from vanishgrad.sweep.ledger import TAKEN_BACK, append, begin, entry_of, extend, numbers, outcomes, recorded
 from vanishgrad.sweep.work import LOG_FILE
-from vanishgrad.training.checkpoint import SNAPSHOTS
 from vanishgrad.training.provenance import first_record, versions
 
 RESULTS = ("completed", "diverged")

@@ -9,9 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vanishgrad.records import CHECKPOINT_FILE, replace_file
-
-SNAPSHOTS = "snapshots"
+from vanishgrad.records import CHECKPOINT_FILE, SNAPSHOTS, replace_file
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import Reference, View, shared_baseline
 
 
+@of_runs
 def training_curves(metrics: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Training loss and validation accuracy over steps; validation loss where no accuracy exists.
 

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from vanishgrad.diagnosis.layers import at_end
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
@@ -13,6 +14,7 @@ from vanishgrad.report.figures.view import View
 TAGS = ["run", "setting", "seed", "status"]
 
 
+@of_runs
 def dead_units(units: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """The fraction of dead units over steps, all layers together, and by layer at the end."""
     label = "fraction of units"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vanishgrad.report.figures.canvas import note, panels, say_empty, wrapped
 from vanishgrad.report.figures.mosaic import in_a_square
 from vanishgrad.report.figures.multiples import first_settings
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 
 MOST_SETTINGS = 4
@@ -19,6 +20,7 @@ MOMENTS = {"start": "at the start", "pretrained": "after pretraining", "trained"
 SMALL = 2.4  # inches
 
 
+@of_runs
 def filters(pictures: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Weights of the first layer's units: a row per setting, a column per moment of training."""
     settings = first_settings(pictures, colours or palette(pictures["setting"]))[:MOST_SETTINGS]

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels, say_empty, wrapped
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.view import divergence_mark, spans_decades
 
@@ -17,6 +18,7 @@ GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, lie evenly
 BASELINE_NOTE = "dashed: what an answer that ignores the input scores"
 
 
+@of_runs
 def final_accuracy(summary: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Final validation accuracy, a dot per seed and the mean, best setting on top.
 

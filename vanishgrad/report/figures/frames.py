@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vanishgrad.report.figures.canvas import QUIET, note, panels, wrapped
 from vanishgrad.report.figures.mosaic import in_a_row
 from vanishgrad.report.figures.multiples import first_settings
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import Reference, View
@@ -37,6 +38,7 @@ class Strip(NamedTuple):
     is_true: bool = False
 
 
+@of_runs
 def frame_cross_entropy(frames: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Cross-entropy of each predicted frame at the end; dashed: of the mean image and of the frame itself."""
     label = "cross-entropy (nats per frame)"
@@ -44,6 +46,7 @@ def frame_cross_entropy(frames: pd.DataFrame, colours: Palette | None = None) ->
     return draw_views("Cross-entropy by predicted frame", [view], colours or palette(frames["setting"]))
 
 
+@of_runs
 def predicted_frames(examples: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """The first held-out example: the true frames, and below them what each setting's network predicts."""
     settings = first_settings(examples, colours or palette(examples["setting"]))[:MOST_SETTINGS]

@@ -10,6 +10,7 @@ from matplotlib.typing import LineStyleType
 
 from vanishgrad.report.figures.canvas import QUIET, name_axes, note, plain, say_empty
 from vanishgrad.report.figures.multiples import first_settings, multiples, multiples_notes
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.view import FRACTION_LIMITS, divergence_mark, over_seeds
 
@@ -21,6 +22,7 @@ ENDS: tuple[tuple[str, str, LineStyleType], ...] = (
 )
 
 
+@of_runs
 def gate_activity(gates: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Fractions of gate values near 0 and near 1 over steps: a panel per setting, a colour per gate."""
     settings = first_settings(gates, colours or palette(gates["setting"]))

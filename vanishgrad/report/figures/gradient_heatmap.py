@@ -14,9 +14,11 @@ from matplotlib.figure import Figure
 from vanishgrad.report.figures.canvas import name_axes, note, say_empty, whole_ticks
 from vanishgrad.report.figures.mesh import colour_bar, draw_mesh, scale_of
 from vanishgrad.report.figures.multiples import MOST_MULTIPLES, first_settings, multiples
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 
 
+@of_runs
 def gradient_heatmap(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """||dLoss/dW|| as colour over step and layer, one panel per run.
 

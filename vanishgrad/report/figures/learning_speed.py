@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 from vanishgrad.report.figures.canvas import log_notes, name_axes, note, share_limits
 from vanishgrad.report.figures.layer_lines import draw_layers, draw_legend
 from vanishgrad.report.figures.multiples import first_settings, multiples, multiples_notes
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.view import divergence_mark
 
 
+@of_runs
 def learning_speed(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Gradient norm of some layers over steps: a panel per setting, a line per layer, dark near the input.
 

@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 from vanishgrad.report.figures.canvas import name_axes, note, share_limits, whole_ticks
 from vanishgrad.report.figures.layer_lines import draw_layers, draw_legend
 from vanishgrad.report.figures.multiples import first_settings, multiples, multiples_notes
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.view import X_LABELS, spans_decades
 
 
+@of_runs
 def pretraining(losses: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Loss relative to that before: a panel per setting, a line per layer, dark near the input."""
     settings = first_settings(losses, colours or palette(losses["setting"]))

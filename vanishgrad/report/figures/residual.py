@@ -5,11 +5,13 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import Reference, View
 
 
+@of_runs
 def gradient_terms(terms: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """The gradient of a block's input as a sum: what the shortcut passes on, and what the branch adds."""
     label = "norm of the term (L2)"
@@ -24,6 +26,7 @@ def gradient_terms(terms: pd.DataFrame, colours: Palette | None = None) -> Figur
     return draw_views(title, views, colours or palette(terms["setting"]))
 
 
+@of_runs
 def shattered_gradients(correlations: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Correlation of the gradients at inputs along a line, over their distance (Balduzzi et al. 2017)."""
     noise = Reference(0.0, "0: white noise")

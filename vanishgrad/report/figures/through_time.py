@@ -6,16 +6,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from vanishgrad.report.figures.of_runs import of_runs
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
 
 
+@of_runs
 def gradient_through_time(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """||dLoss/dh_t|| over time steps, in the initial network and at the end."""
     return _start_and_end("Gradient through time", gradients, "grad_norm", "||dLoss/dh_t|| (L2)", colours)
 
 
+@of_runs
 def cell_gradient_through_time(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """||dLoss/dc_t|| of the cells over time steps, in the initial network and at the end."""
     known = gradients[np.isfinite(gradients["cell_grad_norm"])]
