@@ -48,7 +48,8 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_config_launcher_and_page(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"vanishgrad/conf/config.yaml", "vanishgrad/report/page.html"} <= names
+    page = {f"vanishgrad/report/page.{kind}" for kind in ("html", "css", "js")}
+    assert {"vanishgrad/conf/config.yaml", *page} <= names
     assert any(name.startswith("hydra_plugins/vanishgrad_launcher/") for name in names)
     assert "hydra_plugins/__init__.py" not in names
     assert not [name for name in names if name.startswith(("tests/", "scripts/", "conf/", "outputs/"))]
