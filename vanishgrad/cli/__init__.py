@@ -42,6 +42,15 @@ def _train(arguments: list[str]) -> int:
     return train(arguments)
 
 
+def _cure(arguments: list[str]) -> int:
+    from vanishgrad.sweep.processes import warm
+
+    warm()  # they import torch while this process does
+    from vanishgrad.cli.cure import cure
+
+    return cure(arguments)
+
+
 def _report(arguments: list[str]) -> int:
     from vanishgrad.cli.report import report
 
@@ -76,6 +85,7 @@ def _on_several_processes(arguments: Sequence[str]) -> bool:
 COMMANDS = (
     Command("train", "train one run, or with -m a sweep", usage.train, _train),
     Command("report", "figures, tables and one page from run folders", usage.report, _report),
+    Command("cure", "try the remedies on a failing setting, and rank them", usage.cure, _cure),
     Command("sample", "text from a trained character model", usage.sample, _sample),
     Command(
         "options", "every group and choice, with parameters, defaults and sources", usage.options, _options
