@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from vanishgrad.run import Run
 from vanishgrad.training import Progress, train
+from vanishgrad.training.machine import device_of
 from vanishgrad.training.pretraining import LayerEpoch
 
 STEPS = 12  # of a turn; the first ones warm up
@@ -23,7 +24,8 @@ def relative_costs(untreated: Run, treated: Sequence[Run], total: int) -> list[f
     """Seconds per step of each of the runs `treated`, divided by the untreated one's.
 
     All take turns, each run alone, unmeasured; of the turns the quickest counts. Pretraining is shared out
-    over the `total` steps that follow it.
+    over the `total` steps that follow it. On a CPU they are seconds of the processor, which others that keep
+    it busy do not change.
     """
     runs = [untreated, *treated]
     turns = [[seconds_per_step(run, total) for run in runs] for _ in range(TURNS)]
@@ -33,11 +35,12 @@ def relative_costs(untreated: Run, treated: Sequence[Run], total: int) -> list[f
 
 def seconds_per_step(run: Run, total: int) -> float:
     """The median step of a short run, with its share of the pretraining."""
+    clock = time.process_time if device_of(run).type == "cpu" else time.perf_counter
     steps: list[float] = []
-    pretraining: list[float] = [time.perf_counter()]
+    pretraining: list[float] = [clock()]
 
     def observe(state: Progress | LayerEpoch) -> None:
-        (steps if isinstance(state, Progress) else pretraining).append(time.perf_counter())
+        (steps if isinstance(state, Progress) else pretraining).append(clock())
 
     train(
         replace(run, max_steps=STEPS, warmup=0, epochs=NEVER, log_every=NEVER, eval_every=NEVER, save_every=0,
