@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vanishgrad.choices.regularization import penalty
+    from vanishgrad.diagnosis import Diagnosis, diagnose
     from vanishgrad.models import build
     from vanishgrad.monitor import GradientMonitor
     from vanishgrad.report import load_runs
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
     from vanishgrad.training import Result, train
 
 __version__ = "0.1.0"
-__all__ = ["GradientMonitor", "Result", "Run", "build", "load_runs", "penalty", "train"]
+__all__ = [
+    "Diagnosis", "GradientMonitor", "Result", "Run", "build", "diagnose", "load_runs", "penalty", "train"
+]  # fmt: skip
 
 _HOMES = {
+    "Diagnosis": "vanishgrad.diagnosis",
     "GradientMonitor": "vanishgrad.monitor",
     "Result": "vanishgrad.training",
     "Run": "vanishgrad.run",
     "build": "vanishgrad.models",
+    "diagnose": "vanishgrad.diagnosis",
     "load_runs": "vanishgrad.report",
     "penalty": "vanishgrad.choices.regularization",
     "train": "vanishgrad.training",

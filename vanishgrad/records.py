@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ TIME_GRADIENTS_FILE = "time_gradients.csv"
 GATES_FILE = "gates.csv"
 RESIDUAL_FILE = "residual_gradients.csv"
 PRETRAIN_FILE = "pretrain.csv"
+DIAGNOSIS_FILE = "diagnosis.json"
 DEAD_UNITS_FILE = "dead_units.csv"
 INPUT_GRADIENTS_FILE = "input_gradients.csv"
 FRAMES_FILE = "frames.csv"
@@ -65,6 +66,12 @@ NOT_A_NUMBER = {
 WAIT = 0.2  # seconds that a row waits for others at the most, while a run goes on
 
 Cell = float | int | str | None
+
+
+class Diagnosed(Protocol):
+    """What diagnosis.json holds."""
+
+    def plain(self) -> list[dict[str, Any]]: ...
 
 
 class UnreadableRun(Exception):
@@ -198,7 +205,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def clear_optional(folder: Path) -> None:
     """Take away what an earlier run in the same folder left, and the next one need not write."""
-    for file in (*EXTRA_COLUMNS, FILTERS_ARRAYS, FRAMES_ARRAYS, SAMPLE_FILE):
+    for file in (*EXTRA_COLUMNS, FILTERS_ARRAYS, FRAMES_ARRAYS, SAMPLE_FILE, DIAGNOSIS_FILE):
         (folder / file).unlink(missing_ok=True)
 
 
@@ -206,6 +213,12 @@ def write_run(folder: Path, record: Mapping[str, Any]) -> None:
     """Write run.json atomically, as strict JSON: numbers that are not finite become strings."""
     text = json.dumps(strict(record), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     replace_file(folder / RUN_FILE, text.encode())
+
+
+def write_diagnosis(folder: Path, diagnosis: Diagnosed) -> None:
+    """Write diagnosis.json atomically: a list of findings, the worst first."""
+    text = json.dumps(strict(diagnosis.plain()), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    replace_file(folder / DIAGNOSIS_FILE, text.encode())
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 Vanishgrad = Callable[..., Any]
 
-COMMANDS = ("train", "report", "cure", "sample", "options")
+COMMANDS = ("train", "report", "diagnose", "cure", "sample", "options")
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -63,6 +63,12 @@ def _options(arguments: list[str]) -> int:
     return options(arguments)
 
 
+def _diagnose(arguments: list[str]) -> int:
+    from vanishgrad.cli.diagnose import diagnose
+
+    return diagnose(arguments)
+
+
 def _sample(arguments: list[str]) -> int:
     from vanishgrad.cli.sample import sample
 
@@ -85,6 +91,9 @@ def _on_several_processes(arguments: Sequence[str]) -> bool:
 COMMANDS = (
     Command("train", "train one run, or with -m a sweep", usage.train, _train),
     Command("report", "figures, tables and one page from run folders", usage.report, _report),
+    Command(
+        "diagnose", "name what is wrong in each run, with evidence and remedies", usage.diagnose, _diagnose
+    ),
     Command("cure", "try the remedies on a failing setting, and rank them", usage.cure, _cure),
     Command("sample", "text from a trained character model", usage.sample, _sample),
     Command(

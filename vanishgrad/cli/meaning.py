@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from vanishgrad.diagnosis.finding import Finding
 from vanishgrad.diagnosis.slope import (
     FEWEST_LAYERS,
     decades_across,
@@ -15,19 +16,17 @@ from vanishgrad.diagnosis.slope import (
     gradient_slope,
     log_slope,
 )
+from vanishgrad.diagnosis.vanishing import DECADES
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import SavedRun
-from vanishgrad.report.tables import run_verdict
-from vanishgrad.report.verdict import DECADES
 
 FLAT = 0.05  # decades per layer, about 12 %
 ALIKE = 2.0  # norms within this factor of each other are not worth a ratio
-FEW_STEPS, FEW_EPOCHS = 200, 3  # below both, that a run has not learned says nothing about it
 QUANTITIES = {
     "weight_norm": "weights", "act_mean": "activations", "act_std": "activations",
     "delta_norm": "gradient", "grad_norm": "weight gradient", "bias_grad_norm": "bias gradient",
 }  # fmt: skip
-WORDS = {"learns": "It learns", "does not learn": "It does not learn", "gradients flow": "Gradients flow"}
+OF_GRADIENTS = ("vanishing", "exploding", "diverged")  # what the sentence on gradients is the evidence of
 
 
 class Flow(NamedTuple):
@@ -77,23 +76,28 @@ def meaning(run: SavedRun, diverged_at: dict[str, Any] | None) -> str:
     if not (through_time and run.gradients["layer"].max() <= FEWEST_LAYERS):
         parts += _told(run, described(run))
     parts += through_time
-    word, evidence = _word(run), "; ".join(parts)
-    if word.partition(" ")[0] in ("Vanishing", "Exploding", "Diverged"):
-        return f"{word}: {evidence}."
-    return f"{word}. {evidence[:1].upper()}{evidence[1:]}."
+    found, evidence = run.diagnosis.findings, "; ".join(parts)
+    if found and found[0].finding in OF_GRADIENTS:
+        return f"{found[0].words.capitalize()}: {evidence}."
+    opening = _opening(found[0]) if found else f"{_without_finding(run)}."
+    return f"{opening} {evidence[:1].upper()}{evidence[1:]}."
 
 
-def _word(run: SavedRun) -> str:
-    verdict = run_verdict(run)
-    if run.steps == 0 and run.status != "diverged":
+def _opening(finding: Finding) -> str:
+    """`Dead units: 60% of ...`."""
+    if finding.finding == "not_learning":
+        return "It does not learn."
+    return f"{finding.words.capitalize()}: {finding.sentence[:1].lower()}{finding.sentence[1:]}"
+
+
+def _without_finding(run: SavedRun) -> str:
+    """What is said of a run with which nothing is wrong as far as is known."""
+    learned = run.diagnosis.learned
+    if run.steps == 0:
         return "Not trained yet"
-    if verdict == "does not learn" and _few(run):
-        return f"Not learned after {counted(run.steps, 'step')}"
-    return WORDS.get(verdict, verdict.capitalize())
-
-
-def _few(run: SavedRun) -> bool:
-    return run.steps < FEW_STEPS and not run.metrics["epoch"].max() >= FEW_EPOCHS
+    if learned or not run.metrics["train_loss"].notna().any():
+        return "It learns" if learned else "Gradients flow"
+    return "It learns slowly" if learned is False else f"Not learned after {counted(run.steps, 'step')}"
 
 
 def _divergence(at: dict[str, Any]) -> str:

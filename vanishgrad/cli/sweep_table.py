@@ -148,7 +148,10 @@ def _known(settings: pd.DataFrame) -> list[Column]:
 
 def _cells(row: pd.Series[Any], known: Iterable[Column]) -> list[Text]:
     numbers = [_number(row, column.name, column.form) for column in known]
-    return [Text(cell) for cell in (str(row["setting"]), *numbers, str(row["runs"]), str(row["verdict"]))]
+    return [
+        Text(cell)
+        for cell in (str(row["setting"]), *numbers, str(row["runs"]), str(row["verdict"]).replace("_", " "))
+    ]
 
 
 def _number(row: pd.Series[Any], column: str, form: str) -> str:

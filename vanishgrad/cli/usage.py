@@ -90,6 +90,23 @@ Figures, tables and one self-contained page from run folders.
   vanishgrad report runs=[outputs/first,outputs/second] out=comparison"""
 
 
+def diagnose() -> str:
+    return """\
+usage: vanishgrad diagnose [runs=DIR|[A,B,...]] [format=json]
+
+Name what is wrong in each run: vanishing, exploding, dead units, saturated, stalled
+layers, oscillating, not learning, diverged; with the evidence in numbers, and what to
+type against it, the most promising first.
+
+  runs    a run, a sweep, a folder of many, or a file like gradients.csv; several as
+          [A,B]; default: the newest run or sweep in outputs/
+  format  json: one document on stdout, nothing else
+
+  vanishgrad diagnose
+  vanishgrad diagnose runs=outputs/2026-01-31_12-00-00
+  vanishgrad diagnose runs=gradients.csv format=json"""
+
+
 def cure() -> str:
     return """\
 usage: vanishgrad cure [KEY=VALUE ...] [cure.KEY=VALUE ...] [apply=true]
@@ -109,8 +126,8 @@ second best.
   format       json: one document on stdout, the content of cure.json
 
 The folder holds every run, cure.json, cure.csv (the ranking) and a report on the last
-round. What the ranking looks at: does it learn with every seed, what does it reach, in how few steps
-and at what cost per step, and how level are the gradients of the initial network.
+round. What the ranking looks at: does it learn with every seed, what does it reach,
+in how few steps and at what cost per step, and how level are its gradients.
 
   vanishgrad cure depth=30 act=sigmoid
   vanishgrad cure depth=20 init=normal init.std=1 cure.seeds=5 apply=true

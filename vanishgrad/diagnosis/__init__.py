@@ -1,5 +1,7 @@
 """Tables of a run -> what is wrong with it, with evidence and remedies. Knows pandas, and no torch."""
 
+from vanishgrad.diagnosis.diagnose import diagnose
 from vanishgrad.diagnosis.finding import PATHOLOGIES, Advice, Diagnosis, Finding, Pathology
+from vanishgrad.diagnosis.watch import Watch
 
-__all__ = ["PATHOLOGIES", "Advice", "Diagnosis", "Finding", "Pathology"]
+__all__ = ["PATHOLOGIES", "Advice", "Diagnosis", "Finding", "Pathology", "Watch", "diagnose"]

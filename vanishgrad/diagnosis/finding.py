@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -15,6 +16,7 @@ Pathology: TypeAlias = Literal[
     "not_learning",
     "diverged",
 ]
+Evidence: TypeAlias = dict[str, float | int | str]
 PATHOLOGIES: tuple[Pathology, ...] = get_args(Pathology)
 
 
@@ -45,6 +47,7 @@ class Finding:
         evidence: the numbers that the rule looked at, by name.
         remedies: the most promising first.
         where: `layers`, or `time` for what happens from time step to time step.
+        sentence: the evidence in words.
     """
 
     finding: Pathology
@@ -52,9 +55,20 @@ class Finding:
     confidence: float
     layers: tuple[int, ...]
     first_step: int
-    evidence: dict[str, float | int | str]
+    evidence: Evidence
     remedies: tuple[Advice, ...] = ()
     where: Literal["layers", "time"] = "layers"
+    sentence: str = ""
+
+    @property
+    def words(self) -> str:
+        """What it is called in a sentence: `vanishing through time`, `dead units`."""
+        return self.verdict.replace("_", " ")
+
+    @property
+    def verdict(self) -> str:
+        """What it is called in a table: `vanishing`, `vanishing through time`, `dead_units`."""
+        return self.finding + (" through time" if self.where == "time" else "")
 
     def plain(self) -> dict[str, Any]:
         """The finding as plain data: an entry of diagnosis.json."""
@@ -65,6 +79,7 @@ class Finding:
             "where": self.where,
             "layers": list(self.layers),
             "first_step": self.first_step,
+            "sentence": self.sentence,
             "evidence": dict(self.evidence),
             "remedies": [{"override": advice.override, "reason": advice.reason} for advice in self.remedies],
         }
@@ -82,11 +97,25 @@ class Diagnosis:
     findings: tuple[Finding, ...] = field(default=())
     learned: bool | None = None
 
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    def __bool__(self) -> bool:
+        """Whether something was found."""
+        return bool(self.findings)
+
+    def __contains__(self, finding: object) -> bool:
+        """Whether a pathology is among what was found: `"vanishing" in diagnosis`."""
+        return any(finding in (one.finding, one) for one in self.findings)
+
     @property
     def verdict(self) -> str:
-        """One word: the worst finding, else `learns`, or `healthy` where nothing tells whether it learned."""
+        """The worst finding, else `learns`, or `healthy` where it is not known to have learned."""
         if self.findings:
-            return self.findings[0].finding
+            return self.findings[0].verdict
         return "learns" if self.learned else "healthy"
 
     def plain(self) -> list[dict[str, Any]]:

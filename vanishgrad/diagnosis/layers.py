@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
+from vanishgrad.diagnosis.matrices import GATE
+
 NORMS = ("grad_norm", "bias_grad_norm", "delta_norm", "weight_norm")
 AVERAGED = ("epoch", "act_mean", "act_std", "saturation", "dead_fraction")
 When: TypeAlias = Literal["start", "end"]
 CELL: list[Hashable] = ["step", "layer"]
-# The last part of a module's path: the gate without its source, as i_2 of both xi_2 and hi_2.
-GATE = re.compile(r"(?:.*\.)?[xh]([a-z]*_\d+)")
 
 
 def by_layer(rows: pd.DataFrame) -> pd.DataFrame:

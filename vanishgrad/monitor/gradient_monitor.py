@@ -19,8 +19,10 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.hooks import RemovableHandle
 
+from vanishgrad.diagnosis import Diagnosis, Watch
 from vanishgrad.errors import at_least, require
 from vanishgrad.layers import weight_matrices
+from vanishgrad.monitor.activation_of import activation_of
 from vanishgrad.monitor.execution_order import in_order_of_execution
 from vanishgrad.monitor.measurement import Measurement
 from vanishgrad.records import (
@@ -112,6 +114,13 @@ class GradientMonitor:
         """The measurements so far, with the columns of gradients.csv."""
         return frame(chain.from_iterable(self._gradients.values()), GRADIENT_COLUMNS)
 
+    def diagnose(self) -> Diagnosis:
+        """What is wrong with the model so far, with evidence and remedies."""
+        watch = Watch(self._setting)
+        for step, rows in self._gradients.items():
+            watch.add(rows, [self._metrics[step]])
+        return watch.diagnosis("diverged" if self._diverged else "running")
+
     def save(self, folder: Path | str) -> Path:
         """Write a run folder that `vanishgrad report` reads; returns it."""
         target = Path(folder)
@@ -126,9 +135,20 @@ class GradientMonitor:
         write_run(target, self._record(target.resolve().name))
         return target
 
+    @property
+    def _setting(self) -> dict[str, Any]:
+        """What is known of the model."""
+        activation = activation_of(self.model)
+        known = {} if activation is None else {"act": {"name": activation}}
+        return {"model": {"name": type(self.model).__name__}} | known
+
+    @property
+    def _diverged(self) -> list[int]:
+        """The measured steps at which the whole gradient was not finite."""
+        return [step for step, row in self._metrics.items() if not math.isfinite(float(row[NORM] or 0))]
+
     def _record(self, name: str) -> dict[str, Any]:
-        setting = {"name": name, "model": {"name": type(self.model).__name__}}
-        diverged = [step for step, row in self._metrics.items() if not math.isfinite(float(row[NORM] or 0))]
+        setting, diverged = {"name": name} | self._setting, self._diverged
         return {
             "schema_version": SCHEMA_VERSION, "status": "diverged" if diverged else "completed",
             "choices": setting, "effective": setting, "config": {}, "overrides": [], "seed": None,

@@ -23,12 +23,13 @@ MOST_BASELINES = 3
 SLOPE = (
     "Slope: decades per hidden layer by which the gradient shrinks towards the input; 0 is even, positive is "
     "vanishing, negative is exploding. Vanishing and exploding are said of settings that do not learn and "
-    "whose gradient changes by a factor of 100 or more across the hidden layers."
+    "whose gradient changes by a factor of 100 or more across the hidden layers, or of 1000 where it is not "
+    "known whether they learn."
 )
 TIME_SLOPE = (
     "Time slope: decades per time step by which the gradient of the recurrent state shrinks towards the "
     "first time step, at the start; vanishing and exploding through time are said of settings that do not "
-    "learn and where it changes by a factor of 100 or more from the last time step to the first."
+    "learn and where it changes by a factor of 1000 or more from the last time step to the first."
 )
 TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -111,7 +112,7 @@ def _runs(runs: Runs, summary: pd.DataFrame) -> str:
     return "\n".join(
         f"<tr><th scope=row>{escape(row['run'])}</th><td>{escape(row['setting'])}</td>"
         f"<td>{'' if run.seed is None else run.seed}</td><td>{escape(_status(row))}</td>"
-        f"<td>{escape(row['verdict'])}</td>"
+        f"<td>{escape(row['verdict'].replace('_', ' '))}</td>"
         f"<td><code>{escape(_repeat(run.overrides, run.choices))}</code></td></tr>"
         for run, (_, row) in zip(runs, summary.iterrows(), strict=True)
     )

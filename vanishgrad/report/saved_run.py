@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.diagnosis.layers import When, moment
 from vanishgrad.records import GRADIENTS_FILE
 from vanishgrad.report.extras import EXTRAS, Condensed, condensed, read_sample
@@ -98,6 +99,16 @@ class SavedRun:
     def signal(self) -> str:
         """The column that tells how gradients pass: dLoss/dz, or dLoss/dW where nothing else was measured."""
         return "delta_norm" if self.gradients["delta_norm"].notna().any() else "grad_norm"
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """What is wrong with it, from its tables."""
+        return diagnose(
+            self.gradients, self.metrics, setting=self.record.get("effective") or self.choices,
+            status=self.status, diverged_at=self.record.get("diverged_at"),
+            baseline=self.record.get("baseline"), time_gradients=self.extra("time_gradients"),
+            dead_units=self.extra("dead_units"),
+        )  # fmt: skip
 
     @property
     def steps(self) -> int:

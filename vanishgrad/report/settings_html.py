@@ -73,7 +73,7 @@ def _row(row: pd.Series, columns: Sequence[Column], baselines: Sequence[str]) ->
     count = f"{row['runs']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
     return (
         f"<tr><th scope=row>{escape(str(row['setting']))}</th>"
-        f"<td><span class='verdict {escape(kind)}'>{escape(verdict)}</span></td>"
+        f"<td><span class='verdict {escape(kind)}'>{escape(verdict.replace('_', ' '))}</span></td>"
         + "".join(_cell(row, column) for column in columns)
         + "".join(_number(row[name], "{:.3g}") for name in baselines)
         + f"<td data-value='{row['runs']}'>{count}</td></tr>"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from vanishgrad.diagnosis.layers import When
-from vanishgrad.diagnosis.slope import decades_across, decades_through, gradient_slope, log_slope
+from vanishgrad.diagnosis.slope import gradient_slope, log_slope
 from vanishgrad.report.labels import flatten
 from vanishgrad.report.runs import Runs, SavedRun
-from vanishgrad.report.verdict import Evidence, Verdict, verdict
 
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 BASELINES = ("baseline_val_loss", "baseline_val_accuracy")
@@ -69,18 +67,6 @@ def time_slope(run: SavedRun) -> float:
     return log_slope(rows["t"], rows["grad_norm"]) if len(rows) else float("nan")
 
 
-def run_verdict(run: SavedRun) -> Verdict:
-    """The verdict on one run from its tables."""
-    decades = tuple(_decades(run, when) for when in ("start", "end"))
-    time_decades = tuple(_time_decades(run, when) for when in ("start", "end"))
-    untrained = Evidence(run.status, decades, time_decades=time_decades, overflowed=run.steps == 0)
-    if run.steps == 0:
-        return verdict(untrained)
-    accuracy = (_first(run, "train_accuracy"), _last(run, "val_accuracy", "train_accuracy"))
-    loss = (_first(run, "train_loss"), _last(run, "val_loss", "train_loss"))
-    return verdict(replace(untrained, accuracy=accuracy, loss=loss, error=_errors(run)))
-
-
 def number(value: Any) -> float:
     """A number of run.json, where those that are not finite are strings; NaN for what is missing."""
     return float("nan") if value is None else float(value)
@@ -101,7 +87,7 @@ def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:
         "time_slope": time_slope(run),
         "baseline_val_loss": run.baseline_of("val_loss"),
         "baseline_val_accuracy": run.baseline_of("val_accuracy"),
-        "verdict": run_verdict(run),
+        "verdict": run.diagnosis.verdict,
         "diverged_at": (run.record.get("diverged_at") or {}).get("step"),
     }
 
@@ -110,34 +96,9 @@ def _numbers(prefix: str, metrics: Mapping[str, Any]) -> dict[str, float]:
     return {f"{prefix}_{name}": number(value) for name, value in metrics.items()}
 
 
-def _decades(run: SavedRun, when: When) -> float:
-    """Of delta_norm; of the weights' gradient where only that was measured."""
-    rows = run.moment(run.signal, when)
-    return decades_across(rows["layer"], rows[run.signal])
-
-
 def _time_moment(run: SavedRun, when: When) -> pd.DataFrame:
     rows = run.extra("time_gradients")
     return rows if rows.empty else rows[rows["moment"] == when]
-
-
-def _time_decades(run: SavedRun, when: When) -> float:
-    rows = _time_moment(run, when)
-    return decades_through(rows["t"], rows["grad_norm"]) if len(rows) else float("nan")
-
-
-def _errors(run: SavedRun) -> tuple[float, float]:
-    """That of an answer that ignores the input, and the one reached."""
-    baseline = run.baseline
-    if baseline is None or baseline.metric not in METRICS:
-        return float("nan"), float("nan")
-    ignorance, reached = baseline.value, _last(run, baseline.metric)
-    return (1 - ignorance, 1 - reached) if baseline.metric.endswith("accuracy") else (ignorance, reached)
-
-
-def _first(run: SavedRun, column: str) -> float:
-    values = run.metrics[column].dropna()
-    return float(values.iloc[0]) if len(values) else float("nan")
 
 
 def _last(run: SavedRun, *columns: str) -> float:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from vanishgrad.description import describe
+from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.run import Run
+from vanishgrad.training.provenance import baseline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,3 +46,17 @@ class Result:
     extra: dict[str, pd.DataFrame]
     model: nn.Module
     folder: Path | None
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """What was trained, as run.json has it under `effective`."""
+        return describe(self.run)
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What is wrong with it."""
+        return diagnose(
+            self.gradients, self.metrics, setting=self.setting, status=self.status,
+            diverged_at=self.diverged_at, baseline=baseline(self.run),
+            time_gradients=self.extra.get("time_gradients"), dead_units=self.extra.get("dead_units"),
+        )  # fmt: skip

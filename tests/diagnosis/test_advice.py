@@ -1,0 +1,115 @@
+"""Every remedy that is advised can be typed, and changes something."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from vanishgrad.config.plan import jobs_of, plan_of, without_hydra
+from vanishgrad.config.setting import to_setting
+from vanishgrad.description import describe
+from vanishgrad.diagnosis import Advice, ladders
+from vanishgrad.diagnosis import advice as module
+from vanishgrad.diagnosis.advice import Treatment, advised
+from vanishgrad.diagnosis.setting import Setting
+
+LADDERS = {
+    name: ladder for name, ladder in vars(ladders).items() if isinstance(ladder, tuple) and name.isupper()
+}
+PERCEPTRONS = [
+    " ".join(parts).split()
+    for parts in product(
+        ("model=mlp depth=8", "model=cnn depth=6 width=8", "depth=1", "depth=60"),
+        ("act=relu", "act=sigmoid", "act=tanh", "act=softplus", "act=gelu"),
+        ("", "norm=batch", "residual=identity", "init=he", "init=normal", "init=zeros",
+         "optim=adam clip=norm", "reg=l2"),
+    )
+]  # fmt: skip
+OTHERS = [
+    text.split()
+    for text in (
+        "model=rnn data=adding", "model=lstm data=adding optim=adam", "model=gru data=copy",
+        "model=rnn model.recurrent_init=orthogonal data=adding norm=layer", "model=lstm data=text",
+        "model=conv_lstm data=moving_digits",
+        "pretrain=rbm act=sigmoid data.scale=unit", "pretrain=autoencoder act=tanh", "norm=weight depth=6",
+        "batch_size=1 depth=6", "batch_size=full", "width=1 depth=5", "residual=fixup depth=7",
+        "data=spirals",
+        "model=lstm model.chrono=50 data=temporal_order", "init=critical act=tanh",
+        "norm=instance model=cnn",
+    )
+]  # fmt: skip
+
+
+def composed(overrides: list[str]) -> dict[str, object]:
+    (job,) = jobs_of(plan_of(overrides, multirun=False))
+    return describe(to_setting(without_hydra(job)).effective)
+
+
+@pytest.fixture(scope="module")
+def settings() -> dict[tuple[str, ...], dict[str, object]]:
+    return {tuple(overrides): composed(overrides) for overrides in OTHERS + PERCEPTRONS[3::23]}
+
+
+def test_every_override_that_is_advised_composes_and_changes_the_setting(
+    settings: dict[tuple[str, ...], dict[str, object]],
+) -> None:
+    """Each text once for mlp, cnn and each recurrent model: a composition takes a tenth of a second."""
+    seen = set()
+    for overrides, effective in settings.items():
+        for one in (one for ladder in LADDERS.values() for one in advised(ladder, Setting(effective))):
+            known = (Setting(effective).name("model"), one.override)
+            if known not in seen:
+                seen.add(known)
+                assert composed(treated(overrides, one.override)) != effective, (overrides, one.override)
+    assert len(seen) > 40
+
+
+def treated(overrides: tuple[str, ...], new: str) -> list[str]:
+    """What was typed, without the keys that are typed anew and the parameters of theirs."""
+    keys = {text.partition("=")[0] for text in new.split()}
+    kept = [text for text in overrides if text.partition("=")[0] not in keys]
+    return [text for text in kept if text.partition(".")[0] not in keys] + new.split()
+
+
+@pytest.mark.parametrize("name", LADDERS)
+def test_every_ladder_has_something_for_every_kind_of_model(
+    name: str, settings: dict[tuple[str, ...], dict[str, object]]
+) -> None:
+    in_time = name.endswith("IN_TIME")
+    for overrides, effective in settings.items():
+        recurrent = any("model=rnn" in text or "model=gru" in text for text in overrides)
+        if recurrent if in_time else "depth=8" in overrides and "act=sigmoid" in overrides:
+            assert advised(LADDERS[name], Setting(effective)), (name, overrides)
+    foreign = advised(LADDERS[name], Setting({"model": {"name": "Net"}}))
+    assert foreign
+    assert all("remedy=" not in one.override for one in foreign)
+    assert advised(LADDERS[name], Setting()) == foreign
+
+
+def test_what_is_there_already_is_not_advised() -> None:
+    treated = Setting(
+        composed(
+            ["depth=8", "act=relu", "init=he", "norm=batch", "residual=identity", "optim=adam", "clip=norm"]
+        )
+    )
+    for ladder in LADDERS.values():
+        texts = [one.override for one in advised(ladder, treated)]
+        assert not {
+            "remedy=batchnorm",
+            "remedy=he",
+            "remedy=residual",
+            "remedy=adam",
+            "remedy=clipping",
+        } & set(texts)
+
+
+def test_the_rate_is_that_of_the_setting() -> None:
+    found = advised(ladders.OSCILLATING, Setting(composed(["lr=0.3"])))
+    assert found[0] == Advice("lr=0.03", "the steps are longer than the valley is wide")
+
+
+def test_no_treatment_is_forgotten() -> None:
+    all_ = {name for name, value in vars(module).items() if isinstance(value, Treatment)}
+    used = {name for name, value in vars(ladders).items() if isinstance(value, Treatment)}
+    assert all_ == used

@@ -1,0 +1,132 @@
+"""`vanishgrad diagnose`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from vanishgrad.cli.keywords import keywords, listed
+from vanishgrad.cli.plain import show
+from vanishgrad.cli.treated import treated_command
+from vanishgrad.diagnosis import Diagnosis, Finding
+from vanishgrad.diagnosis import diagnose as diagnosed
+from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.records import UnreadableRun, strict
+from vanishgrad.report.labels import counted
+from vanishgrad.report.runs import Noted, Runs, load_runs, newest_runs
+from vanishgrad.report.saved_run import SavedRun
+
+STYLES = {"vanishing": "blue", "stalled_layers": "blue", "learns": "green", "healthy": "green"}
+BAD = "red"
+MOST_STEPS = 120  # as many as the report reads
+
+
+class Patient(NamedTuple):
+    """A run and what is wrong with it; no `run` for a table without a folder."""
+
+    name: str
+    setting: str
+    diagnosis: Diagnosis
+    run: SavedRun | None = None
+
+
+def diagnose(arguments: Sequence[str]) -> int:
+    """Name what is wrong in each run, with evidence and remedies, as text or as JSON."""
+    given = keywords(arguments, ("runs", "format"))
+    style = given.get("format", "text")
+    one_of("format", style, ("text", "json"))
+    patients, skipped = _patients([Path(one).expanduser() for one in listed(given["runs"])] if "runs" in given
+                                  else [newest_runs()])  # fmt: skip
+    for folder, reason in skipped:
+        print(f"note: skipped {folder}: {reason}", file=sys.stderr)
+    require(bool(patients), f"runs={given.get('runs', 'outputs')}: there is no run to diagnose")
+    if style == "json":
+        document = {"runs": list(map(_plain, patients)), "skipped": [[str(f), why] for f, why in skipped]}
+        print(json.dumps(strict(document), indent=2, allow_nan=False, ensure_ascii=False))
+    else:
+        _show(Console(highlight=False), patients)
+    return 0
+
+
+def _patients(places: Sequence[Path]) -> tuple[list[Patient], tuple[Noted, ...]]:
+    """The runs below the folders, and the tables that are named themselves."""
+    files = [place for place in places if place.is_file()]
+    alone = [Patient(str(file), str(file), _of_file(file)) for file in files]
+    folders = [place for place in places if place not in files]
+    runs = load_runs(*folders, most_steps=MOST_STEPS) if folders else Runs(())
+    read = [
+        Patient(name, label, run.diagnosis, run)
+        for run, name, label in zip(runs, runs.names, runs.labels, strict=True)
+    ]
+    return alone + read, runs.skipped
+
+
+def _of_file(file: Path) -> Diagnosis:
+    try:
+        return diagnosed(file)
+    except UnreadableRun as error:
+        raise SettingError(str(error)) from None
+    except SettingError as error:
+        raise SettingError(f"{file}: {error}") from None
+
+
+def _plain(patient: Patient) -> dict[str, Any]:
+    run, findings = patient.run, patient.diagnosis.plain()
+    for finding in findings:
+        for remedy in finding["remedies"]:
+            remedy["command"] = None if run is None else treated_command(run, remedy["override"])
+    return {
+        "run": patient.name,
+        "folder": None if run is None else str(run.folder),
+        "setting": patient.setting,
+        "seed": None if run is None else run.seed,
+        "status": None if run is None else run.status,
+        "verdict": patient.diagnosis.verdict,
+        "learned": patient.diagnosis.learned,
+        "findings": findings,
+    }
+
+
+def _show(console: Console, patients: Sequence[Patient]) -> None:
+    """A block per setting: of its runs the one that is worst off speaks for all."""
+    settings: dict[str, list[Patient]] = {}
+    for patient in patients:
+        settings.setdefault(patient.setting, []).append(patient)
+    for setting, runs in settings.items():
+        worst = max(runs, key=lambda one: max([finding.severity for finding in one.diagnosis], default=0.0))
+        console.print(Text.assemble((setting, "bold"), "  ", *_verdicts(runs)), soft_wrap=True)
+        for finding in worst.diagnosis:
+            for line in _told(finding, worst.run):
+                show(console, line)
+
+
+def _verdicts(runs: Sequence[Patient]) -> Iterator[tuple[str, str]]:
+    """`vanishing`, or over several runs `vanishing 2, learns 1 of 3 runs`."""
+    counts = Counter(run.diagnosis.verdict for run in runs).most_common()
+    for place, (verdict, count) in enumerate(counts):
+        style = STYLES.get(verdict.split(" ")[0], BAD)
+        yield (
+            (", " if place else "") + verdict.replace("_", " ") + (f" {count}" if len(counts) > 1 else ""),
+            style,
+        )
+    if len(runs) > 1:
+        yield f"  ({counted(len(runs), 'run')})", "dim"
+
+
+def _told(finding: Finding, run: SavedRun | None) -> Iterator[Padding]:
+    """What was found, its evidence, and what to do about it."""
+    sureness = f"severity {finding.severity:.2f}, confidence {finding.confidence:.2f}"
+    head = Text.assemble((finding.words, "bold"), f" from step {finding.first_step}: {finding.sentence} ",
+                         (f"({sureness})", "dim"))  # fmt: skip
+    yield Padding(head, (0, 0, 0, 2))
+    for advice in finding.remedies:
+        command = advice.override if run is None else treated_command(run, advice.override) or advice.override
+        yield Padding(Text.assemble((command, "cyan"), f"\n  {advice.reason}"), (0, 0, 0, 4))

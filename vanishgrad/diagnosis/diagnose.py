@@ -1,0 +1,104 @@
+"""`diagnose`: a run folder, a table, or what a run left behind -> what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vanishgrad.diagnosis.examine import examine
+from vanishgrad.diagnosis.finding import Diagnosis
+from vanishgrad.diagnosis.tables import record_of
+from vanishgrad.errors import SettingError, require
+from vanishgrad.records import (
+    DEAD_UNITS_FILE,
+    GRADIENTS_FILE,
+    METRICS_FILE,
+    RUN_FILE,
+    TIME_GRADIENTS_FILE,
+    read_extra,
+    read_gradients,
+    read_run,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def diagnose(
+    source: Any,
+    metrics: pd.DataFrame | None = None,
+    *,
+    setting: Mapping[str, Any] | None = None,
+    status: str = "completed",
+    diverged_at: Mapping[str, Any] | None = None,
+    baseline: Mapping[str, Any] | None = None,
+    time_gradients: pd.DataFrame | None = None,
+    dead_units: pd.DataFrame | None = None,
+) -> Diagnosis:
+    """What is wrong with a run, the worst first, with evidence and remedies; nothing when it is healthy.
+
+    Rules look at ratios, slopes and fractions alone: multiplying losses and gradients by a constant changes
+    nothing. The more is known beside the gradients, the surer they are.
+
+    Arguments:
+        source: a run folder, a file like gradients.csv, a DataFrame of such rows, a `Result`, a
+            `GradientMonitor`, or anything with the attributes `gradients` and `metrics`. The other arguments
+            are for a DataFrame.
+        metrics: rows of metrics.csv, which tell whether it learned.
+        setting: what was trained, as run.json has it under `effective`: remedies are then what to type.
+        status, diverged_at, baseline: as in run.json.
+        time_gradients, dead_units: rows of those files.
+
+    Raises:
+        SettingError: for a source that is none of these.
+        UnreadableRun: for a folder or a file that cannot be read.
+    """
+    if isinstance(source, str | Path):
+        return _read(Path(source))
+    if hasattr(source, "columns"):
+        record = record_of(
+            source, metrics, setting=setting, status=status, diverged_at=diverged_at, baseline=baseline,
+            time_gradients=time_gradients, dead_units=dead_units,
+        )  # fmt: skip
+        return examine(record)
+    return _of_object(source)
+
+
+def _read(path: Path) -> Diagnosis:
+    require(path.exists(), f"{path}: there is no such file or folder")
+    if path.is_dir():
+        return _read_folder(path)
+    if path.name == GRADIENTS_FILE and (path.parent / RUN_FILE).exists():
+        return _read_folder(path.parent)
+    return diagnose(read_extra(path.parent, path.name))
+
+
+def _read_folder(folder: Path) -> Diagnosis:
+    """All that a run folder knows; of one without run.json the tables alone."""
+    alone = not (folder / RUN_FILE).exists() and (folder / GRADIENTS_FILE).exists()
+    run: dict[str, Any] = {"status": "completed"} if alone else read_run(folder)
+    return diagnose(
+        read_gradients(folder),
+        read_extra(folder, METRICS_FILE) if (folder / METRICS_FILE).exists() else None,
+        setting=run.get("effective") or run.get("choices"),
+        status=run["status"],
+        diverged_at=run.get("diverged_at"),
+        baseline=run.get("baseline"),
+        time_gradients=read_extra(folder, TIME_GRADIENTS_FILE),
+        dead_units=read_extra(folder, DEAD_UNITS_FILE),
+    )
+
+
+def _of_object(source: Any) -> Diagnosis:
+    """Of something that can diagnose itself, or has the tables."""
+    if isinstance(found := getattr(source, "diagnosis", None), Diagnosis):
+        return found
+    if callable(own := getattr(source, "diagnose", None)):
+        return own()
+    if not hasattr(source, "gradients"):
+        kind = type(source).__name__
+        raise SettingError(
+            f"diagnose({kind}): takes a run folder, a CSV file, a DataFrame, a result or a monitor"
+        )
+    return diagnose(source.gradients, getattr(source, "metrics", None))
