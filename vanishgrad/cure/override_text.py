@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 
 from vanishgrad import remedies
 from vanishgrad.description import choices_of
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import one_of, require
 from vanishgrad.run import GROUPS, Run
 
 KINDS = get_type_hints(Run)
@@ -135,7 +135,5 @@ def _remedy(given: Mapping[str, Any]) -> remedies.Remedy:
     name = given.get(REMEDY, remedies.Untreated.name)
     one_of(REMEDY, name, kinds)
     parameters = {key.partition(".")[2]: value for key, value in given.items() if key != REMEDY}
-    found = _with(REMEDY, kinds[name](), parameters)
-    if not callable(found):
-        raise SettingError(f"{REMEDY}={name}: is no remedy")
-    return found  # type: ignore[no-any-return]
+    found: remedies.Remedy = _with(REMEDY, kinds[name](), parameters)
+    return found
