@@ -60,7 +60,7 @@ def test_all_other_remedies_that_make_sense_follow() -> None:
         "norm=batch", "optim=adam", "act=relu", "residual=identity", "init=he", "init=xavier", "norm=layer",
         "clip=norm", "lr=0.01", "residual=rezero", "act=tanh", "init=critical", "act=elu", "act=selu",
         "act=leaky_relu", "act=prelu", "optim=rmsprop", "optim=adagrad", "pretrain=autoencoder", "reg=l2",
-        "reg=l1",
+        "reg=l1", "act=relu init=he", "act=selu init=lecun",
     }  # fmt: skip
     assert found.pairs == ()
 

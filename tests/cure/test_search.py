@@ -85,7 +85,7 @@ def test_a_suggested_pair_begins_in_the_first_round(search: Search) -> None:
 
 def test_without_pairs_none_is_tried(search: Search) -> None:
     found, clinic, _ = search({"norm=batch": 0.3, "optim=adam": 0.2}, pairs=False)
-    assert not [label for _, some in clinic.asked for label in some if len(label.split()) > 1]
+    assert not [label for _, some in clinic.asked for label in some if "norm=batch " in label]
     assert found.winner is not None
     assert found.winner.treatment.label == "norm=batch"
 
@@ -107,10 +107,10 @@ def test_every_treatment_has_one_standing(search: Search) -> None:
 
 
 def test_the_runner_up_is_the_second_cure(search: Search) -> None:
-    found, _, _ = search({"act=relu": 0.5, "act=tanh": 0.4}, pairs=False)
+    found, _, _ = search({"norm=batch": 0.5, "act=tanh": 0.4}, pairs=False)
     assert found.winner is not None
     assert found.runner_up is not None
-    assert (found.winner.treatment.label, found.runner_up.treatment.label) == ("act=relu", "act=tanh")
+    assert (found.winner.treatment.label, found.runner_up.treatment.label) == ("norm=batch", "act=tanh")
 
 
 def test_where_nothing_helps_there_is_no_cure_and_all_is_shown(search: Search) -> None:

@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from vanishgrad import remedies
-from vanishgrad.choices.model import RNN
+from vanishgrad.choices.model import CNN, MLP, RNN
 from vanishgrad.cure.override_text import changed, rounded, treated
 from vanishgrad.cure.treatment import Treatment, kinds_of, together, treatment
 from vanishgrad.diagnosis import Diagnosis
@@ -27,6 +27,10 @@ KNOWN: tuple[remedies.Remedy, ...] = (
     remedies.UsePReLU(), remedies.UseRMSprop(), remedies.UseAdagrad(), remedies.UsePretraining(),
     remedies.UseL2(), remedies.UseL1(),
 )  # fmt: skip
+MATCHED = {  # an activation with the weights that belong to it, for networks without recurrence
+    "act=relu init=he": "its weights keep the signal's size from layer to layer (He et al. 2015)",
+    "act=selu init=lecun": "its outputs find back to mean 0 and variance 1 (Klambauer et al. 2017)",
+}
 RECURRENT_STARTS = {  # of a plain recurrent network, beside the remedies
     "model.recurrent_init=orthogonal": "an orthogonal recurrent matrix keeps the gradient's length",
     "act=relu model.recurrent_init=identity": "the identity start remembers by itself (Le et al. 2015)",
@@ -131,9 +135,10 @@ def _proposed(run: Run, diagnosis: Diagnosis) -> Iterator[tuple[str, Callable[[]
             yield advice.override, partial(treated, run, advice.override), advice.reason, True
     for remedy in KNOWN:
         yield f"remedy={remedy.name}", partial(remedy, run), "", False
-    if isinstance(run.model, RNN):
-        for text, reason in RECURRENT_STARTS.items():
-            yield text, partial(treated, run, text), reason, False
+    for kind, texts in (((MLP, CNN), MATCHED), (RNN, RECURRENT_STARTS)):
+        if isinstance(run.model, kind):
+            for text, reason in texts.items():
+                yield text, partial(treated, run, text), reason, False
 
 
 def _considered(run: Run, make: Callable[[], Run], check: Check) -> Run:
