@@ -95,8 +95,8 @@ def test_advice_that_changes_what_is_learned_or_makes_no_sense_is_not_taken() ->
 def test_a_recurrent_network_has_remedies_of_its_own() -> None:
     found = candidates(RECURRENT, Diagnosis(), check, 10)
     assert {
-        "model=lstm", "model=gru", "clip=norm", "optim=adam", "model=rnn model.recurrent_init=orthogonal",
-        "model=rnn model.recurrent_init=identity act=relu", "norm=layer",
+        "model=lstm", "model=gru", "clip=norm", "optim=adam", "model.recurrent_init=orthogonal",
+        "model.recurrent_init=identity act=relu", "norm=layer",
     } <= set(labels(found))  # fmt: skip
     assert not {"norm=batch", "residual=identity"} & set(labels(found))
     assert "shortcuts" in reasons(found)["remedy=residual"]

@@ -40,7 +40,7 @@ def test_what_is_typed_for_a_remedy_makes_the_treated_run_here_and_through_hydra
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # sigmoid's critical point is saturated
         after = rounded(sick, remedy(sick))
-        overrides = overrides_of(changed(sick, after))
+        overrides = overrides_of(sick, changed(sick, after))
         assert treated(sick, " ".join(overrides)) == after
         setting = composed([*kept(typed, overrides), *overrides])
     assert setting is not None
@@ -90,12 +90,18 @@ def test_a_choice_that_is_replaced_goes_with_its_parameters() -> None:
     assert kept(typed, []) == typed
 
 
+def test_of_the_same_choice_only_what_changes_is_typed() -> None:
+    before = Run(init=Gaussian(0.8, 0.1))
+    assert overrides_of(before, {"init": Gaussian(0.8, 0.0)}) == ("init.sigma_b=0.0",)
+    assert overrides_of(before, {"init": Normal(0.5)}) == ("init=normal", "init.std=0.5")
+
+
 def test_a_gated_cell_brings_its_own_activation_and_a_rate_can_be_typed() -> None:
     sick = replace(SICK, model=RNN())
-    assert overrides_of(changed(sick, remedies.UseLSTM(2.0)(sick))) == (
+    assert overrides_of(sick, changed(sick, remedies.UseLSTM(2.0)(sick))) == (
         "model=lstm", "model.forget_bias=2.0", "act=tanh",
     )  # fmt: skip
     assert remedies.UseLSTM()(sick).model == LSTM()
     tenth = remedies.SmallRate()(Run())
     assert tenth.lr == 0.1 * 0.1 != 0.01
-    assert overrides_of(changed(Run(), rounded(Run(), tenth))) == ("lr=0.01",)
+    assert overrides_of(Run(), changed(Run(), rounded(Run(), tenth))) == ("lr=0.01",)

@@ -23,12 +23,13 @@ def changed(before: Run, after: Run) -> dict[str, Any]:
     return {name: new for name, old, new in pairs if new != old}
 
 
-def overrides_of(changes: Mapping[str, Any]) -> tuple[str, ...]:
-    """What to type for the fields `changes` of a run: `act=leaky_relu act.slope=0.1`.
+def overrides_of(before: Run, changes: Mapping[str, Any]) -> tuple[str, ...]:
+    """What to type for `changes` of the run `before`: `act=leaky_relu act.slope=0.1`.
 
-    A parameter is mentioned where it is not the choice's own default.
+    Of another choice those parameters are mentioned that are not its defaults, of the same one those that
+    change.
     """
-    return tuple(text for key, value in changes.items() for text in _typed(key, value))
+    return tuple(text for key, value in changes.items() for text in _typed(key, getattr(before, key), value))
 
 
 def kept(typed: Sequence[str], overrides: Sequence[str]) -> list[str]:
@@ -65,15 +66,14 @@ def rounded(before: Run, after: Run) -> Run:
     return replace(after, lr=float(f"{after.lr:.{DIGITS}g}"))
 
 
-def _typed(key: str, value: Any) -> list[str]:
+def _typed(key: str, before: Any, value: Any) -> list[str]:
     if key not in GROUPS or value is None:
         return [f"{key}={_shown(value)}"]
-    own = {item.name: item.default for item in fields(value)}
-    numbers = {name: getattr(value, name) for name in own}
-    return [
-        f"{key}={value.name}",
-        *(f"{key}.{name}={_shown(item)}" for name, item in numbers.items() if item != own[name]),
-    ]
+    same = type(before) is type(value)
+    known = {item.name: getattr(before, item.name) if same else item.default for item in fields(value)}
+    numbers = {name: getattr(value, name) for name in known}
+    texts = [f"{key}.{name}={_shown(item)}" for name, item in numbers.items() if item != known[name]]
+    return texts if same else [f"{key}={value.name}", *texts]
 
 
 def _shown(value: Any) -> str:

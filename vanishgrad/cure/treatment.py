@@ -43,7 +43,7 @@ class Treatment:
 
 def treatment(before: Run, after: Run, reason: str = "", *, advised: bool = False) -> Treatment:
     """The change from `before` to `after`."""
-    return Treatment(after, overrides_of(changed(before, after)), reason, advised=advised)
+    return Treatment(after, overrides_of(before, changed(before, after)), reason, advised=advised)
 
 
 def together(before: Run, first: Treatment, second: Treatment) -> Treatment:
@@ -54,7 +54,7 @@ def together(before: Run, first: Treatment, second: Treatment) -> Treatment:
     """
     changes = changed(before, first.run) | changed(before, second.run)
     return Treatment(
-        replace(before, **changes), overrides_of(changes),
+        replace(before, **changes), overrides_of(before, changes),
         "; ".join(reason for reason in (first.reason, second.reason) if reason),
         (first, second), first.advised and second.advised,
     )  # fmt: skip
