@@ -144,3 +144,10 @@ def test_what_learns_but_is_slowed_down_is_treated(search: Search) -> None:
     slowed = Diagnosis((VANISHING,), True)
     found, _, _ = search({"act=relu": 0.5}, slowed)
     assert not found.healthy
+
+
+def test_pretraining_that_takes_much_longer_than_a_trial_is_left_out(search: Search) -> None:
+    """20 layers, 20 epochs of 22 batches: 8800 updates, for 400 steps."""
+    found, _, _ = search({"act=relu": 0.5})
+    reasons = {one.label: one.reason for one in found.left_out}
+    assert "its 8800 updates of single layers are more than 3 times the 400" in reasons["remedy=pretraining"]
