@@ -150,13 +150,20 @@ def known(case: Case) -> str:
     return max(zip(found, trials, strict=True), key=lambda pair: pair[1].gain)[0][0]
 
 
-def cured(case: Case) -> tuple[dict[str, Any], float]:
-    """What the command answers, and its seconds."""
-    with tempfile.TemporaryDirectory() as name:
-        command = [sys.executable, "-m", "vanishgrad", "cure", *case.typed, f"out={name}/cure", "format=json"]
-        begin = time.perf_counter()
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        return json.loads(done.stdout), time.perf_counter() - begin
+def cured(name: str, case: Case, kept_in: Path) -> dict[str, Any]:
+    """What the command answers, with its seconds; an answer that is there already is read."""
+    path = kept_in / f"{name.replace(' ', '_').replace(',', '')}.json"
+    if not path.exists():
+        command = [sys.executable, "-m", "vanishgrad", "cure", *case.typed, "report=false", "format=json"]
+        with tempfile.TemporaryDirectory() as folder:
+            begin = time.perf_counter()
+            done = subprocess.run(
+                [*command, f"out={folder}/cure"], check=True, capture_output=True, text=True
+            )
+        seconds = time.perf_counter() - begin
+        path.write_text(json.dumps({"seconds": seconds, "answer": json.loads(done.stdout)}))
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
 
 
 def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
@@ -175,9 +182,10 @@ def reached(trial: Trial) -> str:
     return f"loss {trial.loss:.3f}"
 
 
-def measured(name: str, case: Case, best: str) -> tuple[int, bool, float]:
+def measured(name: str, case: Case, best: str, kept_in: Path) -> tuple[int, bool, float]:
     """Seeds with which the setting learns, whether its cure is as good as the best known, and its seconds."""
-    answer, seconds = cured(case)
+    kept_one = cured(name, case, kept_in)
+    answer, seconds = kept_one["answer"], kept_one["seconds"]
     overrides = case.typed if answer["cure"] is None else answer["cure"]["overrides"]
     setting = composed(overrides)
     assert setting is not None
@@ -192,28 +200,36 @@ def measured(name: str, case: Case, best: str) -> tuple[int, bool, float]:
     return untreated.learned, found, seconds
 
 
+def compare(cases: dict[str, Case], best: dict[str, str], kept_in: Path) -> None:
+    """Print a row for each setting, and how many are cured."""
+    print("| setting | verdict | untreated | cure | best known | cure | best known | within 2 points | s |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    found = [measured(name, case, best[name], kept_in) for name, case in cases.items()]
+    good = sum(one[1] for one in found)
+    low, high = wilson(good, len(found))
+    middle = statistics.median(one[2] for one in found)
+    print(f"\n{good} of {len(found)} cured, {good / len(found):.0%} "
+          f"(95 % interval {low:.0%} to {high:.0%}), {middle:.0f} s each")  # fmt: skip
+    if learned := [name for name, one in zip(cases, found, strict=True) if one[0]]:
+        print(f"learns untreated with some seed: {', '.join(learned)}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="settings whose name has this in it")
     parser.add_argument("--known", action="store_true", help="look for the best remedies that are missing")
+    parser.add_argument("--keep", type=Path, help="folder in which answers are kept, and read again")
     given = parser.parse_args()
     cases = {name: Case(text.split()) for name, text in SETTINGS.items() if given.only in name}
     best = json.loads(KNOWN.read_text()) if KNOWN.exists() else {}
-    if given.known:
-        for name in [name for name in cases if name not in best]:
-            best[name] = known(cases[name])
-            print(f"{name}: {best[name]}", flush=True)
-            KNOWN.write_text(json.dumps(best, indent=2) + "\n")
+    if not given.known:
+        with tempfile.TemporaryDirectory() as folder:
+            compare(cases, best, given.keep or Path(folder))
         return
-    print("| setting | verdict | untreated | cure | best known | cure | best known | within 2 points | s |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    found = [measured(name, case, best[name]) for name, case in cases.items()]
-    good, low_high = sum(one[1] for one in found), wilson(sum(one[1] for one in found), len(found))
-    print(f"\n{good} of {len(found)} cured, {good / len(found):.0%} "
-          f"(95 % interval {low_high[0]:.0%} to {low_high[1]:.0%}), "
-          f"{statistics.median(one[2] for one in found):.0f} s each")  # fmt: skip
-    if learned := [name for name, one in zip(cases, found, strict=True) if one[0]]:
-        print(f"learns untreated with some seed: {', '.join(learned)}")
+    for name in [name for name in cases if name not in best]:
+        best[name] = known(cases[name])
+        print(f"{name}: {best[name]}", flush=True)
+        KNOWN.write_text(json.dumps(best, indent=2) + "\n")
 
 
 if __name__ == "__main__":

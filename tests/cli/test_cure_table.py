@@ -13,7 +13,7 @@ from vanishgrad import Run
 from vanishgrad.cli.cure_files import Document
 from vanishgrad.cli.cure_table import MOST_OUT, show_cure, told
 from vanishgrad.cure import Cure, Stage, Standing, Treatment, Trial
-from vanishgrad.cure.candidates import LeftOut
+from vanishgrad.cure.candidates import ALREADY, LeftOut
 from vanishgrad.cure.course import Course
 from vanishgrad.diagnosis import Diagnosis, Finding
 
@@ -37,7 +37,12 @@ BEST = standing("norm=batch", (0.9, 0.94), cost=1.75, speed=120.0, cures=True)
 SECOND = standing("act=relu init=he", (0.8, 0.9), cost=1.0, speed=180.0, cures=True)
 USELESS = standing("clip=norm", (0.1, 0.12), cost=1.1)
 EARLY = standing("reg=l2", (0.1, 0.1), round=1)
-FOUND = Cure(FAILING, UNTREATED, (BEST, SECOND, USELESS, EARLY), (LeftOut("remedy=lstm", "no cell"),))
+FOUND = Cure(
+    FAILING,
+    UNTREATED,
+    (BEST, SECOND, USELESS, EARLY),
+    (LeftOut("remedy=lstm", "no cell"), LeftOut("init=he", ALREADY)),
+)
 ANSWER = Document({"folder": "outputs/now"}, ["depth=20", "norm=batch"], ["depth=20", "act=relu", "init=he"])
 
 

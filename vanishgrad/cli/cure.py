@@ -36,6 +36,7 @@ from vanishgrad.sweep.pool import Workers
 from vanishgrad.training import check, train
 from vanishgrad.training.batches import steps_of
 
+PLACE = "hydra.run."
 APPLIED = "applied"  # the folder of the full training, inside
 
 
@@ -66,7 +67,8 @@ def cure(arguments: Sequence[str]) -> int:
     with notes():
         plan = plan_of(overrides, False, typed.search)
         require(not plan.swept, _sweep(overrides))
-        asked = _asked(overrides, typed.search, checked(plan.config), options)
+        own = [text for text in overrides if not text.startswith(PLACE)]  # a cure has a folder of its own
+        asked = _asked(own, typed.search, checked(plan.config), options)
         place = plan if options.out is None else replace(plan, folder=options.out, dated=False)
         with _place(place) as folder:
             return _cure(asked, folder)

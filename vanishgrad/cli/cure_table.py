@@ -14,6 +14,7 @@ from vanishgrad.cli.cure_command import as_command
 from vanishgrad.cli.cure_files import Document
 from vanishgrad.cli.plain import show
 from vanishgrad.cure import Cure, Stage, Standing
+from vanishgrad.cure.candidates import ALREADY
 from vanishgrad.records import CURE_TABLE_FILE
 from vanishgrad.report.labels import counted
 
@@ -36,7 +37,8 @@ def show_cure(console: Console, found: Cure, answer: Document) -> None:
     if found.standings:
         show(console, _table(found))
         for one in found.left_out:
-            show(console, Text(f"left out: {one.label}: {one.reason}", style="dim"))
+            if one.reason != ALREADY:
+                show(console, Text(f"left out: {one.label}: {one.reason}", style="dim"))
     for line in _verdict(found, answer):
         console.print(line, soft_wrap=True, markup=False)
     if answer.page is not None:

@@ -35,6 +35,7 @@ RECURRENT_STARTS = {  # of a plain recurrent network, beside the remedies
     "model.recurrent_init=orthogonal": "an orthogonal recurrent matrix keeps the gradient's length",
     "act=relu model.recurrent_init=identity": "the identity start remembers by itself (Le et al. 2015)",
 }
+ALREADY = "is how the setting is already"
 NOT_PAIRED = {"penalty"}  # treats another illness
 NOT_TOGETHER = frozenset({"activation", "cell"})  # a gated cell comes with its own
 # Trials are compared after as many steps on the same data; these change what is compared.
@@ -152,7 +153,7 @@ def _considered(run: Run, make: Callable[[], Run], check: Check) -> Run:
         before = len(warned)
         after = rounded(run, make())
         check(after)
-    require(after != run, "is how the setting is already")
+    require(after != run, ALREADY)
     for name in sorted(NOT_CURES & changed(run, after).keys()):
         raise SettingError(f"changes {name}: treatments are compared on one and the same task")
     for warning in warned[before:]:

@@ -20,10 +20,10 @@ from vanishgrad.run import Run
 from vanishgrad.training.batches import batch_size_of
 
 SERIOUS = 0.5  # a severity that slows training
-KEPT = (6, 5)  # treatments that go on after each round
-ADVISED_PAIRS = 6  # that begin in the first round
+KEPT = (6, 4)  # treatments that go on after each round
+ADVISED_PAIRS = 4  # that begin in the first round
 OF_A_KIND = 2  # of each kind of treatment, the best are paired after the first round
-GROWN_PAIRS = 7
+GROWN_PAIRS = 6
 MOST_PRETRAINING = 3  # updates of a layer for every step of a trial
 
 Load = Callable[[Run], Dataset]

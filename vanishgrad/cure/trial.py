@@ -17,7 +17,7 @@ from vanishgrad.run import Run
 from vanishgrad.sweep.job import Job, Outcome
 from vanishgrad.training import Provenance
 
-LOOKS = 20  # evaluations of a run of the last round, as many as steps to a threshold need
+LOOKS = 12  # evaluations of a run of the last round, as many as steps to a threshold need
 EARLIER_LOOKS = 1  # of an earlier round: it ranks by the end
 LOGGED = 50  # rows of a run at the most, per layer
 EARLIER_LOGGED = 5
