@@ -29,6 +29,7 @@ HOUSE = (
     "monitor",
     "training",
     "sweep",
+    "cure",
     "report",
     "lab",
     "config",

@@ -12,7 +12,7 @@ import pytest
 
 Vanishgrad = Callable[..., Any]
 
-COMMANDS = ("train", "report", "diagnose", "theory", "sample", "options")
+COMMANDS = ("train", "report", "diagnose", "cure", "theory", "sample", "options")
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -36,7 +36,9 @@ def test_every_command_has_a_help_page_wherever_the_flag_stands(vanishgrad: Vani
     assert page.startswith(f"usage: vanishgrad {name}")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], [], ["train", "--help"], ["report", "-h"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], [], ["train", "--help"], ["cure", "-h"], ["report", "-h"], ["--version"]]
+)
 def test_help_imports_neither_torch_nor_hydra(arguments: list[str]) -> None:
     code = (
         "import sys; from vanishgrad.cli import main; status = main(sys.argv[1:]); "

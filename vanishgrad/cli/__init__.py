@@ -42,6 +42,15 @@ def _train(arguments: list[str]) -> int:
     return train(arguments)
 
 
+def _cure(arguments: list[str]) -> int:
+    from vanishgrad.sweep.processes import warm
+
+    warm()  # they import torch while this process does
+    from vanishgrad.cli.cure import cure
+
+    return cure(arguments)
+
+
 def _report(arguments: list[str]) -> int:
     from vanishgrad.cli.report import report
 
@@ -91,6 +100,7 @@ COMMANDS = (
     Command(
         "diagnose", "name what is wrong in each run, with evidence and remedies", usage.diagnose, _diagnose
     ),
+    Command("cure", "try the remedies on a failing setting, and rank them", usage.cure, _cure),
     Command(
         "theory", "what mean-field theory predicts for a setting, before training", usage.theory, _theory
     ),

@@ -116,6 +116,33 @@ type against it, the most promising first.
   vanishgrad diagnose runs=gradients.csv format=json"""
 
 
+def cure() -> str:
+    return """\
+usage: vanishgrad cure [KEY=VALUE ...] [cure.KEY=VALUE ...] [apply=true]
+
+Find out why a setting fails, try what may help, and rank it. The setting is written
+as for `vanishgrad train`; remedies are tried alone and in pairs, over several seeds,
+the better ones for longer. It ends with the shortest command that cures, and the
+second best.
+
+  cure.budget  steps of a run in the last round; default: those of the setting, at
+               most 1000. Earlier rounds take a half and a quarter of it
+  cure.seeds   seeds of every treatment, from the setting's own on; default 3
+  cure.pairs   false tries no pairs
+  apply        true trains the best treatment in full, in the folder `applied`
+  report       false writes no report
+  out          where everything goes; default: outputs/<date>_<time>/
+  format       json: one document on stdout, the content of cure.json
+
+The folder holds every run, cure.json, cure.csv (the ranking) and a report on the last
+round. What the ranking looks at: does it learn with every seed, what does it reach,
+in how few steps and at what cost per step, and how level are its gradients.
+
+  vanishgrad cure depth=30 act=sigmoid
+  vanishgrad cure depth=20 init=normal init.std=1 cure.seeds=5 apply=true
+  vanishgrad cure model=rnn data=adding optim=adam cure.budget=2000 format=json"""
+
+
 def theory() -> str:
     return """\
 usage: vanishgrad theory [KEY=VALUE ...] [out=DIR] [format=json]

@@ -1,0 +1,179 @@
+"""What is tried on a failing setting: the remedies that the diagnosis suggests, the others, and pairs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import combinations
+from typing import NamedTuple
+
+from vanishgrad import remedies
+from vanishgrad.choices.model import CNN, MLP, RNN
+from vanishgrad.cure.override_text import changed, rounded, treated
+from vanishgrad.cure.treatment import Treatment, kinds_of, together, treatment
+from vanishgrad.diagnosis import Diagnosis
+from vanishgrad.errors import SettingError, require
+from vanishgrad.run import Run
+
+# In the order of what helps most networks most; a tie in a trial is broken by it.
+KNOWN: tuple[remedies.Remedy, ...] = (
+    remedies.UseLSTM(), remedies.UseGRU(), remedies.UseBatchNorm(), remedies.UseAdam(), remedies.UseReLU(),
+    remedies.UseResidual(), remedies.UseHe(), remedies.UseXavier(), remedies.UseLayerNorm(),
+    remedies.UseClipping(), remedies.SmallRate(), remedies.UseRezero(), remedies.UseTanh(),
+    remedies.UseCritical(), remedies.UseELU(), remedies.UseSELU(), remedies.UseLeakyReLU(),
+    remedies.UsePReLU(), remedies.UseRMSprop(), remedies.UseAdagrad(), remedies.UsePretraining(),
+    remedies.UseL2(), remedies.UseL1(),
+)  # fmt: skip
+MATCHED = {  # an activation with the weights that belong to it, for networks without recurrence
+    "act=relu init=he": "its weights keep the signal's size from layer to layer (He et al. 2015)",
+    "act=selu init=lecun": "its outputs find back to mean 0 and variance 1 (Klambauer et al. 2017)",
+}
+RECURRENT_STARTS = {  # of a plain recurrent network, beside the remedies
+    "model.recurrent_init=orthogonal": "an orthogonal recurrent matrix keeps the gradient's length",
+    "act=relu model.recurrent_init=identity": "the identity start remembers by itself (Le et al. 2015)",
+}
+ALREADY = "is how the setting is already"
+NOT_PAIRED = {"penalty"}  # treats another illness
+NOT_TOGETHER = frozenset({"activation", "cell"})  # a gated cell comes with its own
+# Trials are compared after as many steps on the same data; these change what is compared.
+NOT_CURES = frozenset(
+    {"data", "loss", "batch_size", "epochs", "max_steps", "depth", "width", "seed", "dtype"}
+)
+
+Check = Callable[[Run], object]
+
+
+class LeftOut(NamedTuple):
+    """A treatment that is not tried, and why."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What is tried on a setting.
+
+    Arguments:
+        run: the setting.
+        alone: treatments that change one thing, the most promising first.
+        pairs: of those that the diagnosis suggests.
+        left_out: what makes no sense for the setting.
+    """
+
+    run: Run
+    alone: tuple[Treatment, ...]
+    pairs: tuple[Treatment, ...] = ()
+    left_out: tuple[LeftOut, ...] = field(default=())
+
+    @property
+    def all(self) -> tuple[Treatment, ...]:
+        return (*self.alone, *self.pairs)
+
+
+def candidates(run: Run, diagnosis: Diagnosis, check: Check, most_pairs: int) -> Candidates:
+    """The treatments of `run`: those that the diagnosis suggests first, then the other remedies.
+
+    Arguments:
+        run: the failing setting.
+        diagnosis: of it.
+        check: raises a `SettingError` for a run that this machine cannot train.
+        most_pairs: of what the diagnosis suggests, at the most.
+    """
+    found: dict[Run, Treatment] = {}
+    left_out: dict[str, str] = {}
+    for label, make, reason, advised in _proposed(run, diagnosis):
+        try:
+            after = _considered(run, make, check)
+        except SettingError as error:
+            left_out.setdefault(label, str(error))
+        else:
+            found.setdefault(after, treatment(run, after, reason, advised=advised))
+    alone = list(found.values())
+    advised_pairs = pairs(run, [one for one in alone if one.advised], check, most_pairs)
+    refused = tuple(LeftOut(label, reason) for label, reason in left_out.items())
+    return Candidates(run, tuple(alone), tuple(advised_pairs), refused)
+
+
+def pairs(run: Run, alone: Sequence[Treatment], check: Check, most: int) -> list[Treatment]:
+    """Sensible pairs of the treatments `alone`, those of the first ones first, without what is refused."""
+    found: list[Treatment] = []
+    ranked = sorted(combinations(range(len(alone)), 2), key=lambda pair: (sum(pair), pair))
+    for first, second in ranked:
+        if len(found) >= most:
+            break
+        if sensible(run, alone[first], alone[second]):
+            found += _paired(run, alone[first], alone[second], check)
+    return found
+
+
+def sensible(run: Run, first: Treatment, second: Treatment) -> bool:
+    """Whether two treatments change different kinds of things, which may well go together."""
+    a, b = kinds_of(run, first.run), kinds_of(run, second.run)
+    fields = changed(run, first.run).keys() & changed(run, second.run).keys()
+    return not (fields or a & b or (a | b) & NOT_PAIRED or (a | b) >= NOT_TOGETHER)
+
+
+def best_of_each_kind(run: Run, ranked: Iterable[Treatment], most: int) -> list[Treatment]:
+    """Of the treatments `ranked`, the best first, that are no pairs: the `most` best of each kind."""
+    counts: dict[frozenset[str], int] = {}
+    found = []
+    for one in ranked:
+        kinds = kinds_of(run, one.run)
+        if not one.parts and counts.get(kinds, 0) < most:
+            counts[kinds] = counts.get(kinds, 0) + 1
+            found.append(one)
+    return found
+
+
+def _proposed(run: Run, diagnosis: Diagnosis) -> Iterator[tuple[str, Callable[[], Run], str, bool]]:
+    """(label, function that makes the treated run, reason, whether the diagnosis suggests it)."""
+    for finding in diagnosis.findings:
+        for advice in finding.remedies:
+            yield advice.override, partial(treated, run, advice.override), advice.reason, True
+    for remedy in KNOWN:
+        yield f"remedy={remedy.name}", partial(remedy, run), "", False
+    for kind, texts in (((MLP, CNN), MATCHED), (RNN, RECURRENT_STARTS)):
+        if isinstance(run.model, kind):
+            for text, reason in texts.items():
+                yield text, partial(treated, run, text), reason, False
+
+
+def _considered(run: Run, make: Callable[[], Run], check: Check) -> Run:
+    """The treated run.
+
+    Raises:
+        SettingError: when there is no such run, it is not worth a trial, or it is no treatment.
+    """
+    with _warned() as warned:
+        replace(run)  # what its own setting is warned of is no reason
+        before = len(warned)
+        after = rounded(run, make())
+        check(after)
+    require(after != run, ALREADY)
+    for name in sorted(NOT_CURES & changed(run, after).keys()):
+        raise SettingError(f"changes {name}: treatments are compared on one and the same task")
+    for warning in warned[before:]:
+        raise SettingError(str(warning.message))
+    return after
+
+
+def _paired(run: Run, first: Treatment, second: Treatment, check: Check) -> list[Treatment]:
+    """The pair; nothing where it is refused, or warned of."""
+    try:
+        _considered(run, lambda: together(run, first, second).run, check)
+        with _warned():
+            return [together(run, first, second)]
+    except SettingError:
+        return []
+
+
+@contextmanager
+def _warned() -> Iterator[list[warnings.WarningMessage]]:
+    """The warnings inside, which are not shown."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", UserWarning)
+        yield found

@@ -1,0 +1,197 @@
+"""The search for a cure: diagnose, try in rounds, rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vanishgrad.choices.pretraining import NoPretraining
+from vanishgrad.cure.candidates import Candidates, Check, LeftOut, best_of_each_kind, candidates, pairs
+from vanishgrad.cure.cost import relative_costs
+from vanishgrad.cure.halving import Key, Round, Tried, halve, rounds
+from vanishgrad.cure.ranking import Standing, cures, ranked, speed
+from vanishgrad.cure.treatment import Treatment
+from vanishgrad.cure.trial import Trial, Trials
+from vanishgrad.data import Dataset
+from vanishgrad.diagnosis import Diagnosis
+from vanishgrad.errors import require
+from vanishgrad.run import Run
+from vanishgrad.training.batches import batch_size_of
+
+SERIOUS = 0.5  # a severity that slows training
+KEPT = (6, 4)  # treatments that go on after each round
+ADVISED_PAIRS = 4  # that begin in the first round
+OF_A_KIND = 2  # of each kind of treatment, the best are paired after the first round
+GROWN_PAIRS = 6
+MOST_PRETRAINING = 3  # updates of a layer for every step of a trial
+
+Load = Callable[[Run], Dataset]
+Diagnose = Callable[[Trial], Diagnosis]
+Costs = Callable[[Run, Sequence[Run], int], Sequence[float]]
+Tell = Callable[["Stage"], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a cure is looked for.
+
+    Arguments:
+        budget: steps of a run in the last round.
+        pairs: whether pairs of treatments are tried too.
+    """
+
+    budget: int
+    pairs: bool = True
+
+    @property
+    def rounds(self) -> tuple[Round, ...]:
+        return rounds(self.budget, KEPT)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What begins now: so many treatments for so many steps, as round `number` of `of`; 0 is no treatment."""
+
+    number: int
+    of: int
+    treatments: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Cure:
+    """What was found.
+
+    Arguments:
+        diagnosis: of the untreated setting.
+        untreated: how it did.
+        standings: of all treatments, the best first; none where there was nothing to cure.
+        left_out: what was not tried, and why.
+        rounds: that there were.
+    """
+
+    diagnosis: Diagnosis
+    untreated: Standing
+    standings: tuple[Standing, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    rounds: tuple[Round, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        return is_healthy(self.diagnosis, self.untreated.trial)
+
+    @property
+    def winner(self) -> Standing | None:
+        """The best treatment, if it cures."""
+        return next((one for one in self.standings[:1] if one.cures), None)
+
+    @property
+    def runner_up(self) -> Standing | None:
+        """The second best, if it cures too."""
+        return next((one for one in self.standings[1:2] if one.cures), None)
+
+
+def is_healthy(diagnosis: Diagnosis, trial: Trial) -> bool:
+    """Whether there is nothing to cure: it learns with every seed, and nothing is found that slows it."""
+    serious = any(finding.severity >= SERIOUS for finding in diagnosis.findings)
+    return trial.learned == len(trial.courses) and not serious
+
+
+def find_cure(
+    run: Run, trials: Trials, plan: Plan, diagnose: Diagnose, check: Load, tell: Tell = lambda stage: None,
+    costs: Costs = relative_costs,
+) -> Cure:  # fmt: skip
+    """Diagnose `run`, try what may help, and rank it.
+
+    Arguments:
+        run: the failing setting.
+        trials: trains treatments.
+        plan: how long, and with what.
+        diagnose: gives the diagnosis of the untreated setting's trial.
+        check: gives the data of a run; raises a `SettingError` for one that this machine cannot train.
+        tell: called when a round begins.
+        costs: measures the time of steps.
+    """
+    tell(Stage(0, len(plan.rounds), 1, plan.budget))
+    (alone,) = trials([Treatment(run)], Round(plan.budget))
+    untreated = Standing(Treatment(run), alone, len(plan.rounds), cost=1.0)
+    diagnosis = diagnose(alone)
+    if is_healthy(diagnosis, alone):
+        return Cure(diagnosis, untreated, rounds=plan.rounds)
+
+    def allowed(after: Run) -> None:
+        _check_pretraining(after, len(check(after).train_x), plan.budget)
+
+    tried = candidates(run, diagnosis, allowed, ADVISED_PAIRS if plan.pairs else 0)
+    found = _Search(run, trials, plan, allowed, tell).of(tried)
+    standings = _standings(untreated, found, trials, costs)
+    best = max([one.trial.gain for one in standings if one.round == len(plan.rounds)], default=alone.gain)
+    untreated = replace(untreated, speed=speed(alone, trials.yard, best))
+    return Cure(diagnosis, untreated, tuple(ranked(standings, len(plan.rounds))), tried.left_out, plan.rounds)
+
+
+def _check_pretraining(run: Run, examples: int, budget: int) -> None:
+    """Refuse pretraining that takes much longer than all that comes after it."""
+    if isinstance(run.pretrain, NoPretraining):
+        return
+    updates = run.depth * run.pretrain.epochs * (examples // batch_size_of(run, examples))
+    require(
+        updates <= MOST_PRETRAINING * budget,
+        f"its {updates} updates of single layers are more than {MOST_PRETRAINING} times the {budget} that a "
+        f"trial has; pretrain.epochs says how many there are",
+    )
+
+
+@dataclass
+class _Search:
+    """The rounds, in which ties are broken by the order in which treatments were thought of."""
+
+    run: Run
+    trials: Trials
+    plan: Plan
+    check: Check
+    tell: Tell
+
+    def of(self, tried: Candidates) -> list[Tried[Treatment]]:
+        """All treatments with their last trials, those of the last round first."""
+        order: dict[Treatment, int] = {}
+
+        def key(one: Treatment, result: Any) -> Key:
+            return (*result.key, -order.setdefault(one, len(order)))
+
+        def trial(some: Sequence[Treatment], stage: Round) -> list[Trial]:
+            for one in some:
+                order.setdefault(one, len(order))
+            number = self.plan.rounds.index(stage) + 1
+            self.tell(Stage(number, len(self.plan.rounds), len(some), stage.steps))
+            return self.trials(some, stage)
+
+        return halve(tried.all, self.plan.rounds, trial, key, self._grown)
+
+    def _grown(self, best_first: Sequence[Treatment]) -> list[Treatment]:
+        """Pairs of the treatments that were best alone."""
+        if not self.plan.pairs:
+            return []
+        partners = best_of_each_kind(self.run, best_first, OF_A_KIND)
+        known = {one.run for one in best_first}
+        grown = pairs(self.run, partners, self.check, GROWN_PAIRS + len(known))
+        return [one for one in grown if one.run not in known][:GROWN_PAIRS]
+
+
+def _standings(
+    untreated: Standing, found: Sequence[Tried[Treatment]], trials: Trials, costs: Costs
+) -> list[Standing]:
+    """All that was tried, with speed and cost of what came to the last round."""
+    last = untreated.round
+    final = [one for one in found if one.round == last]
+    best = max((one.result.gain for one in final), default=0.0)
+    measured = costs(untreated.treatment.run, [one.candidate.run for one in final], trials.total)
+    cost = dict(zip((one.candidate for one in final), measured, strict=True))
+    return [
+        Standing(
+            one.candidate, one.result, one.round, cost.get(one.candidate),
+            speed(one.result, trials.yard, best), cures(one.result, untreated.trial),
+        )
+        for one in found
+    ]  # fmt: skip
