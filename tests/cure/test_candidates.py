@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from vanishgrad import Run
-from vanishgrad.choices.activation import ReLU, Sigmoid
+from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
 from vanishgrad.choices.data import Adding
 from vanishgrad.choices.model import RNN
 from vanishgrad.choices.normalization import Batch
@@ -58,7 +58,7 @@ def test_all_other_remedies_that_make_sense_follow() -> None:
     found = candidates(SICK, Diagnosis(), check, 10)
     assert set(labels(found)) == {
         "norm=batch", "optim=adam", "act=relu", "residual=identity", "init=he", "init=xavier", "norm=layer",
-        "clip=norm", "lr=0.01", "residual=rezero", "act=tanh", "init=critical", "act=elu", "act=selu",
+        "clip=norm", "lr=0.01", "residual=rezero", "act=tanh", "act=elu", "act=selu",
         "act=leaky_relu", "act=prelu", "optim=rmsprop", "optim=adagrad", "pretrain=autoencoder", "reg=l2",
         "reg=l1", "act=relu init=he", "act=selu init=lecun",
     }  # fmt: skip
@@ -73,6 +73,14 @@ def test_what_makes_no_sense_is_left_out_with_the_reason() -> None:
     assert (
         reasons(candidates(Run(), Diagnosis(), check, 10))["remedy=relu"] == "is how the setting is already"
     )
+
+
+def test_a_critical_point_that_saturates_is_left_out_every_time() -> None:
+    for _ in range(2):  # what is known of an activation is kept
+        found = candidates(SICK, Diagnosis(), check, 10)
+        assert "init=critical" not in labels(found)
+        assert "52% of its units saturated" in reasons(found)["remedy=critical"]
+    assert "init=critical" in labels(candidates(replace(SICK, act=Tanh()), Diagnosis(), check, 10))
 
 
 def test_what_this_machine_cannot_train_is_left_out() -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 from typing import NamedTuple
 
 from vanishgrad import remedies
+from vanishgrad.choices.initialization import Critical
 from vanishgrad.choices.model import CNN, MLP, RNN
 from vanishgrad.cure.override_text import changed, rounded, treated
 from vanishgrad.cure.treatment import Treatment, kinds_of, together, treatment
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.errors import SettingError, require
 from vanishgrad.run import Run
+from vanishgrad.theory import critical_point
 
 # In the order of what helps most networks most; a tie in a trial is broken by it.
 KNOWN: tuple[remedies.Remedy, ...] = (
@@ -148,21 +150,27 @@ def _considered(run: Run, make: Callable[[], Run], check: Check) -> Run:
     Raises:
         SettingError: when there is no such run, it is not worth a trial, or it is no treatment.
     """
-    with _warned() as warned:
-        replace(run)  # what its own setting is warned of is no reason
-        before = len(warned)
+    with _warned():
         after = rounded(run, make())
         check(after)
     require(after != run, ALREADY)
     for name in sorted(NOT_CURES & changed(run, after).keys()):
         raise SettingError(f"changes {name}: treatments are compared on one and the same task")
-    for warning in warned[before:]:
-        raise SettingError(str(warning.message))
+    if isinstance(after.init, Critical) and not isinstance(run.init, Critical):
+        _check_critical(after)
     return after
 
 
+def _check_critical(run: Run) -> None:
+    """Refuse a critical point of which theory says that most units are saturated there."""
+    with _warned() as found:
+        critical_point(run.act.module())
+    for warning in found:
+        raise SettingError(str(warning.message))
+
+
 def _paired(run: Run, first: Treatment, second: Treatment, check: Check) -> list[Treatment]:
-    """The pair; nothing where it is refused, or warned of."""
+    """The pair; nothing where it is refused."""
     try:
         _considered(run, lambda: together(run, first, second).run, check)
         with _warned():
@@ -173,7 +181,7 @@ def _paired(run: Run, first: Treatment, second: Treatment, check: Check) -> list
 
 @contextmanager
 def _warned() -> Iterator[list[warnings.WarningMessage]]:
-    """The warnings inside, which are not shown."""
+    """The warnings inside, which are not shown: the setting is only considered."""
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always", UserWarning)
         yield found

@@ -99,7 +99,7 @@ def preference(one: Standing) -> Key:
     """Among equally good treatments: the fewest things to change, the speed, the cost, the slope."""
     cost, slope = one.cost or math.inf, abs(one.slope)
     return (
-        len(one.treatment.parts), len(one.treatment.overrides),
+        len(one.treatment.overrides),
         math.inf if one.speed is None else one.speed * (1 if math.isinf(cost) else cost),
         slope if math.isfinite(slope) else math.inf,
     )  # fmt: skip
