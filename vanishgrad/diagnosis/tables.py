@@ -73,17 +73,23 @@ def _measured(rows: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
         rows = rows.iloc[np.argsort(step, kind="stable")]
         step = rows["step"].to_numpy(np.int64)
     layer = rows["layer"].to_numpy(np.int64)
-    names = rows["name"].to_numpy(str) if "name" in rows else np.full(len(rows), "")
+    names = rows["name"].to_numpy(str) if _needs_names(rows, step, layer) else np.full(len(rows), "")
     values = np.full((len(rows), len(MEASURED)), np.nan)
     for place, column in enumerate(MEASURED):
         if column in rows:
             values[:, place] = rows[column].to_numpy(np.float64)
-    steps = np.unique(step)
+    steps = step[np.diff(step, prepend=-1) > 0]
     if not steps.size:
         return steps, np.empty(0, dtype=np.int64), values[None][:0]
     table, matrices = _regular(step, layer, names, values) or _irregular(steps, step, layer, names, values)
     weights = table[0, :, MEASURED.index("weight_norm")]
     return steps, matrices.layers, matrices.by_layer(table, weights)
+
+
+def _needs_names(rows: pd.DataFrame, step: Ints, layer: Ints) -> bool:
+    """Whether some layer has several matrices; text takes longer to read than all numbers together."""
+    rising = (np.diff(layer) > 0) | (np.diff(step) > 0)
+    return "name" in rows and not rising.all()
 
 
 def _regular(step: Ints, layer: Ints, names: Any, values: Floats) -> tuple[Floats, Matrices] | None:
@@ -92,7 +98,7 @@ def _regular(step: Ints, layer: Ints, names: Any, values: Floats) -> tuple[Float
     if len(step) % size or (step.reshape(-1, size) != step[::size, None]).any():
         return None
     shape = -1, size
-    if len(np.unique(step[::size])) * size != len(step) or (layer.reshape(shape) != layer[:size]).any():
+    if (np.diff(step[::size]) <= 0).any() or (layer.reshape(shape) != layer[:size]).any():
         return None
     if (names.reshape(shape) != names[:size]).any():
         return None
