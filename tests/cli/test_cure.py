@@ -25,7 +25,7 @@ from vanishgrad.sweep.pool import Workers
 
 Vanishgrad = Callable[..., Any]
 
-FAILING = ("depth=12", "act=sigmoid", "width=8", "max_steps=40", "data.train_size=256", "cure.seeds=1")
+FAILING = ("depth=10", "act=sigmoid", "width=16", "max_steps=60", "data.train_size=640", "cure.seeds=1")
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +102,7 @@ def test_a_failing_setting_is_cured_and_the_cure_can_be_typed(vanishgrad: Vanish
     assert (done.status, done.err) == (0, "")
     folder = only(tmp_path / "outputs")
     lines = done.out.splitlines()
-    assert lines[0] == "untreated: 1 seed, 40 steps"
+    assert lines[0] == "untreated: 1 seed, 60 steps"
     assert lines[-1] == str(folder.relative_to(tmp_path))
     (command,) = [line.removeprefix("cure: ") for line in lines if line.startswith("cure: ")]
     found = json.loads((folder / "cure.json").read_text())
@@ -112,12 +112,13 @@ def test_a_failing_setting_is_cured_and_the_cure_can_be_typed(vanishgrad: Vanish
     again = vanishgrad(*shlex.split(command)[1:], f"hydra.run.dir={tmp_path}/again")
     assert again.status == 0
     record = json.loads((tmp_path / "again" / "run.json").read_text())
-    assert record["metrics"]["final"]["val_accuracy"] == first["accuracy_mean"]
+    alone = record["metrics"]["final"]["val_accuracy"]
+    assert alone == pytest.approx(first["accuracy_mean"], abs=0.01)  # a stack is equal to rounding, at first
     with open(folder / "cure.csv", newline="") as file:
         table = list(csv.DictReader(file))
     assert tuple(table[0]) == COLUMNS
     assert [row["overrides"] for row in table] == [*(one["overrides"] for one in found["treatments"]), ""]
-    assert {row["round"] for row in table} == {"1", "2"}
+    assert {row["round"] for row in table} == {"1", "2", "3"}
     assert (folder / "report" / "index.html").exists()
     assert vanishgrad("report", f"runs={folder}", f"out={tmp_path}/all").status == 0
 
@@ -137,7 +138,7 @@ def test_json_is_one_document_and_nothing_else(vanishgrad: Vanishgrad, tmp_path:
         "round 2 of 2",
     ]
     if found["cure"] is not None:
-        assert found["applied"]["steps"] == 40
+        assert found["applied"]["steps"] == 60
         assert (tmp_path / "mine" / "applied" / "checkpoint.pt").exists()
 
 
