@@ -60,7 +60,8 @@ def test_a_run_says_what_to_type_for_it(trials: Trials, tmp_path: Path) -> None:
 
 def test_a_trial_keeps_its_tables_and_not_its_weights(trials: Trials, tmp_path: Path) -> None:
     (found,) = trials([Treatment(SICK)], Round(10))
-    assert {path.name for path in (tmp_path / "0").iterdir()} == {"run.json", "gradients.csv", "metrics.csv"}
+    kept = {"run.json", "gradients.csv", "metrics.csv", "theory.json", "diagnosis.json"}
+    assert {path.name for path in (tmp_path / "0").iterdir()} == kept
     assert found.steps == 10
     assert found.courses[0].steps[-1] == 10
 
