@@ -48,6 +48,7 @@ benchmark: install ## the figures of docs/benchmarks.md: measuring, depth, start
 	$(BIN)/python scripts/benchmark_sweep.py
 	$(BIN)/python scripts/benchmark_report.py
 	$(BIN)/python scripts/benchmark_diagnosis.py
+	$(BIN)/python scripts/benchmark_cure.py
 
 figures: install ## train again for the figures in docs/, and draw them
 	$(BIN)/python scripts/make_figures.py
