@@ -57,6 +57,15 @@ def _report(arguments: list[str]) -> int:
     return report(arguments)
 
 
+def _lab(arguments: list[str]) -> int:
+    from vanishgrad.sweep.processes import warm
+
+    warm()  # they import torch while this process does
+    from vanishgrad.cli.lab import lab
+
+    return lab(arguments)
+
+
 def _theory(arguments: list[str]) -> int:
     from vanishgrad.cli.theory import theory
 
@@ -97,6 +106,7 @@ def _on_several_processes(arguments: Sequence[str]) -> bool:
 COMMANDS = (
     Command("train", "train one run, or with -m a sweep", usage.train, _train),
     Command("report", "figures, tables and one page from run folders", usage.report, _report),
+    Command("lab", "the subject in ten chapters, every claim put to the test", usage.lab, _lab),
     Command(
         "diagnose", "name what is wrong in each run, with evidence and remedies", usage.diagnose, _diagnose
     ),

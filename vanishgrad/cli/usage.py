@@ -99,6 +99,27 @@ gradients through, and does it learn?
   vanishgrad report figures=[gradient_profile] format=pdf style=paper"""
 
 
+def lab() -> str:
+    return """\
+usage: vanishgrad lab [chapter=NAME|NUMBER|[A,B,...]] [profile=full|quick] [out=DIR]
+                      [open=true]
+
+The subject in ten chapters: their experiments, their claims, and whether the numbers
+bear them out, as one page. A claim holds, fails, or holds only under a condition.
+
+  chapter  learning, depth, activations, pretraining, clipping, rectifiers,
+           batchnorm, residual, recurrence, remedies; default: all of them
+  profile  full: five seeds, within an hour on two cores; quick: two seeds and short
+           training, three minutes, to see whether everything works
+  out      the folder of the lab; default: outputs/lab/<profile>. What was trained
+           there is kept, so that the same command goes on where it was stopped
+  open     true shows the page in the browser
+
+  vanishgrad lab
+  vanishgrad lab chapter=batchnorm open=true
+  vanishgrad lab profile=quick"""
+
+
 def diagnose() -> str:
     return """\
 usage: vanishgrad diagnose [runs=DIR|[A,B,...]] [format=json]

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from vanishgrad.config import overrides as typed_overrides
+from vanishgrad.config.compose import composed
 from vanishgrad.config.location import CONFIG_NAME, choice_names, config_folder, group_names
 from vanishgrad.description import choices_of
 from vanishgrad.errors import SettingError, one_of, require
@@ -95,7 +96,7 @@ def jobs_of(plan: Plan) -> list[DictConfig]:
     with loader() as load, hydra_errors():
         parsed = OverridesParser.create(load).parse_overrides([*params, *plan.overrides])
         batches = BasicSweeper.split_arguments([o for o in parsed if not o.is_hydra_override()], None)
-        return [load.load_sweep_config(plan.config, job) for job in batches[0]]
+        return composed(load, plan.config, batches[0])
 
 
 def understood(texts: Sequence[str], load: ConfigLoader, search: Sequence[str] = ()) -> list[Override]:

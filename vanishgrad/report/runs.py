@@ -16,6 +16,7 @@ import pandas as pd
 from vanishgrad.diagnosis.layers import by_layer, thin
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import (
+    CLAIMS_FILE,
     GRADIENT_COLUMNS,
     GRADIENTS_FILE,
     METRIC_COLUMNS,
@@ -33,7 +34,6 @@ __all__ = ["Noted", "Runs", "SavedRun", "load_runs", "newest_runs", "run_folders
 
 PREDICTED = "predicted_delta_norm"
 NOT_RUNS = frozenset({"report", "lab", "theory"})
-LAB_FILE = "claims.csv"
 REPORT_PAGE = "index.html"
 DATED = re.compile(r"\d{4}-\d\d-\d\d_")
 
@@ -206,7 +206,7 @@ def _may_hold_runs(path: Path) -> bool:
     """Whether to look below `path` for runs."""
     other = path.name.startswith(".") or path.name in NOT_RUNS
     is_figures = path.name == "figures" and (path.parent / REPORT_PAGE).exists()
-    return path.is_dir() and not other and not is_figures and not (path / LAB_FILE).exists()
+    return path.is_dir() and not other and not is_figures and not (path / CLAIMS_FILE).exists()
 
 
 def _recorded(folder: Path) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from vanishgrad.report.figures.final_accuracy import final_accuracy
 from vanishgrad.report.figures.flow_and_learning import flow_and_learning
 from vanishgrad.report.figures.frames import frame_cross_entropy, predicted_frames
 from vanishgrad.report.figures.gate_activity import gate_activity
+from vanishgrad.report.figures.gradient_descent import gradient_descent
 from vanishgrad.report.figures.gradient_heatmap import gradient_heatmap
 from vanishgrad.report.figures.learning_speed import learning_speed
 from vanishgrad.report.figures.loss_landscape import loss_landscape
@@ -49,6 +50,7 @@ __all__ = [
     "frame_cross_entropy",
     "gate_activity",
     "gradient_by_layer",
+    "gradient_descent",
     "gradient_heatmap",
     "gradient_profile",
     "gradient_terms",

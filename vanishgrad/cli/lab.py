@@ -1,0 +1,176 @@
+"""`vanishgrad lab`."""
+
+from __future__ import annotations
+
+import io
+import sys
+import webbrowser
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+from rich.text import Text
+
+from vanishgrad.cli.activations import activation_curves
+from vanishgrad.cli.computed_arrays import activation_inputs, landscapes
+from vanishgrad.cli.jobs import checked, numbered
+from vanishgrad.cli.keywords import keywords, listed, truth
+from vanishgrad.cli.lab_table import show_claims
+from vanishgrad.cli.notes import notes
+from vanishgrad.cli.plain import show
+from vanishgrad.cli.sweep import Sweep, job_of
+from vanishgrad.cli.sweep_options import SweepOptions
+from vanishgrad.config.overrides import as_typed
+from vanishgrad.config.plan import jobs_of, plan_of
+from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.lab import (
+    CHAPTERS,
+    PROFILES,
+    PROBE,
+    Chapter,
+    Evidence,
+    Profile,
+    RunTables,
+    Training,
+    probes,
+    trainings,
+    write_book,
+    write_chapter,
+)
+from vanishgrad.report.labels import counted
+from vanishgrad.report.runs import load_runs
+from vanishgrad.sweep.job import Job
+from vanishgrad.sweep.ledger import begin
+from vanishgrad.sweep.pool import Workers
+
+KEYS = ("chapter", "profile", "out", "open")
+OUTPUTS = Path("outputs") / "lab"
+COMPUTED = {
+    "activations": activation_curves, "landscape": landscapes, "activation_inputs": activation_inputs,
+}  # fmt: skip
+
+Jobs = Mapping[str, Sequence[Job]]  # of each sweep of a chapter
+
+
+@dataclass(frozen=True)
+class Lab:
+    """What is to be run.
+
+    Arguments:
+        chapters: those that are asked for.
+        profile: full or quick.
+        folder: of the lab; what is there already is not trained again.
+        typed: the arguments.
+    """
+
+    chapters: Sequence[Chapter]
+    profile: Profile
+    folder: Path
+    typed: Sequence[str]
+
+
+def lab(arguments: Sequence[str]) -> int:
+    """Run chapters of the lab and write the book; the exit status is 1 when a run failed."""
+    given = keywords(arguments, KEYS)
+    asked = _asked(given, arguments)
+    is_shown = truth("open", given.get("open", "false"))
+    console = Console(highlight=False)
+    failed: list[str] = []
+    with notes():
+        work = [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]
+        for chapter, jobs in work:
+            failed += _run(asked, chapter, jobs, console)
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
+    done = [one for one in asked.chapters if not any(one.name == line.split("/")[0] for line in failed)]
+    if done:
+        page = write_book(asked.folder, CHAPTERS, asked.profile)
+        print(page)
+        if is_shown:
+            webbrowser.open(page.resolve().as_uri())
+    return 1 if failed else 0
+
+
+def _asked(given: Mapping[str, str], arguments: Sequence[str]) -> Lab:
+    profile = given.get("profile", PROFILES[0])
+    one_of("profile", profile, PROFILES)
+    folder = Path(given["out"]).expanduser() if "out" in given else OUTPUTS / profile
+    require(not folder.exists() or folder.is_dir(), f"out={folder}: is a file, not a folder")
+    names = [_name(text) for text in listed(given["chapter"])] if "chapter" in given else None
+    require(names is None or bool(names), "chapter=[]: name at least one chapter")
+    chosen = [one for one in CHAPTERS if names is None or one.name in names]
+    return Lab(chosen, cast(Profile, profile), folder, arguments)
+
+
+def _name(text: str) -> str:
+    """The name of a chapter, which may be given by its number."""
+    names = [one.name for one in CHAPTERS]
+    if text.isdecimal() and 1 <= int(text) <= len(names):
+        return names[int(text) - 1]
+    one_of("chapter", text, names)
+    return text
+
+
+def _jobs(asked: Lab, chapter: Chapter) -> Jobs:
+    """The jobs of all sweeps of a chapter, numbered through; every one of them checked."""
+    jobs: dict[str, list[Job]] = {}
+    for training in trainings(chapter.experiments):
+        first = sum(map(len, jobs.values()))
+        folder = (asked.folder / chapter.name / training.name).absolute()
+        jobs[training.name] = _sweep(training, asked.profile, folder, first)
+    return jobs
+
+
+def _sweep(training: Training, profile: Profile, folder: Path, first: int) -> list[Job]:
+    plan = plan_of(training.typed(profile), multirun=True)
+    configs = numbered(jobs_of(plan), 0)
+    jobs = []
+    for number, config in enumerate(configs, first):
+        config.hydra.sweep.dir = str(folder)
+        label = " ".join(as_typed(override) for override in config.hydra.overrides.task)
+        jobs.append(job_of(number, config, checked(config), label))
+    return jobs
+
+
+def _run(asked: Lab, chapter: Chapter, jobs: Jobs, console: Console) -> list[str]:
+    """Run a chapter, print and keep what it found; the runs that failed."""
+    number = CHAPTERS.index(chapter) + 1
+    every = [job for some in jobs.values() for job in some]
+    show(console, Text(f"{number}. {chapter.title}: {counted(len(every), 'run')}", style="bold"))
+    failed = _train(asked, chapter, every, console)
+    if failed:
+        return [f"{chapter.name}/{line}" for line in failed]
+    evidence = _evidence(asked, chapter, jobs)
+    show_claims(console, write_chapter(asked.folder, number, chapter, evidence, asked.profile))
+    return []
+
+
+def _train(asked: Lab, chapter: Chapter, jobs: Sequence[Job], console: Console) -> list[str]:
+    """Train what is left to do: a run of the same setting that has ended is kept."""
+    if not jobs:
+        return []
+    folder = (asked.folder / chapter.name).absolute()
+    typed = tuple(asked.typed)
+    begin(folder, jobs, typed)
+    watched = console if console.is_terminal else Console(file=io.StringIO())
+    sweep = Sweep(folder, SweepOptions(resume=folder, typed=typed), watched)
+    try:
+        ended = sweep.train(jobs, Workers())
+    except KeyboardInterrupt:
+        again = " ".join(["vanishgrad lab", *asked.typed])
+        raise KeyboardInterrupt(f"; what was measured so far is kept; go on with: {again}") from None
+    names = {job.number: f"{job.folder.parent.name}/{job.folder.name}" for job in jobs}
+    return [
+        f"{names[number]}: {outcome.error}" for number, outcome in ended.items() if outcome.status == "failed"
+    ]
+
+
+def _evidence(asked: Lab, chapter: Chapter, jobs: Jobs) -> Evidence:
+    """The tables of all experiments of a chapter."""
+    swept = {
+        name: RunTables(load_runs(*(job.folder for job in some)), COMPUTED) for name, some in jobs.items()
+    }
+    probed = {one.name: {PROBE: one.table(asked.profile)} for one in probes(chapter.experiments)}
+    return swept | probed

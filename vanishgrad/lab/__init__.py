@@ -1,0 +1,29 @@
+"""The lab: the subject as chapters, each with experiments, figures, and claims that numbers decide."""
+
+from vanishgrad.lab.chapter import Chapter, Plate
+from vanishgrad.lab.chapters import CHAPTERS
+from vanishgrad.lab.claim import Claim, Conclusion, Expected
+from vanishgrad.lab.evidence import PROBE, Evidence, RunTables, Tables
+from vanishgrad.lab.experiment import PROFILES, Probe, Profile, Training, probes, trainings
+from vanishgrad.lab.write import write_book, write_chapter
+
+__all__ = [
+    "CHAPTERS",
+    "PROBE",
+    "PROFILES",
+    "Chapter",
+    "Claim",
+    "Conclusion",
+    "Evidence",
+    "Expected",
+    "Plate",
+    "Probe",
+    "Profile",
+    "RunTables",
+    "Tables",
+    "Training",
+    "probes",
+    "trainings",
+    "write_book",
+    "write_chapter",
+]

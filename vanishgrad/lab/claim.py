@@ -1,0 +1,132 @@
+"""A claim: what is said of the subject, what that means in numbers, and whether the numbers bear it out."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from vanishgrad.lab.evidence import Evidence
+
+Values: TypeAlias = Sequence[float]
+Measured: TypeAlias = Values | Mapping[str, Values]
+
+HOLDS, FAILS, ONLY_IF = "holds", "fails", "holds only if"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The range in which a claim expects a number, ends included; NaN is in no range.
+
+    Arguments:
+        low, high: its ends.
+        unit: of the number; empty for a plain one.
+    """
+
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = ""
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        if self.low == -math.inf:
+            return f"at most {self.high:g}{unit}"
+        if self.high == math.inf:
+            return f"at least {self.low:g}{unit}"
+        return f"{self.low:g} to {self.high:g}{unit}"
+
+
+def at_least(low: float, unit: str = "") -> Expected:
+    return Expected(low=low, unit=unit)
+
+
+def at_most(high: float, unit: str = "") -> Expected:
+    return Expected(high=high, unit=unit)
+
+
+def between(low: float, high: float, unit: str = "") -> Expected:
+    return Expected(low, high, unit)
+
+
+def near(value: float, tolerance: float, unit: str = "") -> Expected:
+    return Expected(value - tolerance, value + tolerance, unit)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Something that is said of the subject, and its test.
+
+    Arguments:
+        text: what is claimed, as a sentence.
+        quantity: the number that decides it.
+        expected: the range in which that number has to be for every seed.
+        measure: a pure function of the tables: the number for each seed, or that for each of several
+            conditions, by the name of the condition.
+    """
+
+    text: str
+    quantity: str
+    expected: Expected
+    measure: Callable[[Evidence], Measured] = field(compare=False)
+
+    def __call__(self, evidence: Evidence) -> Conclusion:
+        """What the tables say of the claim."""
+        measured = self.measure(evidence)
+        by_condition = measured if isinstance(measured, Mapping) else {"": measured}
+        return Conclusion(self, {name: tuple(map(float, each)) for name, each in by_condition.items()})
+
+
+def claim(text: str, quantity: str, expected: Expected) -> Callable[[Callable[[Evidence], Measured]], Claim]:
+    """Turn the function that measures into the claim."""
+
+    def decorate(measure: Callable[[Evidence], Measured]) -> Claim:
+        return Claim(text, quantity, expected, measure)
+
+    return decorate
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What was measured of a claim.
+
+    Arguments:
+        claim: that was tested.
+        values: the number for each seed, by condition; the condition is empty where there is only one case.
+    """
+
+    claim: Claim
+    values: Mapping[str, tuple[float, ...]]
+
+    def holds_if(self, condition: str) -> bool:
+        """Whether the number is as expected for every seed."""
+        values = self.values[condition]
+        return bool(values) and all(value in self.claim.expected for value in values)
+
+    @property
+    def verdict(self) -> str:
+        """`holds`, `fails` or `holds only if norm=batch`."""
+        held = [condition for condition in self.values if self.holds_if(condition)]
+        if not held:
+            return FAILS
+        return HOLDS if len(held) == len(self.values) else f"{ONLY_IF} {' or '.join(held)}"
+
+    @property
+    def kind(self) -> str:
+        """The verdict without its condition."""
+        return ONLY_IF if self.verdict.startswith(ONLY_IF) else self.verdict
+
+    def mean(self, condition: str) -> float:
+        """Over the seeds; NaN where there is none."""
+        values = self.values[condition]
+        return statistics.fmean(values) if values else math.nan
+
+    def spread(self, condition: str) -> float:
+        """The sample standard deviation over the seeds; NaN where it does not exist."""
+        values = self.values[condition]
+        finite = len(values) > 1 and all(map(math.isfinite, values))
+        return statistics.stdev(values) if finite else math.nan

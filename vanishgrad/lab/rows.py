@@ -1,0 +1,101 @@
+"""The few things that claims do with tables: a number per seed, and moments, layers and fits in the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from vanishgrad.diagnosis.slope import gradient_slope
+
+OfRun = Callable[[pd.DataFrame], float]
+
+
+def per_seed(rows: pd.DataFrame, number: OfRun) -> list[float]:
+    """`number` of the rows of each seed, in the order of the seeds."""
+    return [float(number(own)) for _, own in rows.groupby("seed")]
+
+
+def by_condition(rows: pd.DataFrame, keys: str | Sequence[str], number: OfRun) -> dict[str, list[float]]:
+    """`per_seed` of each value of `keys`, by names such as `act=relu` or `act=relu norm=none`."""
+    names = [keys] if isinstance(keys, str) else list(keys)
+    return {
+        " ".join(f"{name}={_shown(value)}" for name, value in zip(names, values, strict=True)): per_seed(
+            own, number
+        )
+        for values, own in rows.groupby(names, sort=False)
+    }
+
+
+def where(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """The rows with these values; `init_sigma_w=1` stands for the column `init.sigma_w`."""
+    for name, value in values.items():
+        column = name if name in rows else name.replace("_", ".", 1)
+        rows = rows[rows[column] == value]
+    return rows
+
+
+def at_first(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the initial network."""
+    return rows[rows["step"] == 0]
+
+
+def at_last(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of each run's last logged step."""
+    return rows[rows["step"] == rows.groupby("run")["step"].transform("max")]
+
+
+def in_layer(rows: pd.DataFrame, column: str, layer: int) -> float:
+    """A column's value in a layer of one run at one step; -1 is the output layer, -2 the last hidden one."""
+    layers = np.sort(rows["layer"].unique())
+    wanted = layers[layer] if layer < 0 else layer
+    return float(rows.loc[rows["layer"] == wanted, column].iloc[0])
+
+
+def ratio(upper: float, lower: float) -> float:
+    """`upper / lower`; infinite over an exact zero, NaN for zero over zero."""
+    return upper / lower if lower else float("inf") if upper > 0 else float("nan")
+
+
+def hidden(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the hidden layers, which are those below the last."""
+    return rows[rows["layer"] < rows["layer"].max()]
+
+
+class Fit(NamedTuple):
+    """A straight line through logarithms.
+
+    Arguments:
+        slope: in decades per layer; positive: gradients shrink towards the input.
+        r_squared: the share of the variance that it explains.
+    """
+
+    slope: float
+    r_squared: float
+
+
+def fit(rows: pd.DataFrame, column: str = "delta_norm") -> Fit:
+    """Of log10 of `column` over the hidden layers of one run at one step."""
+    inner = hidden(rows)
+    slope = gradient_slope(rows["layer"], rows[column])
+    log = np.log10(inner[column].to_numpy(float))
+    line = slope * (inner["layer"] - inner["layer"].mean()).to_numpy(float) + log.mean()
+    return Fit(slope, 1 - float(((log - line) ** 2).sum() / ((log - log.mean()) ** 2).sum()))
+
+
+def steps_to(metrics: pd.DataFrame, column: str, threshold: float) -> float:
+    """The first step of a run at which `column` has come to `threshold`, from below; infinite if it never has."""
+    reached = metrics.loc[metrics[column] >= threshold, "step"]
+    return float(reached.min()) if len(reached) else float("inf")
+
+
+def final(metrics: pd.DataFrame, column: str) -> float:
+    """The last known value of a column in a run; NaN where there is none."""
+    known = metrics.sort_values("step")[column].dropna()
+    return float(known.iloc[-1]) if len(known) else float("nan")
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,73 @@
+"""Writing what a chapter found, and the book of all that have been run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from vanishgrad.lab.chapter import Chapter
+from vanishgrad.lab.claim import Conclusion
+from vanishgrad.lab.evidence import Evidence
+from vanishgrad.lab.experiment import Profile
+from vanishgrad.lab.opening import opening
+from vanishgrad.lab.page import page
+from vanishgrad.lab.results import MEASUREMENTS_FILE, claims_table, measurements_table, read_claims
+from vanishgrad.lab.section_html import section
+from vanishgrad.records import CLAIMS_FILE, replace_file
+from vanishgrad.report.save_figure import save_figure
+
+SECTION_FILE = "section.html"  # in the folder of a chapter
+PAGE_FILE = "index.html"
+FIGURES = "figures"
+
+
+def write_chapter(
+    folder: Path, number: int, chapter: Chapter, evidence: Evidence, profile: Profile
+) -> list[Conclusion]:
+    """Draw the figures of a chapter, test its claims and keep both for the book.
+
+    Arguments:
+        folder: of the lab.
+        number: of the chapter.
+        chapter: itself.
+        evidence: what its experiments measured.
+        profile: that was run.
+    """
+    conclusions = [claim(evidence) for claim in chapter.claims]
+    own, figures = folder / chapter.name, folder / FIGURES
+    for place in (own, figures):
+        place.mkdir(parents=True, exist_ok=True)
+    pictures = {
+        plate.name: save_figure(plate.draw(evidence), figures / f"{chapter.name}_{plate.name}")
+        for plate in chapter.plates
+    }
+    text = section(number, chapter, conclusions, pictures, profile)
+    replace_file(own / SECTION_FILE, text.encode())
+    _write_table(own / MEASUREMENTS_FILE, measurements_table(chapter.name, conclusions))
+    _write_table(
+        own / CLAIMS_FILE, claims_table(chapter.name, conclusions)
+    )  # last: it says that all is there
+    return conclusions
+
+
+def write_book(folder: Path, chapters: Sequence[Chapter], profile: Profile) -> Path:
+    """Put the chapters that have been run together; gives the page."""
+    done = [one for one in chapters if (folder / one.name / CLAIMS_FILE).exists()]
+    sections = {one.name: (folder / one.name / SECTION_FILE).read_text(encoding="utf-8") for one in done}
+    claims = pd.concat([read_claims(folder / one.name) for one in done], ignore_index=True)
+    values = pd.concat(
+        [pd.read_csv(folder / one.name / MEASUREMENTS_FILE, keep_default_na=False) for one in done]
+    )
+    (folder / FIGURES).mkdir(exist_ok=True)
+    first = save_figure(opening(), folder / FIGURES / "opening")
+    _write_table(folder / MEASUREMENTS_FILE, values)
+    _write_table(folder / CLAIMS_FILE, claims)
+    text = page(chapters, sections, claims, first, profile)
+    replace_file(folder / PAGE_FILE, text.encode())
+    return folder / PAGE_FILE
+
+
+def _write_table(path: Path, table: pd.DataFrame) -> None:
+    replace_file(path, table.to_csv(index=False, float_format="%.6g").encode())
