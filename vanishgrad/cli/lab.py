@@ -24,11 +24,11 @@ from vanishgrad.cli.sweep import Sweep, job_of
 from vanishgrad.cli.sweep_options import SweepOptions
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import jobs_of, plan_of
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import one_of, require
 from vanishgrad.lab import (
     CHAPTERS,
-    PROFILES,
     PROBE,
+    PROFILES,
     Chapter,
     Evidence,
     Profile,

@@ -16,7 +16,6 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import math_to_image
 
 MATH, FIGURE = "math", "figure"
-FONT = {"mathtext.fontset": "stix", "svg.hashsalt": "vanishgrad"}
 FORMULA_SIZE = 15.0  # points
 
 
@@ -52,7 +51,7 @@ def html(text: str, figure: Callable[[str], str]) -> str:
 def formula(tex: str) -> str:
     """A formula as a picture in the page, with its TeX for those who do not see it."""
     buffer = io.BytesIO()
-    with rc_context(FONT):
+    with rc_context({"mathtext.fontset": "stix", "svg.hashsalt": "vanishgrad"}):
         math_to_image(f"${tex.strip()}$", buffer, prop=FontProperties(size=FORMULA_SIZE), format="svg")
     image = b64encode(buffer.getvalue()).decode("ascii")
     return f"<p class=formula><img alt='{escape(tex.strip())}' src='data:image/svg+xml;base64,{image}'></p>\n"

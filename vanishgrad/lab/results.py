@@ -12,7 +12,8 @@ from vanishgrad.records import CLAIMS_FILE
 
 MEASUREMENTS_FILE = "measurements.csv"
 CLAIM_COLUMNS = (
-    "chapter", "claim", "measured", "spread", "expected", "verdict", "condition", "holds", "quantity", "seeds",
+    "chapter", "claim", "measured", "spread", "expected", "verdict",
+    "condition", "holds", "quantity", "seeds",
 )  # fmt: skip
 KINDS = {HOLDS: "hold", ONLY_IF: "hold only if", FAILS: "fail"}
 

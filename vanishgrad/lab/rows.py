@@ -86,7 +86,7 @@ def fit(rows: pd.DataFrame, column: str = "delta_norm") -> Fit:
 
 
 def steps_to(metrics: pd.DataFrame, column: str, threshold: float) -> float:
-    """The first step of a run at which `column` has come to `threshold`, from below; infinite if it never has."""
+    """The first step of a run at which `column` has come up to `threshold`; infinite if it never has."""
     reached = metrics.loc[metrics[column] >= threshold, "step"]
     return float(reached.min()) if len(reached) else float("inf")
 

@@ -14,40 +14,46 @@ from vanishgrad.report.figures.palette import Palette, palette
 
 LEVELS = 14
 MARGIN = 1.12
+ROOM = 1.6  # across the valley, where paths swing
 FLOOR = 1e-6  # of the loss at the start: what is below has arrived
 
 
 def gradient_descent(
-    paths: pd.DataFrame, curvatures: Sequence[float], colours: Palette | None = None
+    paths: pd.DataFrame, curvatures: Sequence[float] = (1.0, 10.0), colours: Palette | None = None
 ) -> Figure:
     """The way down the surface (c_1 x^2 + c_2 y^2) / 2, and the loss on the way.
 
-    `paths`: `setting, step, x, y, loss`.
+    `paths`: `setting, step, x, y, loss`. A path that leaves the picture ends at its border.
     """
     found = colours or palette(paths["setting"])
-    figure, axes = panels("Gradient descent: the rate decides", 1, 2, (5.4, 3.6))
-    surface, losses = axes.flat
-    _draw_surface(surface, paths, curvatures)
+    figure, axes = panels("Gradient descent: the learning rate decides", 1, 2, (5.4, 3.6))
+    surface, losses = axes.flat[:2]
+    width, height = _draw_surface(surface, paths, curvatures)
     name_axes(surface, "the way on the surface", "weight x", "weight y")
     name_axes(losses, "the loss on the way", "step", "loss")
+    floor = FLOOR * float(paths["loss"].iloc[0])
     for label in found.labels:
         path = paths[paths["setting"] == label].sort_values("step")
-        style = {"color": found.colours[label], "marker": found.markers[label], "markersize": 3.5}
-        surface.plot(path["x"], path["y"], linewidth=1.4, **style)
-        losses.plot(path["step"], path["loss"].clip(lower=FLOOR * paths["loss"].iloc[0]), label=label, **style)
+        style = {"color": found.colours[label], "marker": found.markers[label], "markersize": 4}
+        outside = (path["x"].abs() > width) | (path["y"].abs() > height)
+        inside = path[outside.cumsum().shift(fill_value=0) == 0]
+        surface.plot(inside["x"], inside["y"], linewidth=1.5, **style)
+        losses.plot(path["step"], path["loss"].clip(lower=floor), label=label, **style)
     losses.set_yscale("log")
     losses.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)
     return figure
 
 
-def _draw_surface(axes: Axes, paths: pd.DataFrame, curvatures: Sequence[float]) -> None:
-    """Contours of the loss; the minimum is a cross."""
-    x = MARGIN * float(paths["x"].abs().iloc[0])
-    y = MARGIN * max(float(paths.groupby("setting")["y"].agg(lambda each: each.abs().iloc[0]).max()), 0.3 * x)
-    across, along = np.meshgrid(np.linspace(-x, x, 160), np.linspace(-y, y, 120))
-    loss = (curvatures[0] * across**2 + curvatures[1] * along**2) / 2
-    axes.contourf(across, along, loss**0.5, levels=LEVELS, cmap="Greys_r", alpha=0.55)
-    axes.contour(across, along, loss**0.5, levels=LEVELS, colors="white", linewidths=0.6)
-    axes.plot(0, 0, "+", color="black", markersize=10)
-    axes.set_xlim(-x, x)
-    axes.set_ylim(-y, y)
+def _draw_surface(axes: Axes, paths: pd.DataFrame, curvatures: Sequence[float]) -> tuple[float, float]:
+    """Contours of the loss, a cross at its minimum; half the width and the height of the picture."""
+    start = paths.iloc[0]
+    width, height = MARGIN * abs(float(start["x"])), ROOM * MARGIN * abs(float(start["y"]))
+    x, y = np.meshgrid(np.linspace(-width, width, 160), np.linspace(-height, height, 120))
+    loss = (curvatures[0] * x**2 + curvatures[1] * y**2) / 2
+    axes.contourf(x, y, loss**0.5, levels=LEVELS, cmap="Greys_r", alpha=0.55)
+    axes.contour(x, y, loss**0.5, levels=LEVELS, colors="white", linewidths=0.6)
+    axes.plot(0, 0, "P", color="black", markersize=9, markeredgecolor="white", zorder=4)
+    axes.plot(start["x"], start["y"], "o", color="black", markersize=9, markeredgecolor="white", zorder=4)
+    axes.set_xlim(-width, width)
+    axes.set_ylim(-height, height)
+    return width, height
