@@ -34,6 +34,8 @@ class Expected:
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
+        if self.low == self.high:
+            return f"{self.low:g}{unit}"
         if self.low == -math.inf:
             return f"at most {self.high:g}{unit}"
         if self.high == math.inf:

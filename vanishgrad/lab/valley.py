@@ -9,6 +9,8 @@ import pandas as pd
 
 CURVATURES = (1.0, 10.0)
 START = (-8.0, 2.0)
+RATES = (0.001, 0.01, 0.1, 0.19, 0.21)
+STEPS = 300
 
 
 def descend(
@@ -34,3 +36,13 @@ def descents(rates: Sequence[float], steps: int) -> pd.DataFrame:
     """The paths of several rates, with columns `setting` (such as `lr=0.1`) and `rate`."""
     paths = [descend(rate, steps).assign(setting=f"lr={rate:g}", rate=rate) for rate in rates]
     return pd.concat(paths, ignore_index=True)
+
+
+def descent_from_anywhere(seed: int) -> pd.DataFrame:
+    """`lr, left`: the share of the loss that is left after `STEPS` steps from a random start, by rate.
+
+    The largest rate that converges is 2 / 10.
+    """
+    start = np.random.default_rng(seed).normal(size=len(CURVATURES)).tolist()
+    ends = [descend(rate, STEPS, start=start)["loss"] for rate in RATES]
+    return pd.DataFrame({"lr": RATES, "left": [loss.iloc[-1] / loss.iloc[0] for loss in ends]})

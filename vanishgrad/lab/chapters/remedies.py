@@ -1,7 +1,231 @@
-"""What to use."""
+"""What to use: all remedies against one failing network, alone and in pairs, and where none is needed."""
 
 from __future__ import annotations
 
-from vanishgrad.lab.chapter import Chapter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-REMEDIES = Chapter("remedies", "What to use", (), (), ())
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vanishgrad import remedies
+from vanishgrad.choices.activation import Sigmoid, Tanh
+from vanishgrad.choices.initialization import Gaussian
+from vanishgrad.cure.cost import relative_costs
+from vanishgrad.lab.chapter import Chapter, Plate
+from vanishgrad.lab.claim import at_least, at_most, claim
+from vanishgrad.lab.evidence import PROBE, Evidence
+from vanishgrad.lab.experiment import Probe, Training
+from vanishgrad.lab.figures.ranking import ranking
+from vanishgrad.lab.rows import by_condition, per_seed
+from vanishgrad.prediction import predict
+from vanishgrad.prediction.plane import Chi, chi_around
+from vanishgrad.report.figures import flow_and_learning, trainability_map
+from vanishgrad.report.figures.phase_diagram import Plane, phase_diagram
+from vanishgrad.run import Run
+
+FAILING = ("depth=20", "width=32", "act=sigmoid", "max_steps=500", "log_every=100", "eval_every=100")
+SHORT = ("max_steps=80",)
+STEPS = 500
+PRETRAINING_EPOCHS = 3
+SIGMA_B = 0.2236  # sigma_b^2 = 0.05, as in Schoenholz et al. 2017
+LEARNED = 0.8  # accuracy; an answer that ignores the digit has 0.1
+WITHIN, BEYOND = 0.6, 1.6  # of the depth that theory allows
+
+ACTIVATIONS = ("relu", "leaky_relu", "prelu", "elu", "selu", "tanh")
+STARTS = ("xavier", "he", "critical", "pretraining")
+STRUCTURES = ("batchnorm", "layernorm", "residual", "rezero")
+OPTIMIZERS = ("adam", "rmsprop", "adagrad")
+BOUNDS = ("clipping", "l1", "l2", "small_rate")
+NO_COST = ("pretraining",)  # once, before the first step
+
+ALONE = Training("alone", (
+    *FAILING, "remedy=" + ",".join(("none", *ACTIVATIONS, *STARTS[:3], *STRUCTURES, *OPTIMIZERS, *BOUNDS)),
+), quick=SHORT)  # fmt: skip
+PRETRAINED = Training("pretrained", (
+    *FAILING, "remedy=pretraining", f"remedy.epochs={PRETRAINING_EPOCHS}",
+), quick=(*SHORT, "remedy.epochs=1"))  # fmt: skip
+PAIRS = {
+    "relu": Training("relu_with", (*FAILING, "act=relu", "remedy=he,batchnorm,residual,adam"), quick=SHORT),
+    "batchnorm": Training(
+        "batchnorm_with", (*FAILING, "norm=batch", "remedy=tanh,he,residual,adam"), quick=SHORT
+    ),
+    "residual": Training("residual_with", (*FAILING, "residual=identity", "remedy=tanh,adam"), quick=SHORT),
+}
+MAP = Training(
+    "map",
+    ("act=tanh", "init=gaussian", "init.sigma_w=0.8,1,1.2,1.35,1.6,1.9,2.3", f"init.sigma_b={SIGMA_B}",
+     "depth=5,10,20,40", "width=50", "lr=0.02", "epochs=15", "measure=gradients", "log_every=1000"),
+    quick=("epochs=2", "depth=5,10,20", "init.sigma_w=0.8,1.35,2.3"),
+)  # fmt: skip
+
+
+def costs(seed: int) -> pd.DataFrame:
+    """`remedy, cost`: seconds per step of each remedy, divided by those of the untreated network."""
+    base = Run(depth=20, width=32, act=Sigmoid(), seed=seed)
+    known = {
+        one.name: one
+        for one in (getattr(remedies, name)() for name in remedies.__all__ if name != "Remedy")
+        if one.name in (*ACTIVATIONS, *STARTS, *STRUCTURES, *OPTIMIZERS, *BOUNDS) and one.name not in NO_COST
+    }
+    found = relative_costs(base, [remedy(base) for remedy in known.values()], STEPS)
+    return pd.DataFrame({"remedy": list(known), "cost": found})
+
+
+COSTS = Probe("costs", costs, seeds=5)
+
+
+def reached(evidence: Evidence) -> pd.DataFrame:
+    """`remedy, kind, seed, accuracy, slope` of all that was tried; `slope` is of the first gradients."""
+    alone = pd.concat([evidence[name]["summary"] for name in ("alone", "pretrained")])
+    parts = [_columns(alone, alone.get("remedy", "pretraining"))]
+    for first, training in PAIRS.items():
+        rows = evidence[training.name]["summary"]
+        parts.append(_columns(rows, first + " + " + rows["remedy"]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _columns(summary: pd.DataFrame, names: pd.Series[str] | str) -> pd.DataFrame:
+    table = pd.DataFrame({
+        "remedy": names, "seed": summary["seed"], "accuracy": summary["final_val_accuracy"].fillna(0.0),
+        "slope": summary["gradient_slope"],
+    })  # fmt: skip
+    table["remedy"] = table["remedy"].fillna("pretraining")
+    kind = np.where(table["remedy"].str.contains(" + ", regex=False), "pair", "alone")
+    return table.assign(kind=np.where(table["remedy"] == "none", "none", kind))
+
+
+def accuracies(evidence: Evidence, names: Sequence[str]) -> Mapping[str, list[float]]:
+    """The accuracy of every seed by remedy."""
+    rows = reached(evidence)
+    return {
+        f"remedy={name}": rows[rows["remedy"] == name].sort_values("seed")["accuracy"].tolist()
+        for name in names
+    }
+
+
+@claim("Another activation cures it", "accuracy on held-out digits", at_least(LEARNED))
+def activation_cures(evidence: Evidence) -> Mapping[str, list[float]]:
+    return accuracies(evidence, ACTIVATIONS)
+
+
+@claim("Better initial weights cure it", "accuracy on held-out digits", at_least(LEARNED))
+def start_cures(evidence: Evidence) -> Mapping[str, list[float]]:
+    return accuracies(evidence, STARTS)
+
+
+@claim("Normalization or a shortcut cures it", "accuracy on held-out digits", at_least(LEARNED))
+def structure_cures(evidence: Evidence) -> Mapping[str, list[float]]:
+    return accuracies(evidence, STRUCTURES)
+
+
+@claim("An adaptive optimizer cures it", "accuracy on held-out digits", at_least(LEARNED))
+def optimizer_cures(evidence: Evidence) -> Mapping[str, list[float]]:
+    return accuracies(evidence, OPTIMIZERS)
+
+
+@claim(
+    "Clipping, penalties and a small rate cannot cure vanishing gradients",
+    "accuracy on held-out digits",
+    at_most(0.3),
+)
+def bounds_do_not_cure(evidence: Evidence) -> Mapping[str, list[float]]:
+    return accuracies(evidence, BOUNDS)
+
+
+@claim(
+    "Two remedies are at least as good as the better one of them",
+    "accuracy of the pair minus that of the better one alone",
+    at_least(-0.02),
+)
+def pairs_add_up(evidence: Evidence) -> Mapping[str, list[float]]:
+    rows = reached(evidence).set_index(["remedy", "seed"])["accuracy"]
+    found: dict[str, list[float]] = {}
+    for name in dict.fromkeys(rows.index.get_level_values("remedy")):
+        first, _, second = str(name).partition(" + ")
+        if second:
+            better = np.maximum(rows.loc[first], rows.loc[second])
+            found[str(name)] = (rows.loc[name] - better).tolist()
+    return found
+
+
+@claim(
+    "Who has level gradients at the start learns better",
+    "rank correlation of steepness and accuracy over all remedies",
+    at_most(-0.5),
+)
+def level_gradients_learn(evidence: Evidence) -> list[float]:
+    rows = reached(evidence).dropna(subset="slope")
+    return per_seed(rows, lambda own: own["slope"].abs().corr(own["accuracy"], method="spearman"))
+
+
+@claim("A cure costs next to nothing", "time of a step / of an untreated one", at_most(1.5))
+def cures_are_cheap(evidence: Evidence) -> Mapping[str, list[float]]:
+    kept = ("relu", "selu", "batchnorm", "layernorm", "residual", "adam")
+    rows = evidence["costs"][PROBE]
+    return by_condition(rows[rows["remedy"].isin(kept)], "remedy", lambda own: own["cost"].iloc[0])
+
+
+@claim(
+    "Networks within the depth that theory allows can be trained",
+    f"lowest accuracy of those with at most {WITHIN:g} of that depth",
+    at_least(0.7),
+)
+def within_the_limit(evidence: Evidence) -> list[float]:
+    rows = evidence["map"]["trainability"]
+    inside = rows[rows["depth"] <= WITHIN * rows["trainable_depth"]]
+    return per_seed(inside, lambda own: own["reached"].min())
+
+
+@claim(
+    "Networks beyond the depth that theory allows cannot be trained",
+    f"highest accuracy of those with at least {BEYOND:g} times that depth",
+    at_most(0.5),
+)
+def beyond_the_limit(evidence: Evidence) -> list[float]:
+    rows = evidence["map"]["trainability"]
+    outside = rows[rows["depth"] >= BEYOND * rows["trainable_depth"]]
+    return per_seed(outside, lambda own: own["reached"].max())
+
+
+def _ranking(evidence: Evidence) -> Figure:
+    return ranking(reached(evidence), evidence["costs"][PROBE])
+
+
+def _flow(evidence: Evidence) -> Figure:
+    return flow_and_learning(evidence["alone"]["flow"])
+
+
+def _map(evidence: Evidence) -> Figure:
+    return trainability_map(evidence["map"]["trainability"])
+
+
+def _phases(evidence: Evidence) -> Figure:
+    """Of the activation of the map; computed, not measured."""
+    run = replace(Run(depth=20, act=Tanh()), init=Gaussian(1.0, SIGMA_B))
+    prediction = predict(run)
+    found = chi_around(run, prediction)
+    plane = Plane(*found, (1.0, SIGMA_B)) if isinstance(found, Chi) else None
+    return phase_diagram("Mean-field theory of tanh, sigma_w = 1", plane, prediction.profile)
+
+
+REMEDIES = Chapter(
+    "remedies",
+    "What to use",
+    (ALONE, PRETRAINED, *PAIRS.values(), COSTS, MAP),
+    (
+        Plate("ranking", "All remedies against one network that does not learn: twenty layers of sigmoid. "
+              "Its own row is the orange one.", _ranking),
+        Plate("flow", "Every remedy is a point: on the dotted line its gradient is as large in the first "
+              "layer as in the last, at the top it learns. The top left is empty.", _flow),
+        Plate("phases", "Below the line gradients vanish, above it they explode; on it they arrive. The star "
+              "is the setting whose profile is on the right.", _phases),
+        Plate("map", "What tanh networks reach after training, by depth and initial weights; the dashed line "
+              "is drawn from theory alone.", _map, is_picture=True),
+    ),
+    (
+        activation_cures, start_cures, structure_cures, optimizer_cures, bounds_do_not_cure, pairs_add_up,
+        level_gradients_learn, cures_are_cheap, within_the_limit, beyond_the_limit,
+    ),
+)  # fmt: skip
