@@ -12,11 +12,14 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.mathtext import math_to_image
+from matplotlib.mathtext import MathTextParser
 
 MATH, FIGURE = "math", "figure"
 FORMULA_SIZE = 15.0  # points
+POINTS = 72  # of an inch
 
 
 def html(text: str, figure: Callable[[str], str]) -> str:
@@ -50,9 +53,13 @@ def html(text: str, figure: Callable[[str], str]) -> str:
 
 def formula(tex: str) -> str:
     """A formula as a picture in the page, with its TeX for those who do not see it."""
+    text, font = f"${tex.strip()}$", FontProperties(size=FORMULA_SIZE)
     buffer = io.BytesIO()
     with rc_context({"mathtext.fontset": "stix", "svg.hashsalt": "vanishgrad"}):
-        math_to_image(f"${tex.strip()}$", buffer, prop=FontProperties(size=FORMULA_SIZE), format="svg")
+        width, height, depth, *_ = MathTextParser("path").parse(text, dpi=POINTS, prop=font)
+        figure = Figure(figsize=(width / POINTS, height / POINTS))
+        figure.text(0, depth / height, text, fontproperties=font)
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
     image = b64encode(buffer.getvalue()).decode("ascii")
     return f"<p class=formula><img alt='{escape(tex.strip())}' src='data:image/svg+xml;base64,{image}'></p>\n"
 
