@@ -34,6 +34,7 @@ from vanishgrad.lab import (
     Profile,
     RunTables,
     Training,
+    is_written,
     probes,
     trainings,
     write_book,
@@ -79,13 +80,11 @@ def lab(arguments: Sequence[str]) -> int:
     console = Console(highlight=False)
     failed: list[str] = []
     with notes():
-        work = [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]
-        for chapter, jobs in work:
+        for chapter, jobs in [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]:
             failed += _run(asked, chapter, jobs, console)
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
-    done = [one for one in asked.chapters if not any(one.name == line.split("/")[0] for line in failed)]
-    if done:
+    if any(is_written(asked.folder, chapter) for chapter in CHAPTERS):
         page = write_book(asked.folder, CHAPTERS, asked.profile)
         print(page)
         if is_shown:

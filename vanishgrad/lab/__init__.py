@@ -5,7 +5,7 @@ from vanishgrad.lab.chapters import CHAPTERS
 from vanishgrad.lab.claim import Claim, Conclusion, Expected
 from vanishgrad.lab.evidence import PROBE, Evidence, RunTables, Tables
 from vanishgrad.lab.experiment import PROFILES, Probe, Profile, Training, probes, trainings
-from vanishgrad.lab.write import write_book, write_chapter
+from vanishgrad.lab.write import is_written, write_book, write_chapter
 
 __all__ = [
     "CHAPTERS",
@@ -22,6 +22,7 @@ __all__ = [
     "RunTables",
     "Tables",
     "Training",
+    "is_written",
     "probes",
     "trainings",
     "write_book",

@@ -52,9 +52,14 @@ def write_chapter(
     return conclusions
 
 
+def is_written(folder: Path, chapter: Chapter) -> bool:
+    """Whether a chapter is there for the book."""
+    return (folder / chapter.name / CLAIMS_FILE).exists()
+
+
 def write_book(folder: Path, chapters: Sequence[Chapter], profile: Profile) -> Path:
     """Put the chapters that have been run together; gives the page."""
-    done = [one for one in chapters if (folder / one.name / CLAIMS_FILE).exists()]
+    done = [one for one in chapters if is_written(folder, one)]
     sections = {one.name: (folder / one.name / SECTION_FILE).read_text(encoding="utf-8") for one in done}
     claims = pd.concat([read_claims(folder / one.name) for one in done], ignore_index=True)
     values = pd.concat(
