@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint types benchmark figures clean
+.PHONY: help install demo test test-all lint types benchmark figures lab clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,13 @@ benchmark: install ## the figures of docs/benchmarks.md: measuring, depth, start
 
 figures: install ## train again for the figures in docs/, and draw them
 	$(BIN)/python scripts/make_figures.py
+
+lab: install ## run the lab in full, within an hour, and put its page and figures into docs/lab
+	$(BIN)/vanishgrad lab out=outputs/lab/full
+	mkdir -p docs/lab/figures
+	rm -f docs/lab/figures/*
+	cp outputs/lab/full/index.html outputs/lab/full/claims.csv outputs/lab/full/measurements.csv docs/lab
+	cp outputs/lab/full/figures/*.png docs/lab/figures
 
 clean: ## remove the environment, builds and caches; outputs/ stays
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

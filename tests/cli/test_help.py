@@ -12,7 +12,7 @@ import pytest
 
 Vanishgrad = Callable[..., Any]
 
-COMMANDS = ("train", "report", "diagnose", "cure", "theory", "sample", "options")
+COMMANDS = ("train", "report", "lab", "diagnose", "cure", "theory", "sample", "options")
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -37,7 +37,8 @@ def test_every_command_has_a_help_page_wherever_the_flag_stands(vanishgrad: Vani
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], [], ["train", "--help"], ["cure", "-h"], ["report", "-h"], ["--version"]]
+    "arguments",
+    [["--help"], [], ["train", "--help"], ["cure", "-h"], ["lab", "-h"], ["report", "-h"], ["--version"]],
 )
 def test_help_imports_neither_torch_nor_hydra(arguments: list[str]) -> None:
     code = (
