@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from vanishgrad.lab import Claim, Evidence
 from vanishgrad.lab.chapters import pretraining
 
 SEEDS = (0, 1)
+Experiments: TypeAlias = dict[str, dict[str, pd.DataFrame]]
 NO_PRETRAINING: dict[str, object] = {"act": "sigmoid"}
 
 
@@ -27,15 +29,15 @@ def frozen(**columns: object) -> dict[str, object]:
     return tuned(**columns) | {"pretrain.freeze": True}
 
 
-def of_tuned(name: str, *rows: dict[str, object]) -> Evidence:
+def of_tuned(name: str, *rows: dict[str, object]) -> Experiments:
     return {"tuned": {name: table(rows)}}
 
 
-def of_plain(name: str, *rows: dict[str, object]) -> Evidence:
+def of_plain(name: str, *rows: dict[str, object]) -> Experiments:
     return {"plain": {name: table(rows)}}
 
 
-def accuracies(with_it: float, without: float, act: str = "sigmoid") -> Evidence:
+def accuracies(with_it: float, without: float, act: str = "sigmoid") -> Experiments:
     row: dict[str, object] = {"act": act, "final_val_accuracy": without}
     return of_tuned("summary", tuned(final_val_accuracy=with_it)) | of_plain("summary", row)
 

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from vanishgrad import Run, build
-from vanishgrad.choices.activation import Activation, ErrorFunction, Sigmoid, Softsign, Tanh
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.initialization import Gaussian, Initialization, Xavier
-from vanishgrad.data import load
 from vanishgrad.lab.chapter import Chapter, Plate
 from vanishgrad.lab.claim import at_least, at_most, between, claim, near
 from vanishgrad.lab.colours import BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION
@@ -21,25 +12,13 @@ from vanishgrad.lab.evidence import PROBE, Evidence
 from vanishgrad.lab.experiment import Probe, Training
 from vanishgrad.lab.figures.coloured import coloured
 from vanishgrad.lab.figures.over_depth import over_depth
+from vanishgrad.lab.probes.activations import DEEP, DRAWS, NETWORKS, signs, similarity, slopes
 from vanishgrad.lab.rows import at_first, by_condition, fit, hidden, per_seed, ratio, steps_to, where
-from vanishgrad.layers import weight_matrices
 from vanishgrad.report.figures import activation_curves, training_curves
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
-from vanishgrad.streams import stream
 
-DEEP = 20
 LEARNED = 0.8  # accuracy from which a network counts as one that learns
-DRAWS = 100_000
-BOUNDS: dict[Activation, float] = {
-    Sigmoid(): 0.25, Tanh(): 1.0, Softsign(): 1.0, ErrorFunction(): 2 / torch.pi**0.5
-}  # fmt: skip
-CENTRED_OR_NOT: tuple[Activation, ...] = (Sigmoid(), Tanh())
-NETWORKS: tuple[tuple[Activation, Initialization, str], ...] = (
-    (Sigmoid(), Xavier(), "act=sigmoid init=xavier"),
-    (Sigmoid(), Gaussian(sigma_w=4.0), "act=sigmoid sigma_w=4"),
-    (Tanh(), Xavier(), "act=tanh init=xavier"),
-)
 FOUR = {
     "act=sigmoid init.sigma_w=1": VERMILLION, "act=sigmoid init.sigma_w=4": ORANGE,
     "act=tanh init.sigma_w=1": GREEN, "act=tanh init.sigma_w=4": BLUE,
@@ -49,64 +28,6 @@ TREATED = {
     "init=xavier norm=none": GREY, "init=xavier norm=batch": BLUE,
     "init=critical norm=none": ORANGE, "init=critical norm=batch": SKY,
 }  # fmt: skip
-
-
-def slopes(seed: int) -> pd.DataFrame:
-    """`act, steepest, bound`: the largest slope of the module that trains, at random inputs and at 0."""
-    z = 3 * torch.randn(DRAWS, generator=stream(seed, "slopes"), dtype=torch.float64)
-    z[0] = 0
-    rows = [(act.name, float(slope_at(act, z).max()), bound) for act, bound in BOUNDS.items()]
-    return pd.DataFrame(rows, columns=["act", "steepest", "bound"])
-
-
-def slope_at(act: Activation, z: Tensor) -> Tensor:
-    """The derivative of an activation by autograd."""
-    z = z.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(act.module().to(z.dtype)(z).sum(), z)
-    return slope
-
-
-def signs(seed: int) -> pd.DataFrame:
-    """`act, batch, one_sign`: the share of units whose incoming weights all have a gradient of one sign."""
-    data = load(Digits())
-    rows = []
-    for act, batch in product(CENTRED_OR_NOT, (1, 64)):
-        run = Run(depth=3, act=act, init=Xavier(), seed=seed)
-        model = build(run)
-        second = weight_matrices(model)[1].weight
-        loss = run.criterion(model(data.train_x[:batch]), data.train_y[:batch])
-        (gradient,) = torch.autograd.grad(loss, second)
-        alike = (gradient > 0).all(1) | (gradient < 0).all(1)
-        rows.append((act.name, batch, float(alike.double().mean())))
-    return pd.DataFrame(rows, columns=["act", "batch", "one_sign"])
-
-
-def similarity(seed: int) -> pd.DataFrame:
-    """`setting, run, layer, cosine`: between what a layer makes of different digits, mean over pairs."""
-    x = load(Digits()).train_x[:64]
-    rows = []
-    for act, init, setting in NETWORKS:
-        outputs = hidden_outputs(Run(depth=DEEP, width=256, act=act, init=init, seed=seed), x)
-        rows += [(setting, f"{setting} {seed}", n, mean_cosine(h)) for n, h in enumerate(outputs, 1)]
-    return pd.DataFrame(rows, columns=["setting", "run", "layer", "cosine"]).assign(status="completed")
-
-
-def hidden_outputs(run: Run, x: Tensor) -> list[Tensor]:
-    """What each activation of the initial network gives out."""
-    model, outputs = build(run), []
-    for module in model.modules():
-        if isinstance(module, type(run.act.module())):
-            module.register_forward_hook(lambda _, __, output: outputs.append(output))
-    with torch.no_grad():
-        model(x)
-    return outputs
-
-
-def mean_cosine(rows: Tensor) -> float:
-    """Between different rows, mean over all pairs."""
-    unit = torch.nn.functional.normalize(rows.double())
-    count = len(unit)
-    return float((unit.sum(0).square().sum() - count) / (count * (count - 1)))
 
 
 START = Training(

@@ -5,16 +5,8 @@ from __future__ import annotations
 import math
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
-from vanishgrad import Run, build, penalty, train
-from vanishgrad.choices.activation import Activation, ReLU, Tanh
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue, Clipping, NoClip
-from vanishgrad.choices.initialization import Normal
-from vanishgrad.choices.regularization import L1, L2, NoReg, Regularization
-from vanishgrad.data import load
 from vanishgrad.lab.chapter import Chapter, Plate
 from vanishgrad.lab.claim import at_least, at_most, claim
 from vanishgrad.lab.colours import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, colours_of
@@ -22,8 +14,10 @@ from vanishgrad.lab.evidence import PROBE, Evidence
 from vanishgrad.lab.experiment import Probe, Training
 from vanishgrad.lab.figures.coloured import coloured
 from vanishgrad.lab.figures.weight_sizes import weight_sizes
+from vanishgrad.lab.probes.clipped_gradient import EXPLODING, clipped_once
+from vanishgrad.lab.probes.penalties import penalties
+from vanishgrad.lab.probes.trained_weights import sizes
 from vanishgrad.lab.rows import at_last, by_condition, hidden, in_layer, per_seed, ratio, where
-from vanishgrad.layers import weight_matrices
 from vanishgrad.report.figures import clipping, training_curves
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
@@ -32,93 +26,6 @@ DEEP = "depth=20"
 LAST_HIDDEN = -2
 LEARNED = 0.8  # accuracy from which a network counts as one that learns
 TINY = 1e-3  # a weight as good as zero
-SIZES = tuple(10 ** (exponent / 4) for exponent in range(-20, 2))
-CLIPS: tuple[Clipping, ...] = (NoClip(), ByNorm(), ByValue(), AGC())
-EXPLODING: tuple[tuple[Activation, float], ...] = ((Tanh(), 0.5), (ReLU(), 0.3))  # std of the weights
-PENALTIES: tuple[Regularization, ...] = (NoReg(), L1(3e-3), L2(1e-2))
-
-
-def clipped_once(seed: int) -> pd.DataFrame:
-    """The first gradient of two exploding networks, clipped: a row per activation, clip and layer.
-
-    Columns: `act, clip, setting, run, status, layer, norm, cosine, bound, total`. `cosine` is that of the
-    whole gradient with itself before clipping, `total` its norm and `bound` what that may be at most.
-    """
-    runs = [Run(depth=20, act=act, init=Normal(std), seed=seed) for act, std in EXPLODING]
-    return pd.concat([clipped(run, clip) for run in runs for clip in CLIPS])
-
-
-def clipped(run: Run, clip: Clipping) -> pd.DataFrame:
-    """What a clip does to the gradient of the initial network."""
-    model = build(run)
-    parameters = [parameter.detach() for parameter in model.parameters()]
-    before = gradient(run, model)
-    after = [one.clone() for one in before]
-    clip.clip_(after, parameters, len(parameters) - 2)  # weight and bias of the output layer are last
-    norms = [float(one.double().norm()) for one in after if one.ndim > 1]
-    table = pd.DataFrame({"layer": range(1, len(norms) + 1), "norm": norms})
-    return table.assign(
-        act=run.act.name, clip=clip.name, setting=f"clip={clip.name}", run=f"{clip.name} {run.seed}",
-        status="completed", cosine=cosine(before, after), total=float(flat(after).norm()),
-        bound=bound(clip, sum(one.numel() for one in after)),
-    )  # fmt: skip
-
-
-def gradient(run: Run, model: torch.nn.Module) -> list[Tensor]:
-    """Of the first 64 examples, with respect to every parameter."""
-    data = load(run.data)
-    loss = run.criterion(model(data.train_x[:64]), data.train_y[:64])
-    return list(torch.autograd.grad(loss, list(model.parameters())))
-
-
-def flat(tensors: list[Tensor]) -> Tensor:
-    return torch.cat([one.double().flatten() for one in tensors])
-
-
-def cosine(one: list[Tensor], other: list[Tensor]) -> float:
-    a, b = flat(one), flat(other)
-    return float(a @ b / (a.norm() * b.norm()))
-
-
-def bound(clip: Clipping, count: int) -> float:
-    """The largest norm of a clipped gradient of `count` elements; NaN where there is none."""
-    match clip:
-        case ByNorm():
-            return clip.max_norm
-        case ByValue():
-            return clip.max_value * math.sqrt(count)
-        case _:
-            return math.nan
-
-
-def penalties(seed: int) -> pd.DataFrame:
-    """`scope, error`: `vanishgrad.penalty` against the sum of squares and its gradient 2 w, relative."""
-    model = build(Run(depth=3, seed=seed, dtype="float64"))
-    matrices = weight_matrices(model)
-    parts = {"": [one.weight for one in matrices], matrices[1].name: [matrices[1].weight]}
-    rows = [(scope or "model", penalty_error(model, scope, weights)) for scope, weights in parts.items()]
-    return pd.DataFrame(rows, columns=["scope", "error"])
-
-
-def penalty_error(model: torch.nn.Module, scope: str, weights: list[Tensor]) -> float:
-    """The larger of the relative errors of value and gradient."""
-    found = penalty(model, scope)
-    expected = float(sum((weight.detach() ** 2).sum() for weight in weights))
-    gradients = list(torch.autograd.grad(found, weights))
-    wrong = [one - 2 * weight.detach() for one, weight in zip(gradients, weights, strict=True)]
-    slope = float(flat(wrong).norm() / flat(gradients).norm())
-    return max(abs(float(found.detach()) - expected) / expected, slope)
-
-
-def sizes(seed: int) -> pd.DataFrame:
-    """`reg, size, under`: the share of the weights under a size after training."""
-    tables = []
-    for reg in PENALTIES:
-        run = Run(depth=2, width=32, reg=reg, seed=seed, epochs=40, measure="gradients", log_every=1000)
-        weights = flat([one.weight.detach().abs() for one in weight_matrices(train(run).model)])
-        under = [float((weights < size).double().mean()) for size in SIZES]
-        tables.append(pd.DataFrame({"size": SIZES, "under": under}).assign(reg=reg.name))
-    return pd.concat(tables)
 
 
 CLIPPED = Training(
@@ -131,7 +38,7 @@ RECURRENT = Training(
     "recurrent",
     ("model=rnn", "width=32", "data=temporal_order", "data.length=20", "init=gaussian", "lr=0.05",
      "clip=none,norm,value,agc", "max_steps=500", "eval_every=100"),
-    quick=("max_steps=30", "data.length=10"),
+    quick=("max_steps=30",),
 )  # fmt: skip
 WILD = (DEEP, "act=tanh", "init=normal", "init.std=0.5")
 TAME = ("depth=5", "act=tanh", "init=xavier", "epochs=40")

@@ -1,1 +1,1 @@
-"""Figures that only the lab draws, one a file."""
+"""Figures that only the lab has."""
