@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from vanishgrad import Run, build
+from vanishgrad.choices.activation import Sigmoid
+from vanishgrad.choices.initialization import Xavier
+from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.lab import Claim, Evidence
 from vanishgrad.lab.chapters import pretraining
+from vanishgrad.lab.probes import first_layer
 
 SEEDS = (0, 1)
 Experiments: TypeAlias = dict[str, dict[str, pd.DataFrame]]
@@ -58,6 +64,13 @@ def losses(last: float) -> Evidence:
     return of_tuned("pretraining", *rows)
 
 
+def first_layers(alike: float) -> Evidence:
+    rows: list[dict[str, object]] = [
+        {"pretrain": "autoencoder", "moment": moment, "alike": alike} for moment in ("start", "pretrained")
+    ]
+    return {"first_layers": {"probe": table(rows)}}
+
+
 def final_losses(with_freeze: float, without: float) -> Evidence:
     return of_tuned("summary", frozen(final_train_loss=with_freeze), tuned(final_train_loss=without))
 
@@ -78,6 +91,7 @@ def plain(accuracy: float) -> Evidence:
 CASES: dict[str, tuple[Claim, Evidence, Evidence]] = {
     "learns": (pretraining.learns, accuracies(0.9, 0.9), accuracies(0.1, 0.1)),
     "each_alone": (pretraining.each_alone, losses(0.5), losses(1.0)),
+    "patterns": (pretraining.patterns, first_layers(0.6), first_layers(0.0)),
     "reaches_first": (pretraining.reaches_first, gradients(1.0, 0.01), gradients(1.0, 1.0)),
     "further": (pretraining.further, final_losses(1.0, 0.2), final_losses(1.0, 1.0)),
     "stays": (pretraining.stays, drift(0.01), drift(0.9)),
@@ -111,3 +125,17 @@ def test_frozen_runs_do_not_count_as_fine_tuned() -> None:
     also = table([frozen(final_val_accuracy=0.1)])
     mixed = {"tuned": {"summary": pd.concat([evidence["tuned"]["summary"], also])}}
     assert pretraining.learns(evidence | mixed).verdict == "holds"
+
+
+def test_stripes_are_patterns_one_way_only() -> None:
+    stripes = np.tile(np.array([1.0, -1.0], dtype=np.float32), (1, 4, 4))
+    assert first_layer.neighbours(stripes) == pytest.approx(-1)
+    assert first_layer.neighbours(stripes.swapaxes(1, 2)) == pytest.approx(1)
+
+
+def test_the_first_moment_is_the_initial_network_and_the_second_is_another() -> None:
+    rows = first_layer.pretrained(Autoencoder(epochs=1), seed=4).set_index("moment")["filters"]
+    plain = Run(depth=1, act=Sigmoid(), init=Xavier(), seed=4)
+    weight = next(build(plain).parameters()).detach().numpy().reshape(-1, 8, 8)
+    np.testing.assert_array_equal(rows["start"], weight[: first_layer.SHOWN])
+    assert np.abs(rows["pretrained"] - rows["start"]).max() > 0.01

@@ -31,9 +31,9 @@ TINY = 1e-3  # a weight as good as zero
 CLIPPED = Training(
     "clipped",
     (DEEP, "init=normal", "init.std=0.2,0.3", "clip=none,norm,value,agc"),
-    quick=("max_steps=60",),
+    quick=("max_steps=20",),
 )  # fmt: skip
-RIGHT = Training("right", (DEEP, "init=he", "clip=none,norm"), quick=("max_steps=60",))
+RIGHT = Training("right", (DEEP, "init=he", "clip=none,norm"), quick=("max_steps=20",))
 RECURRENT = Training(
     "recurrent",
     ("model=rnn", "width=32", "data=temporal_order", "data.length=20", "init=gaussian", "lr=0.05",
@@ -43,12 +43,12 @@ RECURRENT = Training(
 WILD = (DEEP, "act=tanh", "init=normal", "init.std=0.5")
 TAME = ("depth=5", "act=tanh", "init=xavier", "epochs=40")
 UNPENALISED = {
-    "exploding": Training("exploding", (*WILD, "reg=none"), quick=("max_steps=60",)),
-    "healthy": Training("healthy", (*TAME, "reg=none"), quick=("max_steps=60",)),
+    "exploding": Training("exploding", (*WILD, "reg=none"), quick=("max_steps=20",)),
+    "healthy": Training("healthy", (*TAME, "reg=none"), quick=("max_steps=20",)),
 }
 STRENGTHS = {"l1": ("reg=l1", "reg.strength=0.001"), "l2": ("reg=l2", "reg.strength=0.01")}
 PENALISED = {
-    f"{name}_{reg}": Training(f"{name}_{reg}", (*setting, *strength), quick=("max_steps=60",))
+    f"{name}_{reg}": Training(f"{name}_{reg}", (*setting, *strength), quick=("max_steps=20",))
     for name, setting in (("exploding", WILD), ("healthy", TAME))
     for reg, strength in STRENGTHS.items()
 }

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from vanishgrad.lab.chapter import Chapter, Plate
 from vanishgrad.lab.claim import at_least, at_most, claim
 from vanishgrad.lab.colours import BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION, colours_of
-from vanishgrad.lab.evidence import Evidence
-from vanishgrad.lab.experiment import Training
+from vanishgrad.lab.evidence import PROBE, Evidence
+from vanishgrad.lab.experiment import Probe, Training
 from vanishgrad.lab.figures.coloured import coloured
+from vanishgrad.lab.probes.first_layer import first_layers
 from vanishgrad.lab.rows import at_first, at_last, by_condition, hidden, in_layer, per_seed, where
 from vanishgrad.report.figures import filters, pretraining, training_curves
 from vanishgrad.report.figures.series import draw_views
@@ -19,7 +20,7 @@ from vanishgrad.report.figures.view import View
 LEARNED = 0.8  # accuracy from which a network counts as one that learns
 SIGMOID = ("act=sigmoid", "init=xavier", "data.scale=unit")
 METHODS = "pretrain=rbm,autoencoder,denoising_autoencoder"
-SHORT = ("epochs=8", "pretrain.epochs=5")
+SHORT = ("epochs=4", "pretrain.epochs=2")
 
 TUNED = Training(
     "tuned",
@@ -30,9 +31,9 @@ TUNED = Training(
 PLAIN = Training(
     "plain",
     ("act=sigmoid,tanh,relu", "init=xavier", "data.scale=unit", "depth=5", "epochs=60", "log_every=60"),
-    quick=("epochs=8",),
+    quick=("epochs=4",),
 )
-ADAM = Training("adam", (*SIGMOID, "depth=5", "optim=adam", "epochs=60", "log_every=60"), quick=("epochs=8",))
+ADAM = Training("adam", (*SIGMOID, "depth=5", "optim=adam", "epochs=60", "log_every=60"), quick=("epochs=4",))
 DEEPER = Training(
     "deeper",
     (*SIGMOID, "depth=10", METHODS, "pretrain.epochs=20", "epochs=60", "log_every=60"),
@@ -56,6 +57,18 @@ def each_alone(evidence: Evidence) -> dict[str, list[float]]:
     losses = tuned(evidence, "pretraining")
     last = losses[losses["epoch"] == losses["epoch"].max()]
     return by_condition(last, "pretrain", lambda rows: rows["relative_loss"].max())
+
+
+@claim(
+    "Units of the first layer come to look for patterns",
+    "correlation between the weights of neighbouring pixels",
+    at_least(0.3),
+)
+def patterns(evidence: Evidence) -> dict[str, list[float]]:
+    rows = evidence["first_layers"][PROBE]
+    chance = where(rows, pretrain="autoencoder", moment="start").assign(pretrain="none")
+    after = where(rows, moment="pretrained")
+    return by_condition(pd.concat([chance, after]), "pretrain", lambda row: row["alike"].iloc[0])
 
 
 @claim(
@@ -167,8 +180,8 @@ def _tuning(evidence: Evidence) -> Figure:
 
 
 def _filters(evidence: Evidence) -> Figure:
-    rows = tuned(evidence, "filters")
-    return filters(rows[(rows["pretrain"] == "autoencoder") & (rows["seed"] == 0)])
+    rows = evidence["first_layers"][PROBE]
+    return filters(rows[(rows["pretrain"] != "denoising_autoencoder") & (rows["seed"] == 0)])
 
 
 def _without(evidence: Evidence) -> Figure:
@@ -183,13 +196,13 @@ def _without(evidence: Evidence) -> Figure:
 PRETRAINING = Chapter(
     "pretraining",
     "Greedy layer-wise pretraining",
-    (TUNED, PLAIN, ADAM, DEEPER),
+    (Probe("first_layers", first_layers, seeds=3), TUNED, PLAIN, ADAM, DEEPER),
     (
         Plate("losses", "Every layer's own loss falls, that of the first the furthest.", _losses),
-        Plate("filters", "The pictures change little from left to right.", _filters, is_picture=True),
+        Plate("filters", "Left, what chance has drawn; right, spots and edges.", _filters, is_picture=True),
         Plate("gradients", "Without pretraining the line falls to the left; the others stay up.", _gradients),
         Plate("tuning", "The loss of the frozen network levels off, the fine-tuned one's does not.", _tuning),
         Plate("without", "Tanh and relu from scratch pass the pretrained sigmoid network.", _without),
     ),
-    (learns, each_alone, reaches_first, further, stays, any_depth, needed, better_than_relu),
+    (learns, each_alone, patterns, reaches_first, further, stays, any_depth, needed, better_than_relu),
 )  # fmt: skip
