@@ -8,12 +8,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from vanishgrad import Run, build
 from vanishgrad.choices.activation import Activation, ErrorFunction, Sigmoid, Softsign, Tanh
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.initialization import Gaussian, Initialization, Xavier
 from vanishgrad.data import load
 from vanishgrad.layers import weight_matrices
+from vanishgrad.models import build
+from vanishgrad.run import Run
 from vanishgrad.streams import stream
 
 DEEP = 20

@@ -9,11 +9,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from vanishgrad import Run, build
 from vanishgrad.choices.activation import Activation, ReLU, Tanh
 from vanishgrad.choices.clipping import AGC, ByNorm, ByValue, Clipping, NoClip
 from vanishgrad.choices.initialization import Normal
 from vanishgrad.data import load
+from vanishgrad.models import build
+from vanishgrad.run import Run
 
 CLIPS: tuple[Clipping, ...] = (NoClip(), ByNorm(), ByValue(), AGC())
 EXPLODING: tuple[tuple[Activation, float], ...] = ((Tanh(), 0.5), (ReLU(), 0.3))  # std of the weights

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from vanishgrad import Run, build
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.initialization import Xavier
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, Pretraining
 from vanishgrad.data import load
+from vanishgrad.models import build
 from vanishgrad.models.network import Network
+from vanishgrad.run import Run
 from vanishgrad.training.pretraining import LayerEpoch, first_layer_filters, pretrain_
 
 METHODS: tuple[Pretraining, ...] = (RBM(), Autoencoder(), DenoisingAutoencoder())

@@ -8,9 +8,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from vanishgrad import Run, build, penalty
+from vanishgrad.choices.regularization import penalty
 from vanishgrad.lab.probes.clipped_gradient import flat
 from vanishgrad.layers import weight_matrices
+from vanishgrad.models import build
+from vanishgrad.run import Run
 
 
 def penalties(seed: int) -> pd.DataFrame:
