@@ -17,6 +17,7 @@ OF_CHOICE: Mapping[str, str] = MappingProxyType({
     "selu": BLACK, "gelu": GREY, "identity": BLACK,
     "batch": BLUE, "batchnorm": BLUE, "layer": ORANGE, "layernorm": ORANGE, "group": GREEN, "rms": PINK,
     "scaled": GREEN, "rezero": VERMILLION, "fixup": PINK, "residual": BLACK,
+    "softsign": PINK, "erf": ORANGE,
     "rnn": VERMILLION, "gru": GREEN, "lstm": BLUE,
     "rbm": BLUE, "autoencoder": GREEN, "denoising_autoencoder": ORANGE,
     "norm": BLUE, "value": ORANGE, "agc": GREEN, "clipping": PINK,
