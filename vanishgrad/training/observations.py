@@ -74,7 +74,7 @@ class Observations:
         shows = isinstance(self.run.model, CNN) or not isinstance(self.run.pretrain, NoPretraining)
         image = isinstance(self.run.model, MLP | CNN) and len(self.run.data.shape) == 3
         if shows and image and self.run.depth and self.recorder.folder is not None:
-            self._filters[when] = first_layer_filters(model, self.run).cpu().float().numpy()
+            self._filters[when] = first_layer_filters(model, self.run).cpu().float().numpy().copy()
 
     def finish(self, model: AnyNetwork) -> None:
         """Leave in the run folder what is to be looked at."""
