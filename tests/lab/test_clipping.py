@@ -88,7 +88,7 @@ def penalised(accuracy: float) -> Evidence:
 
 
 def sizes(under: float) -> Evidence:
-    row = {"reg": "l1", "size": clipping.TINY, "under": under}
+    row = {"reg": "l1", "size": clipping.TINY, "under": under, "zero": under / 2}
     return {"sizes": {"probe": table([row, row | {"size": 1.0, "under": 1.0}])}}
 
 
@@ -112,6 +112,7 @@ CASES: dict[str, tuple[Claim, Evidence, Evidence]] = {
     "limited": (clipping.limited, ends(2.0), ends(5.0)),
     "penalty_cures": (clipping.penalty_cures, penalised(0.95), penalised(0.1)),
     "sparse": (clipping.sparse, sizes(0.8), sizes(0.01)),
+    "zeros": (clipping.zeros, sizes(0.8), sizes(0.01)),
     "one_call": (clipping.one_call, errors(1e-15), errors(0.1)),
 }
 

@@ -148,6 +148,11 @@ def sparse(evidence: Evidence) -> dict[str, list[float]]:
     return by_condition(nearest, "reg", lambda row: row["under"].iloc[0])
 
 
+@claim("L1 makes weights exactly zero", "weights that are 0 after training", at_least(0.1))
+def zeros(evidence: Evidence) -> list[float]:
+    return per_seed(where(evidence["sizes"][PROBE], reg="l1"), lambda rows: rows["zero"].iloc[0])
+
+
 @claim(
     "`vanishgrad.penalty` is the sum of squares of a model or of one part",
     "relative error of value and gradient",
@@ -238,7 +243,7 @@ CLIPPING = Chapter(
     "Clipping and regularization",
     (
         Probe("clipped_once", clipped_once), CLIPPED, RIGHT, RECURRENT, *UNPENALISED.values(),
-        *PENALISED.values(), Probe("sizes", sizes, seeds=3), Probe("penalties", penalties),
+        *PENALISED.values(), Probe("sizes", sizes), Probe("penalties", penalties),
     ),
     (
         Plate(
@@ -254,6 +259,6 @@ CLIPPING = Chapter(
     ),
     (
         finite, bounded, direction, first_largest, even, clip_cures, recurrent, grow, limited, penalty_cures,
-        sparse, one_call,
+        sparse, zeros, one_call,
     ),
 )  # fmt: skip

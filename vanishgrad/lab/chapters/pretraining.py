@@ -37,7 +37,6 @@ ADAM = Training("adam", (*SIGMOID, "depth=5", "optim=adam", "epochs=60", "log_ev
 DEEPER = Training(
     "deeper",
     (*SIGMOID, "depth=10", METHODS, "pretrain.epochs=20", "epochs=60", "log_every=60"),
-    seeds=3,
     quick=SHORT,
 )
 
@@ -196,7 +195,7 @@ def _without(evidence: Evidence) -> Figure:
 PRETRAINING = Chapter(
     "pretraining",
     "Greedy layer-wise pretraining",
-    (Probe("first_layers", first_layers, seeds=3), TUNED, PLAIN, ADAM, DEEPER),
+    (Probe("first_layers", first_layers), TUNED, PLAIN, ADAM, DEEPER),
     (
         Plate("losses", "Every layer's own loss falls, that of the first the furthest.", _losses),
         Plate("filters", "Left, what chance has drawn; right, spots and edges.", _filters, is_picture=True),
