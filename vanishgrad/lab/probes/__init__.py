@@ -1,0 +1,1 @@
+"""What no training run shows, measured directly."""
