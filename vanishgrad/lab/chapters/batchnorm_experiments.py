@@ -9,18 +9,19 @@ SPEED = Training(
     "speed",
     ("depth=10", "act=sigmoid,tanh,relu", "init=default,he", "norm=none,batch", "lr=0.1", "max_steps=400",
      "eval_every=10", "log_every=100"),
-    quick=("max_steps=100", "depth=5"),
+    quick=("max_steps=100", "depth=5", "act=sigmoid,relu"),
 )  # fmt: skip
 FLOW = Training(
     "flow",
     ("depth=10,50", "width=128", "batch_size=128", "act=sigmoid,tanh,relu", "init=xavier", "norm=none,batch",
      "max_steps=0"),
+    quick=("act=sigmoid,relu",),
 )  # fmt: skip
 NORMS = Training(
     "norms",
     ("depth=30", "width=512", "batch_size=256", "act=relu", "init=he", "norm=none,batch,layer,group,rms",
      "max_steps=0"),
-    quick=("width=256", "batch_size=128"),
+    quick=("width=256", "batch_size=128", "norm=batch,layer"),
 )  # fmt: skip
 PLACES = Training(
     "places",

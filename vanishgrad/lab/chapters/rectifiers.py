@@ -43,13 +43,13 @@ SPEED = Training(
 ACCURACY = Training(
     "accuracy",
     ("depth=3", "act=relu,leaky_relu,prelu,elu,selu,gelu", "init=he", "max_steps=600", "log_every=200"),
-    quick=("max_steps=100",),
+    quick=("max_steps=100", "act=relu,elu"),
 )  # fmt: skip
 STATISTICS = Training(
     "statistics",
     (f"depth={DEPTH}", "width=512", "batch_size=256", "act=relu,leaky_relu,elu,selu", "init=lecun",
      "max_steps=0"),
-    quick=("width=256",),
+    quick=("width=256", "act=relu,elu"),
 )  # fmt: skip
 SELU = Training(
     "selu",
@@ -61,14 +61,14 @@ BORN_DEAD = Training(
     ("depth=3", "lr=0.01", "epochs=20", "init=gaussian", "init.sigma_w=0.5", "init.sigma_b=4.0",
      "dead_every=50", "log_every=100",
      "remedy=none,small_rate,xavier,he,adagrad,batchnorm,leaky_relu,prelu,elu"),
-    quick=("epochs=2",),
+    quick=("epochs=2", "remedy=none,he,batchnorm,elu"),
 )  # fmt: skip
 KILLED = Training(
     "killed",
     ("depth=2", "act=relu", "init=he", "optim=adam", "lr=0.1", "data.scale=unit", "epochs=20",
      "dead_every=50", "log_every=100",
      "remedy=none,small_rate,xavier,adagrad,batchnorm,leaky_relu,prelu,elu"),
-    quick=("epochs=2",),
+    quick=("epochs=2", "remedy=none,small_rate,elu"),
 )  # fmt: skip
 COSTS, SLOPES = Probe("costs", costs, seeds=3), Probe("slopes", slopes)
 
