@@ -11,7 +11,7 @@ from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels
 from vanishgrad.report.figures.view import FRACTION_LIMITS
 
 LINE = 0.3  # inches
-NOTE = "hollow: before training, full: after it; a dot per seed"
+NOTE = "hollow: before training, full: after it; a dot per seed; dashed: what the claim asks for"
 
 
 def dead_and_alive(title: str, parts: dict[str, pd.DataFrame]) -> Figure:
