@@ -16,6 +16,7 @@ OF_CHOICE: Mapping[str, str] = MappingProxyType({
     "sigmoid": VERMILLION, "tanh": GREEN, "relu": BLUE, "leaky_relu": SKY, "prelu": PINK, "elu": ORANGE,
     "selu": BLACK, "gelu": GREY, "identity": BLACK,
     "batch": BLUE, "batchnorm": BLUE, "layer": ORANGE, "layernorm": ORANGE, "group": GREEN, "rms": PINK,
+    "adagrad": VERMILLION, "small_rate": BLACK,
     "scaled": GREEN, "rezero": VERMILLION, "fixup": PINK, "residual": BLACK,
     "softsign": PINK, "erf": ORANGE,
     "rnn": VERMILLION, "gru": GREEN, "lstm": BLUE,

@@ -99,3 +99,8 @@ def final(metrics: pd.DataFrame, column: str) -> float:
 
 def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def dead_share(rows: pd.DataFrame) -> float:
+    """The fraction of the units of all hidden layers that are dead, in one run at one step."""
+    return float(np.average(rows["dead_fraction"], weights=rows["units"]))

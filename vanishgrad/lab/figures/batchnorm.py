@@ -1,0 +1,133 @@
+"""The figures of the chapter on batch normalization."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vanishgrad.lab.chapter import Plate
+from vanishgrad.lab.colours import colours_of
+from vanishgrad.lab.evidence import Evidence
+from vanishgrad.lab.figures.curves import Curves, draw_curves
+from vanishgrad.lab.figures.named import named
+from vanishgrad.lab.rows import at_first, at_last, hidden, where
+from vanishgrad.report.figures.series import draw_views
+from vanishgrad.report.figures.view import FRACTION_LIMITS, View
+
+DELTA = "||dLoss/dz|| (L2)"
+
+
+def speed(evidence: Evidence) -> Figure:
+    """Accuracy over steps, a panel per activation."""
+    metrics = named(evidence["speed"]["metrics"], "norm", "init")
+    panels = [
+        Curves(rows, "step", "val_accuracy", f"act={act}", "optimizer step", "fraction correct, held-out", "",
+               FRACTION_LIMITS)
+        for act, rows in metrics.groupby("act", sort=False)
+    ]  # fmt: skip
+    return draw_curves("Learning with and without batch norm", panels, colours_of(metrics["setting"]))
+
+
+def flow(evidence: Evidence) -> Figure:
+    """The gradient of fifty layers at the start, without batch norm and with it."""
+    start = hidden(where(at_first(evidence["flow"]["gradients"]), depth=50))
+    views = [
+        View(named(where(start, norm=norm), "act"), "layer", "delta_norm", f"norm={norm}", DELTA)
+        for norm in ("none", "batch")
+    ]
+    return draw_views("Fifty layers at the start", views, colours_of(views[0].frame["setting"]))
+
+
+def explosion(evidence: Evidence) -> Figure:
+    """The gradient of thirty layers of ReLU under every normalization, and what theory says of it."""
+    rows = named(hidden(at_first(evidence["norms"]["gradients"])), "norm")
+    view = View(rows, "layer", "delta_norm", "thirty layers of ReLU at the start", DELTA,
+                theory="predicted_delta_norm")  # fmt: skip
+    return draw_views("Only batch norm explodes", [view], colours_of(rows["setting"]))
+
+
+def rates(evidence: Evidence) -> Figure:
+    """Final accuracy over the learning rate."""
+    rows = named(evidence["rates"]["summary"], "norm")
+    panels = [
+        Curves(own, "lr", "final_val_accuracy", f"act={act}", "learning rate", "fraction correct, held-out",
+               fixed=FRACTION_LIMITS)
+        for act, own in rows.groupby("act", sort=False)
+    ]  # fmt: skip
+    return draw_curves("Which learning rates work", panels, colours_of(rows["setting"]))
+
+
+def weights(evidence: Evidence) -> Figure:
+    """The weight norm of the third layer and the rate that it leaves, over steps."""
+    rows = where(evidence["rates"]["gradients"], layer=3, act="relu", norm="batch")
+    rows = named(rows[rows["lr"].isin([0.1, 1.0, 10.0])], "lr")
+    rows = rows.assign(rate=rows["lr"] / rows["weight_norm"] ** 2)
+    panels = [
+        Curves(rows, "step", "weight_norm", "the weights of layer 3", "optimizer step", "||W||", "y"),
+        Curves(rows, "step", "rate", "the rate that counts", "optimizer step", "rate / ||W||²", "y"),
+    ]
+    return draw_curves("A large rate makes itself smaller", panels, colours_of(rows["setting"]))
+
+
+def saturation(evidence: Evidence) -> Figure:
+    """Saturated units by layer, at the start and after training, from weights of deviation 1."""
+    rows = named(hidden(where(evidence["weights"]["gradients"], init_std=1.0)), "act", "norm")
+    views = [
+        View(each, "layer", "saturation", title, "fraction of outputs", False)
+        for title, each in (("at the start", at_first(rows)), ("after training", at_last(rows)))
+    ]
+    return draw_views("Saturated units, weights of deviation 1", views, colours_of(rows["setting"]))
+
+
+def batches(evidence: Evidence) -> Figure:
+    """What the batch does to an answer, to the two modes, and to what is learned."""
+    noise = named(where(evidence["company"]["probe"], norm="batch"), "norm")
+    sizes = pd.concat([evidence[f"batches_of_{size}"]["summary"].assign(size=size) for size in (2, 8, 32)])
+    learned = named(sizes, "norm")
+    panels = [
+        Curves(noise, "batch_size", "noise", "an example's output", "examples in the batch",
+               "deviation over batches, relative"),
+        Curves(learned, "size", "final_val_accuracy", "what is learned from as many examples",
+               "examples in the batch", "fraction correct, held-out"),
+    ]  # fmt: skip
+    return draw_curves("Small batches", panels, colours_of([*learned["setting"], *noise["setting"]]))
+
+
+def modes(evidence: Evidence) -> Figure:
+    """How often the two modes disagree, over the steps of training."""
+    rows = named(evidence["modes"]["probe"], "batch_size")
+    panel = Curves(rows, "step", "disagreement", "another answer in evaluation mode", "optimizer step",
+                   "fraction of training examples", fixed=FRACTION_LIMITS)  # fmt: skip
+    return draw_curves("Training against evaluation", [panel], colours_of(rows["setting"]))
+
+
+def shift(evidence: Evidence) -> Figure:
+    """How much the layers below change what a layer is asked for."""
+    rows = named(evidence["shifts"]["probe"], "norm")
+    panels = [
+        Curves(
+            own, "step", "relative", f"act={act}", "optimizer step", "change of the gradient, relative", ""
+        )
+        for act, own in rows.groupby("act", sort=False)
+    ]
+    return draw_curves("Internal covariate shift, last hidden layer", panels, colours_of(rows["setting"]))
+
+
+PLATES = (
+    Plate("speed", "Ten layers: with batch norm all activations learn, and sooner.", speed),
+    Plate("flow", "Fifty layers: batch norm levels the sigmoid's line, and tilts that of ReLU the other way.",
+          flow),
+    Plate("explosion", "Only the line of batch norm rises towards the input, by as much as theory says.",
+          explosion),
+    Plate("rates", "With batch norm rates ten times larger still work; no point: all diverged.",
+          rates),
+    Plate("weights", "Left: the larger the rate, the longer the weights. Right: what is left of the rate.",
+          weights),
+    Plate("saturation", "Only the plain networks stay on the flat ends.", saturation),
+    Plate("batches", "The noise falls with the size of the batch; only batch norm loses in small ones.",
+          batches),
+    Plate("modes", "The modes agree after some thirty steps, and in batches of four they never do.",
+          modes),
+    Plate("shift", "The gradient of the last hidden layer changes less when there is batch norm below it.",
+          shift),
+)  # fmt: skip

@@ -1,0 +1,125 @@
+"""The figures of the chapter on rectifiers."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vanishgrad.lab.chapter import Plate
+from vanishgrad.lab.colours import colours_of
+from vanishgrad.lab.evidence import Evidence
+from vanishgrad.lab.figures.dead_and_alive import dead_and_alive
+from vanishgrad.lab.figures.named import named
+from vanishgrad.lab.rows import at_first, at_last, dead_share, hidden, where
+from vanishgrad.report.figures.canvas import name_axes, note, panels
+from vanishgrad.report.figures.series import draw_views
+from vanishgrad.report.figures.view import Reference, View
+
+DELTA = "||dLoss/dz|| (L2)"
+CORRECT = "fraction correct, held-out"
+PARTS = {"activation": "the activation alone", "layer": "512 x 512 weights and the activation"}
+
+
+def flow(evidence: Evidence) -> Figure:
+    """The gradient and the speed of every layer, sigmoid and ReLU from three starts."""
+    start = hidden(at_first(evidence["flow"]["gradients"]))
+    speeds = "||change of W|| / ||W||"
+    views = [
+        View(start, "layer", "delta_norm", "the gradient at the start", DELTA),
+        View(start, "layer", "update_ratio", "the first step", speeds),
+    ]
+    return draw_views("A slope of 1 needs weights that fit", views, colours_of(start["setting"]))
+
+
+def speed(evidence: Evidence) -> Figure:
+    """Accuracy over steps, shallow and deeper."""
+    metrics = evidence["speed"]["metrics"]
+    views = [
+        View(
+            named(where(metrics, depth=depth), "act"), "step", "val_accuracy", _layers(depth), CORRECT, False
+        )
+        for depth in sorted(metrics["depth"].unique())
+    ]
+    return draw_views("Learning with each activation", views, colours_of(views[0].frame["setting"]))
+
+
+def _layers(depth: int) -> str:
+    return "one hidden layer" if depth == 1 else f"{depth} hidden layers"
+
+
+def cost(evidence: Evidence) -> Figure:
+    """What each activation costs, alone and in its layer."""
+    rows = named(evidence["costs"]["probe"], "act")
+    colours = colours_of(rows["setting"])
+    figure, axes = panels("The time of a pass, forward and backward", 1, 2, (4.6, 2.9))
+    for each, (part, title) in zip(axes[0], PARTS.items(), strict=True):
+        middle = 1e3 * where(rows, part=part).groupby("setting", sort=False)["seconds"].median()
+        bars = [colours.colours[label] for label in middle.index]
+        each.barh([label.partition("=")[2] for label in middle.index], middle, color=bars, height=0.7)
+        each.invert_yaxis()
+        name_axes(each, title, "milliseconds", "")
+    note(figure, "median over seeds; a batch of 256 in 512 units, one thread")
+    return figure
+
+
+def dead(evidence: Evidence) -> Figure:
+    """Dead units before and after training, and what the network learned, by remedy."""
+    parts = {
+        "born dead: biases far too large": _by_remedy(evidence, "born_dead"),
+        "killed: a learning rate far too high": _by_remedy(evidence, "killed"),
+    }
+    return dead_and_alive("Dead units: which remedy does what", parts)
+
+
+def _by_remedy(evidence: Evidence, name: str) -> pd.DataFrame:
+    """A row per run of a sweep: dead units before and after, and the accuracy."""
+    units, summary = evidence[name]["dead_units"], evidence[name]["summary"]
+    rows = [
+        (run, dead_share(at_first(own)), dead_share(at_last(own)))
+        for run, own in units.groupby("run", sort=False)
+    ]
+    table = pd.DataFrame(rows, columns=["run", "dead_before", "dead_after"])
+    known = summary[["run", "seed", "remedy", "final_val_accuracy"]]
+    return table.merge(known, on="run").rename(columns={"final_val_accuracy": "accuracy"})
+
+
+def statistics(evidence: Evidence) -> Figure:
+    """Mean and deviation of the outputs by layer."""
+    rows = named(hidden(at_first(evidence["statistics"]["gradients"])), "act")
+    offset = rows.assign(offset=rows["act_mean"] / rows["act_std"])
+    zero = (Reference(0.0, "mean 0"),)
+    first = View(offset, "layer", "offset", "outputs at the start", "mean / deviation", False, zero)
+    return draw_views("Where the outputs lie", [first], colours_of(rows["setting"]))
+
+
+def selu(evidence: Evidence) -> Figure:
+    """The variance of SELU's outputs by layer, from three starts."""
+    rows = named(hidden(at_first(evidence["selu"]["gradients"])), "init")
+    rows = rows.assign(variance=rows["act_std"] ** 2)
+    one = (Reference(1.0, "1"),)
+    view = View(rows, "layer", "variance", "outputs of SELU at the start", "variance", True, one)
+    return draw_views("Self-normalization has one start", [view], colours_of(rows["setting"]))
+
+
+def slopes(evidence: Evidence) -> Figure:
+    """The slopes that PReLU has learned, by layer."""
+    rows = evidence["slopes"]["probe"].assign(setting="act=prelu", status="completed")
+    rows = rows.assign(run=rows["seed"])
+    start = (Reference(0.25, "at the start"),)
+    view = View(rows, "layer", "slope", "after training", "slope for negative inputs", False, start)
+    return draw_views("The slopes that PReLU learns", [view], colours_of(rows["setting"]))
+
+
+PLATES = (
+    Plate("flow", "ReLU's line is level only with He's weights; else it falls too, but less.",
+          flow),
+    Plate("speed", "The sigmoid trails, the more the deeper; tanh hardly does.", speed),
+    Plate("cost", "Alone the activations differ; beside the weights of their layer they do not.",
+          cost),
+    Plate("dead", "Left: which units die or come back. Right: whether the network learns: not the same.",
+          dead),
+    Plate("statistics", "ReLU's outputs lie off zero in every layer; ELU's and SELU's hardly do.",
+          statistics),
+    Plate("selu", "The variance stays at 1 from init=lecun, and leaves it otherwise.", selu),
+    Plate("slopes", "The slopes have left their start; where they go differs from seed to seed.", slopes),
+)  # fmt: skip
