@@ -1,7 +1,243 @@
-"""Residual networks."""
+"""Residual networks: the 1 in the derivative, and what the branches add to it."""
 
 from __future__ import annotations
 
-from vanishgrad.lab.chapter import Chapter
+from collections.abc import Callable
 
-RESIDUAL = Chapter("residual", "Residual networks", (), (), ())
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from vanishgrad.lab.chapter import Chapter, Plate
+from vanishgrad.lab.claim import at_least, at_most, claim, near
+from vanishgrad.lab.colours import colours_of
+from vanishgrad.lab.evidence import PROBE, Evidence
+from vanishgrad.lab.experiment import Probe, Training
+from vanishgrad.lab.residual_stream import measure_streams
+from vanishgrad.lab.rows import at_first, at_last, by_condition, per_seed, ratio, where
+from vanishgrad.report.figures import gradient_terms, shattered_gradients, training_curves
+from vanishgrad.report.figures.series import draw_views
+from vanishgrad.report.figures.view import Reference, View
+
+HE = ("act=relu", "init=he")
+STREAM = Probe("stream", measure_streams)
+TERMS = Training("terms", ("depth=100", *HE, "residual=identity,scaled", "max_steps=0"))
+DEEPEST = Training(
+    "thousand",
+    (
+        "depth=1000", "width=16", *HE, "residual=none,identity,scaled,rezero", "lr=0.01",
+        "optim.momentum=0.9", "batch_size=128", "max_steps=40", "log_every=10", "eval_every=40",
+    ),
+    seeds=3, quick=("depth=200", "max_steps=20", "eval_every=20"),
+)  # fmt: skip
+DEGRADATION = Training(
+    "degradation",
+    ("depth=10,60", "width=32", *HE, "norm=batch", "residual=none,identity", "max_steps=100"),
+    seeds=3,
+    quick=("max_steps=30",),
+)
+SHATTERED = Training(
+    "shattered",
+    (
+        "depth=2,50", "width=100", *HE, "norm=batch", "residual=none,identity", "max_steps=0",
+        "input_gradients=256",
+    ),
+    quick=("width=32", "input_gradients=64"),
+)  # fmt: skip
+ZERO = Training("zero", ("depth=30", *HE, "residual=rezero", "max_steps=100"), quick=("max_steps=30",))
+ZEROS = Training("zeros", ("depth=30", "act=relu", "init=zeros", "max_steps=100"), quick=("max_steps=30",))
+
+
+def of_setting(residual: str, norm: str = "none") -> str:
+    """The name of a condition."""
+    return f"residual={residual}" + (f" norm={norm}" if norm != "none" else "")
+
+
+def of_streams(
+    evidence: Evidence, settings: list[tuple[str, str]], number: Callable[[pd.DataFrame], float]
+) -> dict[str, list[float]]:
+    """`number` of the stream of each seed, in some of the settings of the probe."""
+    rows = evidence["stream"][PROBE]
+    return {
+        of_setting(*each): per_seed(where(rows, residual=each[0], norm=each[1]), number) for each in settings
+    }
+
+
+def per_block(rows: pd.DataFrame, column: str) -> float:
+    """The factor by which a squared length grows from block to block, upwards; the geometric mean."""
+    ends = rows.sort_values("block").iloc[[0, -1]]
+    first, last = ends[column]
+    return float(ratio(last, first) ** (1 / (ends["block"].iloc[1] - ends["block"].iloc[0])))
+
+
+@claim(
+    "The gradient cannot vanish where there are shortcuts",
+    "||dLoss/dx|| before the first block / before the last, at the start",
+    at_least(0.1),
+)
+def carried(evidence: Evidence) -> dict[str, list[float]]:
+    settings = [("identity", "none"), ("scaled", "none"), ("rezero", "none"), ("highway", "none")]
+    return of_streams(evidence, settings, lambda rows: _below(rows) ** 0.5)
+
+
+def _below(rows: pd.DataFrame) -> float:
+    squares = rows.sort_values("block")["gradient"]
+    return ratio(squares.iloc[0], squares.iloc[-1])
+
+
+@claim(
+    "The branch does not undo the 1 of the shortcut",
+    "smallest cosine of the two terms over all blocks, at the start",
+    at_least(-0.5),
+)
+def uncancelled(evidence: Evidence) -> dict[str, list[float]]:
+    return by_condition(evidence["terms"]["residual_terms"], "residual", lambda rows: rows["cosine"].min())
+
+
+@claim(
+    "Every unscaled block doubles the squared length of what passes, up and down",
+    "growth per block, geometric mean over a hundred layers",
+    near(2, 0.1, "times"),
+)
+def doubled(evidence: Evidence) -> dict[str, list[float]]:
+    rows = where(evidence["stream"][PROBE], residual="identity", norm="none")
+    return {
+        "the stream upwards": per_seed(rows, lambda own: per_block(own, "stream")),
+        "its gradient downwards": per_seed(rows, lambda own: 1 / per_block(own, "gradient")),
+    }
+
+
+@claim(
+    "The sum of many branches stays of the size of its first terms",
+    "growth of the stream's squared length per block, geometric mean",
+    at_most(1.2, "times"),
+)
+def bounded(evidence: Evidence) -> dict[str, list[float]]:
+    settings = [
+        ("identity", "none"), ("identity", "batch"), ("scaled", "none"), ("rezero", "none"),
+        ("fixup", "none"),
+    ]  # fmt: skip
+    return of_streams(evidence, settings, lambda rows: per_block(rows, "stream"))
+
+
+@claim(
+    "With shortcuts a network of a thousand layers learns",
+    "accuracy on held-out digits after some forty steps, chance being 0.1",
+    at_least(0.3),
+)
+def thousand_layers(evidence: Evidence) -> dict[str, list[float]]:
+    return by_condition(evidence["thousand"]["summary"], "residual", _accuracy)
+
+
+def _accuracy(rows: pd.DataFrame) -> float:
+    """Of a run that has not diverged; such a network answers nothing, and has no accuracy."""
+    return float(rows["final_val_accuracy"].iloc[0]) if rows["status"].iloc[0] != "diverged" else 0.0
+
+
+@claim(
+    "A layer whose gradient is exactly 0 at the start never learns",
+    "largest gradient, at the end, of the weights that had none",
+    at_most(0),
+)
+def still_zero(evidence: Evidence) -> dict[str, list[float]]:
+    return {
+        "residual=rezero": per_seed(evidence["zero"]["gradients"], _awakened),
+        "init=zeros": per_seed(evidence["zeros"]["gradients"], _awakened),
+    }
+
+
+def _awakened(rows: pd.DataFrame) -> float:
+    first, last = (when(rows).set_index("layer")["grad_norm"] for when in (at_first, at_last))
+    return float(last[first == 0].max())
+
+
+@claim(
+    "A deeper network fits its training data at least as well",
+    "training loss, second half of the steps, 60 layers / 10 layers, with batch normalization",
+    at_most(1.2),
+)
+def deeper_fits(evidence: Evidence) -> dict[str, list[float]]:
+    metrics = evidence["degradation"]["metrics"]
+    return by_condition(metrics, "residual", _deep_over_shallow)
+
+
+def _deep_over_shallow(rows: pd.DataFrame) -> float:
+    late = rows[rows["step"] > rows["step"].max() / 2]
+    losses = late.groupby("depth")["train_loss"].mean().tolist()
+    return ratio(losses[-1], losses[0])
+
+
+@claim(
+    "Neighbouring inputs have similar gradients, at any depth",
+    "correlation of the input gradients of neighbours on a line, at the start",
+    at_least(0.5),
+)
+def smooth(evidence: Evidence) -> dict[str, list[float]]:
+    neighbours = where(evidence["shattered"]["input_gradients"], lag=1)
+    return by_condition(neighbours, ["depth", "residual"], lambda rows: rows["correlation"].iloc[0])
+
+
+def _terms(evidence: Evidence) -> Figure:
+    rows = evidence["terms"]["residual_terms"]
+    return gradient_terms(rows, colours_of(rows["setting"]))
+
+
+def _stream(evidence: Evidence) -> Figure:
+    rows = evidence["stream"][PROBE]
+    names = [of_setting(*each) for each in zip(rows["residual"], rows["norm"], strict=True)]
+    rows = rows.assign(setting=names, status="completed", run=[*map("{} {}".format, names, rows["seed"])])
+    titles = {"stream": "the stream x", "gradient": "its gradient dLoss/dx"}
+    views = [
+        View(
+            rows,
+            "block",
+            column,
+            title,
+            "squared length",
+            references=(Reference(_doubling(rows, column), ""),),
+        )
+        for column, title in titles.items()
+    ]
+    return draw_views("What a hundred layers make of the stream, at the start", views, colours_of(names))
+
+
+def _doubling(rows: pd.DataFrame, column: str) -> pd.Series[float]:
+    """What doubles from block to block, from where the unscaled sum starts."""
+    own = where(rows, setting="residual=identity").groupby("block")[column].median()
+    steps = np.arange(len(own))
+    powers = 2.0**steps * own.iloc[0] if column == "stream" else 2.0 ** (steps[::-1]) * own.iloc[-1]
+    return pd.Series(powers, own.index)
+
+
+def _thousand(evidence: Evidence) -> Figure:
+    rows = evidence["thousand"]["metrics"]
+    return training_curves(rows, colours_of(rows["setting"]))
+
+
+def _degradation(evidence: Evidence) -> Figure:
+    rows = evidence["degradation"]["metrics"]
+    return training_curves(rows, colours_of(rows["setting"]))
+
+
+def _shattered(evidence: Evidence) -> Figure:
+    rows = evidence["shattered"]["input_gradients"]
+    return shattered_gradients(rows, colours_of(rows["setting"]))
+
+
+RESIDUAL = Chapter(
+    "residual",
+    "Residual networks",
+    (STREAM, TERMS, DEEPEST, DEGRADATION, SHATTERED, ZERO, ZEROS),
+    (
+        Plate("terms", "The shortcut's term is as long as the branch's, and at a right angle to it.", _terms),
+        Plate("stream", "One line climbs: unscaled branches without normalization.", _stream),
+        Plate("thousand", "The first steps of a thousand layers.", _thousand),
+        Plate(
+            "degradation",
+            "Batch normalization alone: the deep network lags behind the shallow one.",
+            _degradation,
+        ),
+        Plate("shattered", "Deep and plain: the correlation is lost between neighbours.", _shattered),
+    ),
+    (carried, uncancelled, doubled, bounded, thousand_layers, still_zero, deeper_fits, smooth),
+)
