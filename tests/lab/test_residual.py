@@ -56,18 +56,19 @@ def awakened(last: float) -> Evidence:
 
 def degradation(deep: float) -> Evidence:
     rows = [
-        {"seed": seed, "depth": depth, "residual": "none", "step": 9, "train_loss": loss}
+        {"seed": seed, "depth": depth, "residual": "none", "final_val_accuracy": accuracy}
         for seed in SEEDS
-        for depth, loss in ((60, deep), (10, 0.5))
+        for depth, accuracy in ((60, deep), (10, 0.9))
     ]
-    return {"degradation": {"metrics": pd.DataFrame(rows)}}
+    return {"degradation": {"summary": pd.DataFrame(rows)}}
 
 
-def correlated(correlation: float) -> Evidence:
+def correlated(plain: float, with_shortcuts: float) -> Evidence:
     rows = [
-        {"seed": seed, "depth": 50, "residual": "none", "lag": lag, "correlation": correlation**lag}
+        {"seed": seed, "depth": 50, "residual": shortcut, "lag": lag, "correlation": correlation**lag}
         for seed in SEEDS
         for lag in (0, 1, 2)
+        for shortcut, correlation in (("none", plain), ("identity", with_shortcuts))
     ]
     return {"shattered": {"input_gradients": pd.DataFrame(rows)}}
 
@@ -80,8 +81,9 @@ CASES: dict[str, tuple[Claim, Evidence, Evidence]] = {
     "bounded": (residual.bounded, streams(1.0 + BLOCKS / 20, 1.0), streams(DOUBLING, 1.0)),
     "thousand_layers": (residual.thousand_layers, thousand(0.7), thousand(0.7, "diverged")),
     "still_zero": (residual.still_zero, awakened(0.0), awakened(0.1)),
-    "deeper_fits": (residual.deeper_fits, degradation(0.4), degradation(0.9)),
-    "smooth": (residual.smooth, correlated(0.9), correlated(0.1)),
+    "no_degradation": (residual.no_degradation, degradation(0.92), degradation(0.1)),
+    "smooth": (residual.smooth, correlated(0.9, 0.9), correlated(0.1, 0.1)),
+    "less_shattered": (residual.less_shattered, correlated(0.1, 0.3), correlated(0.3, 0.1)),
 }
 
 

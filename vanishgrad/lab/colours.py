@@ -16,7 +16,7 @@ OF_CHOICE: Mapping[str, str] = MappingProxyType({
     "sigmoid": VERMILLION, "tanh": GREEN, "relu": BLUE, "leaky_relu": SKY, "prelu": PINK, "elu": ORANGE,
     "selu": BLACK, "gelu": GREY, "identity": BLACK,
     "batch": BLUE, "batchnorm": BLUE, "layer": ORANGE, "layernorm": ORANGE, "group": GREEN, "rms": PINK,
-    "scaled": GREEN, "rezero": VERMILLION, "fixup": PINK, "residual": BLACK,
+    "scaled": GREEN, "rezero": VERMILLION, "fixup": PINK, "residual": BLACK, "highway": SKY,
     "rnn": VERMILLION, "gru": GREEN, "lstm": BLUE,
     "rbm": BLUE, "autoencoder": GREEN, "denoising_autoencoder": ORANGE,
     "norm": BLUE, "value": ORANGE, "agc": GREEN, "clipping": PINK,

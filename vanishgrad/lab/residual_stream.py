@@ -16,7 +16,7 @@ from vanishgrad.models import build
 from vanishgrad.models.residual import Fork
 from vanishgrad.run import Run
 
-DEPTH, WIDTH, EXAMPLES = 100, 128, 128
+DEPTH, WIDTH, EXAMPLES = 100, 256, 64
 SETTINGS: tuple[tuple[Residual, Normalization], ...] = (
     (IdentityShortcut(), NoNorm()), (IdentityShortcut(), Batch()), (Scaled(), NoNorm()),
     (Rezero(), NoNorm()), (Fixup(), NoNorm()), (Highway(), NoNorm()),
