@@ -15,12 +15,13 @@ from vanishgrad.lab.evidence import Evidence
 from vanishgrad.lab.experiment import Training
 from vanishgrad.lab.rows import by_condition, per_seed, ratio, where
 from vanishgrad.report.figures import (
-    cell_gradient_through_time,
     gate_activity,
     gradient_through_time,
     predicted_frames,
     training_curves,
 )
+from vanishgrad.report.figures.series import draw_views
+from vanishgrad.report.figures.view import View
 
 SEEDS = 3
 LENGTH = 30
@@ -246,8 +247,9 @@ def _adding(evidence: Evidence) -> Figure:
 
 
 def _cells(evidence: Evidence) -> Figure:
-    rows = evidence["forgetting"]["time_gradients"]
-    return cell_gradient_through_time(rows, colours_of(rows["setting"]))
+    rows = where(evidence["forgetting"]["time_gradients"], moment="start")
+    view = View(rows, "t", "cell_grad_norm", "at the start", "||dLoss/dc_t|| (L2)")
+    return draw_views("Gradient of the cells through time", [view], colours_of(rows["setting"]))
 
 
 def _gates(evidence: Evidence) -> Figure:
@@ -261,7 +263,7 @@ def _exploding(evidence: Evidence) -> Figure:
 
 
 def _frames(evidence: Evidence) -> Figure:
-    rows = evidence["frames"]["predicted_frames"]
+    rows = evidence["frames"]["predicted_frames"].assign(setting="foretold")
     return predicted_frames(rows, colours_of(rows["setting"]))
 
 
@@ -271,10 +273,10 @@ RECURRENCE = Chapter(
     (ADDING, STARTS, FORGETTING, EXPLODING, TEXT, FRAMES),
     (
         Plate("time", "Left: all lines fall towards the first step. Right: the gated ones are level.", _time),
-        Plate("adding", "The plain network stays where the mean answer is.", _adding),
+        Plate("adding", "The plain network stays on the dashed line, which is the answer with the mean.", _adding),
         Plate("cells", "The larger the forget gate's bias, the flatter the line.", _cells),
-        Plate("gates", "Learning moves the gates of the networks that learn.", _gates),
-        Plate("exploding", "The same weights with and without clipping.", _exploding),
+        Plate("gates", "Learning moves gates: the update gate of the GRU, when it is open, keeps the state.", _gates),
+        Plate("exploding", "The same initial weights: without clipping the loss stays above that of the mean.", _exploding),
         Plate("frames", "Above what happened, below what was foretold.", _frames, is_picture=True),
     ),
     (
