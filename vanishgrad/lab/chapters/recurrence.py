@@ -273,10 +273,10 @@ RECURRENCE = Chapter(
     (ADDING, STARTS, FORGETTING, EXPLODING, TEXT, FRAMES),
     (
         Plate("time", "Left: all lines fall towards the first step. Right: the gated ones are level.", _time),
-        Plate("adding", "The plain network stays on the dashed line, which is the answer with the mean.", _adding),
+        Plate("adding", "The plain network stays on the dashed line: it answers with the mean.", _adding),
         Plate("cells", "The larger the forget gate's bias, the flatter the line.", _cells),
-        Plate("gates", "Learning moves gates: the update gate of the GRU, when it is open, keeps the state.", _gates),
-        Plate("exploding", "The same initial weights: without clipping the loss stays above that of the mean.", _exploding),
+        Plate("gates", "Learning opens the GRU's update gate, which then keeps the state.", _gates),
+        Plate("exploding", "Without clipping the loss stays above that of the mean.", _exploding),
         Plate("frames", "Above what happened, below what was foretold.", _frames, is_picture=True),
     ),
     (
