@@ -32,15 +32,15 @@ ADD = (
 
 ADDING = Training(
     "adding", ("model=rnn,gru,lstm", "data=adding", *ADD, "lr=0.01", "log_every=40", "eval_every=40"), SEEDS,
-    quick=("data.length=12", "data.train_size=5000", "max_steps=60", "width=16"),
+    quick=("data.length=12", "data.train_size=5000", "max_steps=40", "width=16"),
 )  # fmt: skip
 STARTS = Training(
     "starts",
     (
-        "model=rnn", f"{START}=orthogonal,identity", "act=relu", "data=adding", *ADD, "lr=0.003",
+        "model=rnn", f"{START}=null,orthogonal,identity", "act=relu", "data=adding", *ADD, "lr=0.003",
         "log_every=40", "eval_every=40",
     ),
-    SEEDS, quick=("data.length=12", "data.train_size=5000", "max_steps=60", "width=16"),
+    SEEDS, quick=("data.length=12", "data.train_size=5000", "max_steps=40", "width=16"),
 )  # fmt: skip
 FORGETTING = Training(
     "forgetting",
@@ -65,7 +65,7 @@ TEXT = Training(
         "model=rnn,lstm", "data=text", "data.length=32", "data.train_size=100000", "width=64", "optim=adam",
         "lr=0.01", "clip=norm", "batch_size=32", "max_steps=200", "log_every=20", "eval_every=100",
     ),
-    SEEDS, quick=("max_steps=40", "width=16", "eval_every=40", "data.length=16"),
+    SEEDS, quick=("max_steps=20", "width=16", "eval_every=20", "data.length=8"),
 )  # fmt: skip
 FRAMES = Training(
     "frames",
@@ -74,7 +74,7 @@ FRAMES = Training(
         "data.given=5", "data.predicted=5", "data.train_size=500", "data.held_out=50", "init=orthogonal",
         "width=12", "optim=adam", "lr=0.01", "batch_size=16", "max_steps=250", "log_every=50",
     ),
-    SEEDS, quick=("max_steps=10", "data.train_size=64", "data.held_out=16", "width=4"),
+    SEEDS, quick=("max_steps=5", "data.train_size=64", "data.held_out=16", "width=4"),
 )  # fmt: skip
 
 
@@ -133,7 +133,8 @@ def adds(evidence: Evidence) -> dict[str, list[float]]:
 )
 def ungated_fails(evidence: Evidence) -> dict[str, list[float]]:
     usual = where(evidence["adding"]["summary"], model="rnn")
-    others = by_condition(evidence["starts"]["summary"], START, of_baseline)
+    starts = evidence["starts"]["summary"].fillna({START: "null"})
+    others = by_condition(starts, START, of_baseline)
     return {"act=tanh": per_seed(usual, of_baseline)} | {
         f"act=relu {name.removeprefix('model.')}": values for name, values in others.items()
     }

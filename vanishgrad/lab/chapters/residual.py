@@ -18,21 +18,24 @@ from vanishgrad.lab.rows import at_first, at_last, by_condition, per_seed, ratio
 from vanishgrad.report.figures import gradient_terms, shattered_gradients, training_curves
 
 HE = ("act=relu", "init=he")
+THOUSAND = (
+    "depth=1000", "width=16", *HE, "lr=0.01", "optim.momentum=0.9", "batch_size=128", "max_steps=40",
+    "log_every=10", "eval_every=10",
+)  # fmt: skip
 STREAM = Probe("stream", measure_streams)
 TERMS = Training("terms", ("depth=100", *HE, "residual=identity,scaled", "max_steps=0"))
 DEEPEST = Training(
-    "thousand",
-    (
-        "depth=1000", "width=16", *HE, "residual=none,identity,scaled,rezero", "lr=0.01",
-        "optim.momentum=0.9", "batch_size=128", "max_steps=40", "log_every=10", "eval_every=10",
-    ),
-    seeds=3, quick=("depth=200", "max_steps=20"),
+    "thousand", (*THOUSAND, "residual=none,identity,scaled,rezero"), 3, quick=("depth=100", "max_steps=10")
+)
+DEEPEST_NORMALIZED = Training(
+    "thousand_normalized", (*THOUSAND, "residual=identity", "norm=batch"), 3,
+    quick=("depth=100", "max_steps=10"),
 )  # fmt: skip
 DEGRADATION = Training(
     "degradation",
     ("depth=10,60", "width=32", *HE, "norm=batch", "residual=none,identity", "max_steps=100"),
     seeds=3,
-    quick=("max_steps=30",),
+    quick=("depth=5,30", "max_steps=15", "log_every=5"),
 )
 SHATTERED = Training(
     "shattered",
@@ -42,8 +45,8 @@ SHATTERED = Training(
     ),
     quick=("width=32", "input_gradients=64"),
 )  # fmt: skip
-ZERO = Training("zero", ("depth=30", *HE, "residual=rezero", "max_steps=100"), quick=("max_steps=30",))
-ZEROS = Training("zeros", ("depth=30", "act=relu", "init=zeros", "max_steps=100"), quick=("max_steps=30",))
+ZERO = Training("zero", ("depth=30", *HE, "residual=rezero", "max_steps=100"), quick=("max_steps=10",))
+ZEROS = Training("zeros", ("depth=30", "act=relu", "init=zeros", "max_steps=100"), quick=("max_steps=10",))
 
 
 def of_setting(residual: str, norm: str = "none") -> str:
@@ -124,7 +127,9 @@ def bounded(evidence: Evidence) -> dict[str, list[float]]:
     at_least(0.3),
 )
 def thousand_layers(evidence: Evidence) -> dict[str, list[float]]:
-    return by_condition(evidence["thousand"]["summary"], "residual", _accuracy)
+    bare = by_condition(evidence["thousand"]["summary"], "residual", _accuracy)
+    normalized = per_seed(evidence["thousand_normalized"]["summary"], _accuracy)
+    return bare | {of_setting("identity", "batch"): normalized}
 
 
 def _accuracy(rows: pd.DataFrame) -> float:
@@ -197,7 +202,9 @@ def _stream(evidence: Evidence) -> Figure:
 
 
 def _thousand(evidence: Evidence) -> Figure:
-    rows = evidence["thousand"]["metrics"]
+    bare, normalized = (evidence[name]["metrics"] for name in ("thousand", "thousand_normalized"))
+    named = normalized.assign(setting=of_setting("identity", "batch"), run="normalized " + normalized["run"])
+    rows = pd.concat([bare, named], ignore_index=True)
     return training_curves(rows, colours_of(rows["setting"]))
 
 
@@ -214,7 +221,7 @@ def _shattered(evidence: Evidence) -> Figure:
 RESIDUAL = Chapter(
     "residual",
     "Residual networks",
-    (STREAM, TERMS, DEEPEST, DEGRADATION, SHATTERED, ZERO, ZEROS),
+    (STREAM, TERMS, DEEPEST, DEEPEST_NORMALIZED, DEGRADATION, SHATTERED, ZERO, ZEROS),
     (
         Plate(
             "terms", "Right: the cosine stays near 0, far from the -1 that would undo the shortcut.", _terms
@@ -227,7 +234,7 @@ RESIDUAL = Chapter(
         ),
         Plate(
             "thousand",
-            "Scaled branches and ReZero learn, the plain network stands still; bare shortcuts have no line, "
+            "Three settings learn, the plain network stands still; bare shortcuts have no line, "
             "since the first pass overflows.",
             _thousand,
         ),
