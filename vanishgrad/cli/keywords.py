@@ -32,6 +32,11 @@ def listed(value: str) -> list[str]:
     return [item.strip() for item in inner.split(",") if item.strip()] if inner != value else [value]
 
 
+def several(value: str) -> list[str]:
+    """`[A,B]` or `A,B` as a list: names have no comma, unlike folders."""
+    return listed(value if value.startswith("[") else f"[{value}]")
+
+
 def truth(key: str, value: str) -> bool:
     """true or false."""
     require(value in ("true", "false"), f"{key}={value}: must be true or false")

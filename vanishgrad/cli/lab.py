@@ -16,7 +16,7 @@ from rich.text import Text
 from vanishgrad.cli.activations import activation_curves
 from vanishgrad.cli.computed_arrays import activation_inputs, landscapes
 from vanishgrad.cli.jobs import checked, numbered
-from vanishgrad.cli.keywords import keywords, listed, truth
+from vanishgrad.cli.keywords import keywords, several, truth
 from vanishgrad.cli.lab_table import show_claims
 from vanishgrad.cli.notes import notes
 from vanishgrad.cli.plain import show
@@ -97,7 +97,7 @@ def _asked(given: Mapping[str, str], arguments: Sequence[str]) -> Lab:
     one_of("profile", profile, PROFILES)
     folder = Path(given["out"]).expanduser() if "out" in given else OUTPUTS / profile
     require(not folder.exists() or folder.is_dir(), f"out={folder}: is a file, not a folder")
-    names = [_name(text) for text in listed(given["chapter"])] if "chapter" in given else None
+    names = [_name(text) for text in several(given["chapter"])] if "chapter" in given else None
     require(names is None or bool(names), "chapter=[]: name at least one chapter")
     chosen = [one for one in CHAPTERS if names is None or one.name in names]
     return Lab(chosen, cast(Profile, profile), folder, arguments)

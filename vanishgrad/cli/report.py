@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vanishgrad.cli.activations import activation_curves
 from vanishgrad.cli.computed_arrays import activation_inputs, landscapes
-from vanishgrad.cli.keywords import keywords, listed, truth
+from vanishgrad.cli.keywords import keywords, listed, several, truth
 from vanishgrad.errors import require
 from vanishgrad.report import Wanted, newest_runs, write_report
 
@@ -46,13 +46,8 @@ def report(arguments: Sequence[str]) -> int:
 def _wanted(given: Mapping[str, str]) -> Wanted:
     """Which figures, in which files and style; what is not given is as `Wanted` has it."""
     lists = {"figures": "figures", "format": "formats"}
-    chosen = {field: tuple(_names(given[key])) for key, field in lists.items() if key in given}
+    chosen = {field: tuple(several(given[key])) for key, field in lists.items() if key in given}
     return Wanted(**chosen, **({"style": given["style"]} if "style" in given else {}))  # type: ignore[arg-type]
-
-
-def _names(value: str) -> list[str]:
-    """`[A,B]` or `A,B`: names have no comma, unlike folders."""
-    return listed(value if value.startswith("[") else f"[{value}]")
 
 
 def _shared(folders: Sequence[Path]) -> Path:
