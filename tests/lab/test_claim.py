@@ -28,6 +28,7 @@ def concluded(measured: Measured, expected: Expected) -> Conclusion:
         (between(1, 2), 1.5, 2.5, "1 to 2"),
         (near(1, 0.5), 0.5, 0.49, "0.5 to 1.5"),
         (near(1, 0), 1.0, 1.0000001, "1"),
+        (near(4, 1e-9), 4.0, 4.001, "4 ± 1e-09"),
     ],
 )
 def test_a_range_has_its_ends_and_no_nan(

@@ -13,6 +13,7 @@ from vanishgrad.lab.evidence import Evidence
 Values: TypeAlias = Sequence[float]
 Measured: TypeAlias = Values | Mapping[str, Values]
 
+CLOSE = 0.2  # a range that is written as a number and a tolerance
 HOLDS, FAILS, ONLY_IF = "holds", "fails", "holds only if"
 
 
@@ -34,12 +35,15 @@ class Expected:
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
-        if self.low == self.high:
-            return f"{self.low:g}{unit}"
         if self.low == -math.inf:
             return f"at most {self.high:g}{unit}"
         if self.high == math.inf:
             return f"at least {self.low:g}{unit}"
+        middle, around = (self.low + self.high) / 2, (self.high - self.low) / 2
+        if around == 0:
+            return f"{middle:g}{unit}"
+        if around < CLOSE * abs(middle):
+            return f"{middle:g} ± {around:.2g}{unit}"
         return f"{self.low:g} to {self.high:g}{unit}"
 
 

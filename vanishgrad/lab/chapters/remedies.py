@@ -48,6 +48,7 @@ PRETRAINED = Training("pretrained", (
 ), quick=(*SHORT, "remedy.epochs=1"))  # fmt: skip
 PAIRS = {
     "relu": Training("relu_with", (*FAILING, "act=relu", "remedy=he,batchnorm,residual,adam"), quick=SHORT),
+    "tanh": Training("tanh_with", (*FAILING, "act=tanh", "remedy=xavier,critical"), quick=SHORT),
     "batchnorm": Training(
         "batchnorm_with", (*FAILING, "norm=batch", "remedy=tanh,he,residual,adam"), quick=SHORT
     ),
@@ -56,7 +57,7 @@ PAIRS = {
 MAP = Training(
     "map",
     ("act=tanh", "init=gaussian", "init.sigma_w=0.8,1,1.2,1.35,1.6,1.9,2.3", f"init.sigma_b={SIGMA_B}",
-     "depth=5,10,20,40", "width=50", "lr=0.02", "epochs=15", "measure=gradients", "log_every=1000"),
+     "depth=5,10,20,40", "width=100", "lr=0.02", "epochs=15", "measure=gradients", "log_every=1000"),
     quick=("epochs=2", "depth=5,10,20", "init.sigma_w=0.8,1.35,2.3"),
 )  # fmt: skip
 
