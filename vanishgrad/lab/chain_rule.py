@@ -49,7 +49,7 @@ def by_hand(run: Run, examples: int = EXAMPLES) -> Pass:
     for module in network.children():
         if isinstance(module, nn.Linear):
             layers.append(module)
-            inputs.append(x)
+            inputs.append(x.detach())
         x = module(x)
         if isinstance(module, nn.Linear):
             sums.append(x)

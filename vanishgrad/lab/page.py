@@ -81,4 +81,6 @@ def _unusual(claims: pd.DataFrame) -> str:
         f"<li><a href='#{row.chapter}'>{escape(str(row.claim))}</a>: {chip(str(row.verdict))}</li>"
         for row in each[each["verdict"] != HOLDS].itertuples()
     )
-    return f"<h2>What is too simply said</h2><ul class=unusual>{items}</ul>" if items else ""
+    count = len(each[each["verdict"] != HOLDS])
+    title = f"What is too simply said: {count} of {len(each)} claims"
+    return f"<details class=unusual><summary>{title}</summary><ul>{items}</ul></details>" if items else ""

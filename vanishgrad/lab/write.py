@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
 
 from vanishgrad.lab.chapter import Chapter
 from vanishgrad.lab.claim import Conclusion
@@ -21,6 +24,7 @@ from vanishgrad.report.save_figure import save_figure
 SECTION_FILE = "section.html"  # in the folder of a chapter
 PAGE_FILE = "index.html"
 FIGURES = "figures"
+COLOURS = 256
 
 
 def write_chapter(
@@ -40,7 +44,7 @@ def write_chapter(
     for place in (own, figures):
         place.mkdir(parents=True, exist_ok=True)
     pictures = {
-        plate.name: save_figure(plate.draw(evidence), figures / f"{chapter.name}_{plate.name}")
+        plate.name: _saved(plate.draw(evidence), figures / f"{chapter.name}_{plate.name}")
         for plate in chapter.plates
     }
     text = section(number, chapter, conclusions, pictures, profile)
@@ -66,12 +70,22 @@ def write_book(folder: Path, chapters: Sequence[Chapter], profile: Profile) -> P
         [pd.read_csv(folder / one.name / MEASUREMENTS_FILE, keep_default_na=False) for one in done]
     )
     (folder / FIGURES).mkdir(exist_ok=True)
-    first = save_figure(opening(), folder / FIGURES / "opening")
+    first = _saved(opening(), folder / FIGURES / "opening")
     _write_table(folder / MEASUREMENTS_FILE, values)
     _write_table(folder / CLAIMS_FILE, claims)
     text = page(chapters, sections, claims, first, profile)
     replace_file(folder / PAGE_FILE, text.encode())
     return folder / PAGE_FILE
+
+
+def _saved(figure: Figure, path: Path) -> bytes:
+    """Write a figure as PNG and SVG; gives the PNG, in 256 colours, which is a third of the size."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(save_figure(figure, path))) as image:
+        few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        few.save(buffer, "PNG", optimize=True)
+    replace_file(path.with_suffix(".png"), buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:

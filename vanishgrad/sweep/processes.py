@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -59,6 +60,9 @@ def _prepare(threads: int | None) -> None:
     """
     import torch
 
+    from vanishgrad.theory.critical import SaturatedCriticalPoint
+
+    warnings.simplefilter("ignore", SaturatedCriticalPoint)  # whoever checked the setting has heard it
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
     if threads is not None:
