@@ -18,7 +18,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.mathtext import MathTextParser
 
 MATH, FIGURE = "math", "figure"
-FORMULA_SIZE = 15.0  # points
+FORMULA_SIZE = 16.0  # points
 POINTS = 72  # of an inch
 
 
@@ -53,9 +53,10 @@ def html(text: str, figure: Callable[[str], str]) -> str:
 
 def formula(tex: str) -> str:
     """A formula as a picture in the page, with its TeX for those who do not see it."""
-    text, font = f"${tex.strip()}$", FontProperties(size=FORMULA_SIZE)
-    buffer = io.BytesIO()
-    with rc_context({"mathtext.fontset": "stix", "svg.hashsalt": "vanishgrad"}):
+    display = tex.strip().replace(r"\frac", r"\dfrac")  # there is room for large fractions
+    text, buffer = f"${display}$", io.BytesIO()
+    with rc_context({"mathtext.fontset": "dejavusans", "svg.hashsalt": "vanishgrad"}):
+        font = FontProperties(size=FORMULA_SIZE)
         width, height, depth, *_ = MathTextParser("path").parse(text, dpi=POINTS, prop=font)
         figure = Figure(figsize=(width / POINTS, height / POINTS))
         figure.text(0, depth / height, text, fontproperties=font)

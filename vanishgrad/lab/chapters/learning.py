@@ -178,7 +178,7 @@ LEARNING = Chapter(
         Plate("rates", "The same network with five learning rates: each tenfold rate learns faster, until "
               "one does not learn at all.", _rates),
         Plate("landscape", "The loss around a trained network of three layers. Left, the way that training "
-              "took, from the circle to the end; right, how steep it is around the end.", _landscape,
+              "took, to the star; right, how steep it is around the star.", _landscape,
               is_picture=True),
         Plate("factors", "Down a chain of single units the gradient is multiplied by one slope and one "
               "weight per layer; the product of those numbers is what autograd finds.", _factors),
