@@ -237,20 +237,23 @@ def clear_optional(folder: Path) -> None:
 
 def write_run(folder: Path, record: Mapping[str, Any]) -> None:
     """Write run.json atomically, as strict JSON: numbers that are not finite become strings."""
-    text = json.dumps(strict(record), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    replace_file(folder / RUN_FILE, text.encode())
+    _write_json(folder / RUN_FILE, record)
 
 
 def write_diagnosis(folder: Path, diagnosis: Plain) -> None:
     """Write diagnosis.json atomically: a list of findings, the worst first."""
-    text = json.dumps(strict(diagnosis.plain()), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-    replace_file(folder / DIAGNOSIS_FILE, text.encode())
+    _write_json(folder / DIAGNOSIS_FILE, diagnosis.plain())
 
 
 def write_theory(folder: Path, prediction: Plain) -> None:
     """Write theory.json: what was predicted of the initial network."""
-    text = json.dumps(strict(prediction.plain()), allow_nan=False, ensure_ascii=False) + "\n"
-    replace_file(folder / THEORY_FILE, text.encode())
+    _write_json(folder / THEORY_FILE, prediction.plain(), indent=None)
+
+
+def _write_json(path: Path, content: Any, indent: int | None = 2) -> None:
+    """Write strict JSON, atomically."""
+    text = json.dumps(strict(content), indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
+    replace_file(path, text.encode())
 
 
 def read_theory(folder: Path) -> dict[str, Any]:
