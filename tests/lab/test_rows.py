@@ -9,14 +9,17 @@ import pandas as pd
 import pytest
 
 from vanishgrad.lab.rows import (
+    accuracy,
     at_first,
     at_last,
     by_condition,
     final,
     fit,
+    gained,
     in_layer,
     per_seed,
     ratio,
+    renamed,
     steps_to,
     where,
 )
@@ -76,3 +79,24 @@ def test_steps_to_a_threshold() -> None:
     assert steps_to(rows, "x", 0.95) == math.inf
     assert final(rows, "x") == 0.4
     assert math.isnan(final(rows.assign(x=np.nan), "x"))
+
+
+def test_accuracies_at_two_depths_are_held_against_each_other_by_seed() -> None:
+    rows = pd.DataFrame(
+        {
+            "act": "tanh",
+            "depth": [1, 1, 9, 9],
+            "seed": [1, 0, 0, 1],
+            "final_val_accuracy": [0.1, 0.2, 0.7, 0.9],
+        }
+    )
+    found = gained(rows, "act", (9, 1))
+    assert found == {"act=tanh": pytest.approx([0.5, 0.8])}
+    assert accuracy(rows) == 0.1
+
+
+def test_renamed_rows_are_runs_of_their_own() -> None:
+    rows = pd.DataFrame({"run": ["0", "1"], "setting": "a", "x": [1, 2]})
+    found = renamed(rows, "act=relu")
+    assert list(found["run"]) == ["act=relu 0", "act=relu 1"]
+    assert set(found["setting"]) == {"act=relu"}

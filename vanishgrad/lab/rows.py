@@ -11,6 +11,7 @@ import pandas as pd
 from vanishgrad.diagnosis.slope import gradient_slope
 
 OfRun = Callable[[pd.DataFrame], float]
+LAST_HIDDEN = -2  # for `in_layer`
 
 
 def per_seed(rows: pd.DataFrame, number: OfRun) -> list[float]:
@@ -57,6 +58,26 @@ def in_layer(rows: pd.DataFrame, column: str, layer: int) -> float:
 def ratio(upper: float, lower: float) -> float:
     """`upper / lower`; infinite over an exact zero, NaN for zero over zero."""
     return upper / lower if lower else float("inf") if upper > 0 else float("nan")
+
+
+def accuracy(summary: pd.DataFrame) -> float:
+    """What one run reached on the held-out data; NaN for one without a number."""
+    return float(summary["final_val_accuracy"].iloc[0])
+
+
+def gained(summary: pd.DataFrame, key: str, depths: tuple[int, int]) -> dict[str, list[float]]:
+    """Accuracy at the first of two depths minus that at the second, by seed, for each value of `key`."""
+    reached = summary.set_index([key, "depth", "seed"])["final_val_accuracy"]
+    more, less = depths
+    return {
+        f"{key}={value}": (reached[value, more] - reached[value, less]).sort_index().tolist()
+        for value in dict.fromkeys(summary[key])
+    }
+
+
+def renamed(rows: pd.DataFrame, setting: str) -> pd.DataFrame:
+    """The rows as runs of a setting with this name, which can stand beside those of other sweeps."""
+    return rows.assign(setting=setting, run=f"{setting} " + rows["run"].astype(str))
 
 
 def hidden(rows: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,17 @@ from vanishgrad.lab.experiment import Probe, Training
 from vanishgrad.lab.figures.coloured import coloured
 from vanishgrad.lab.figures.over_depth import over_depth
 from vanishgrad.lab.probes.activations import DEEP, DRAWS, NETWORKS, signs, similarity, slopes
-from vanishgrad.lab.rows import at_first, by_condition, fit, hidden, per_seed, ratio, steps_to, where
+from vanishgrad.lab.rows import (
+    accuracy,
+    at_first,
+    by_condition,
+    fit,
+    hidden,
+    per_seed,
+    ratio,
+    steps_to,
+    where,
+)
 from vanishgrad.report.figures import activation_curves, training_curves
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
@@ -152,7 +162,7 @@ def faster(evidence: Evidence) -> dict[str, list[float]]:
 @claim("A sigmoid network of twenty layers cannot be trained", "accuracy on held-out digits", at_most(0.2))
 def untrainable(evidence: Evidence) -> dict[str, list[float]]:
     summary = evidence["twenty"]["summary"]
-    return by_condition(summary, ["init", "norm"], lambda row: row["final_val_accuracy"].iloc[0])
+    return by_condition(summary, ["init", "norm"], accuracy)
 
 
 def lost(rows: pd.DataFrame) -> float:

@@ -17,13 +17,23 @@ from vanishgrad.lab.figures.weight_sizes import weight_sizes
 from vanishgrad.lab.probes.clipped_gradient import EXPLODING, clipped_once
 from vanishgrad.lab.probes.penalties import penalties
 from vanishgrad.lab.probes.trained_weights import sizes
-from vanishgrad.lab.rows import at_last, by_condition, hidden, in_layer, per_seed, ratio, where
+from vanishgrad.lab.rows import (
+    LAST_HIDDEN,
+    accuracy,
+    at_last,
+    by_condition,
+    hidden,
+    in_layer,
+    per_seed,
+    ratio,
+    renamed,
+    where,
+)
 from vanishgrad.report.figures import clipping, training_curves
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
 
 DEEP = "depth=20"
-LAST_HIDDEN = -2
 LEARNED = 0.8  # accuracy from which a network counts as one that learns
 TINY = 1e-3  # a weight as good as zero
 
@@ -110,7 +120,7 @@ def clip_cures(evidence: Evidence) -> dict[str, list[float]]:
 
 @claim("A recurrent network learns reliably", "accuracy on held-out sequences", at_least(LEARNED))
 def recurrent(evidence: Evidence) -> dict[str, list[float]]:
-    return by_condition(evidence["recurrent"]["summary"], "clip", _accuracy)
+    return by_condition(evidence["recurrent"]["summary"], "clip", accuracy)
 
 
 @claim(
@@ -138,7 +148,7 @@ def limited(evidence: Evidence) -> dict[str, list[float]]:
 
 @claim("A penalty cures exploding gradients", "accuracy on held-out digits", at_least(LEARNED))
 def penalty_cures(evidence: Evidence) -> dict[str, list[float]]:
-    return {f"reg={reg}": per_seed(evidence[f"exploding_{reg}"]["summary"], _accuracy) for reg in STRENGTHS}
+    return {f"reg={reg}": per_seed(evidence[f"exploding_{reg}"]["summary"], accuracy) for reg in STRENGTHS}
 
 
 @claim("A penalty makes most weights tiny", f"weights under {TINY:g} after training", at_least(0.5))
@@ -189,10 +199,6 @@ def _clips(evidence: Evidence) -> pd.DataFrame:
     return rows[rows["clip"] != "none"]
 
 
-def _accuracy(row: pd.DataFrame) -> float:
-    return float(row["final_val_accuracy"].iloc[0])
-
-
 def _layers(evidence: Evidence) -> Figure:
     rows = evidence["clipped_once"][PROBE]
     views = [
@@ -214,7 +220,7 @@ def _mild(evidence: Evidence) -> pd.DataFrame:
 
 def _curves(evidence: Evidence) -> Figure:
     right = evidence["right"]["metrics"]
-    right = right.assign(setting="init=he clip=" + right["clip"], run="right " + right["run"].astype(str))
+    right = renamed(right, "").assign(setting="init=he clip=" + right["clip"])
     rows = pd.concat([_mild(evidence), right])
     names = list(dict.fromkeys(rows["setting"]))
     colours = (GREY, BLUE, ORANGE, GREEN, BLACK, PINK)
@@ -225,13 +231,9 @@ def _norms(evidence: Evidence) -> Figure:
     views = []
     for title in UNPENALISED:
         runs = {"reg=none": title} | {f"reg={reg}": f"{title}_{reg}" for reg in STRENGTHS}
-        rows = [_renamed(evidence[name]["gradients"], label) for label, name in runs.items()]
+        rows = [whole_norm(renamed(evidence[name]["gradients"], label)) for label, name in runs.items()]
         views.append(View(pd.concat(rows), "step", "weight_norm", f"{title} network", "||W|| of all layers"))
     return draw_views("A penalty pulls back slowly", views, colours_of(views[0].frame["setting"]))
-
-
-def _renamed(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    return whole_norm(rows.assign(setting=name, run=f"{name} " + rows["run"].astype(str)))
 
 
 def _sizes(evidence: Evidence) -> Figure:

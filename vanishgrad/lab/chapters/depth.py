@@ -10,12 +10,21 @@ from vanishgrad.lab.claim import at_least, at_most, claim
 from vanishgrad.lab.colours import colours_of
 from vanishgrad.lab.evidence import Evidence
 from vanishgrad.lab.experiment import Training
-from vanishgrad.lab.rows import at_first, at_last, by_condition, fit, in_layer, ratio
+from vanishgrad.lab.rows import (
+    LAST_HIDDEN,
+    at_first,
+    at_last,
+    by_condition,
+    fit,
+    gained,
+    in_layer,
+    ratio,
+    renamed,
+)
 from vanishgrad.report.figures import training_curves
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
 
-LAST_HIDDEN = -2
 SHALLOW, DEEP = 1, 20
 MARGIN = 0.05  # three standard errors of a difference of two accuracies on 360 held-out digits
 STEPS = "max_steps=600"
@@ -44,7 +53,7 @@ LARGE = Training(
 def activations(evidence: Evidence) -> pd.DataFrame:
     """The gradients of all three activations, each with the weights of its time."""
     parts = [evidence[one.name]["gradients"] for one in (SATURATING, RECTIFYING)]
-    alone = parts[1].assign(act="relu", setting="act=relu", run="relu " + parts[1]["run"].astype(str))
+    alone = renamed(parts[1], "act=relu").assign(act="relu")
     return pd.concat([parts[0], alone], ignore_index=True)
 
 
@@ -98,12 +107,7 @@ def still_there(evidence: Evidence) -> dict[str, list[float]]:
     at_least(-MARGIN),
 )
 def no_harm(evidence: Evidence) -> dict[str, list[float]]:
-    rows = evidence["depths"]["summary"]
-    accuracy = rows.set_index(["act", "depth", "seed"])["final_val_accuracy"]
-    return {
-        f"act={act}": (accuracy[act, DEEP] - accuracy[act, SHALLOW]).sort_index().tolist()
-        for act in dict.fromkeys(rows["act"])
-    }
+    return gained(evidence["depths"]["summary"], "act", (DEEP, SHALLOW))
 
 
 @claim(

@@ -20,7 +20,7 @@ from vanishgrad.lab.colours import colours_of
 from vanishgrad.lab.evidence import PROBE, Evidence
 from vanishgrad.lab.experiment import Probe, Training
 from vanishgrad.lab.figures.factors import factors
-from vanishgrad.lab.rows import by_condition, per_seed, steps_to
+from vanishgrad.lab.rows import by_condition, gained, per_seed, steps_to
 from vanishgrad.lab.valley import descent_from_anywhere
 from vanishgrad.report.figures import final_accuracy, loss_landscape, training_curves
 
@@ -135,12 +135,7 @@ def times_the_input(evidence: Evidence) -> list[float]:
     at_least(0.1),
 )
 def depth_is_power(evidence: Evidence) -> dict[str, list[float]]:
-    rows = evidence["spirals"]["summary"]
-    accuracy = rows.set_index(["act", "depth", "seed"])["final_val_accuracy"]
-    return {
-        f"act={act}": (accuracy[act, 3] - accuracy[act, 0]).sort_index().tolist()
-        for act in dict.fromkeys(rows["act"])
-    }
+    return gained(evidence["spirals"]["summary"], "act", (3, 0))
 
 
 @claim(

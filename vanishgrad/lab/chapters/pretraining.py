@@ -12,7 +12,17 @@ from vanishgrad.lab.evidence import PROBE, Evidence
 from vanishgrad.lab.experiment import Probe, Training
 from vanishgrad.lab.figures.coloured import coloured
 from vanishgrad.lab.probes.first_layer import first_layers
-from vanishgrad.lab.rows import at_first, at_last, by_condition, hidden, in_layer, per_seed, where
+from vanishgrad.lab.rows import (
+    accuracy,
+    at_first,
+    at_last,
+    by_condition,
+    hidden,
+    in_layer,
+    per_seed,
+    renamed,
+    where,
+)
 from vanishgrad.report.figures import filters, pretraining, training_curves
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
@@ -141,17 +151,8 @@ def loss_if(rows: pd.DataFrame, *, frozen: bool) -> float:
     return float(rows.loc[is_frozen(rows) == frozen, "final_train_loss"].iloc[0])
 
 
-def accuracy(row: pd.DataFrame) -> float:
-    return float(row["final_val_accuracy"].iloc[0])
-
-
 def first_gradient(rows: pd.DataFrame) -> float:
     return in_layer(rows, "delta_norm", 1)
-
-
-def _named(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Rows of one setting under a name of its own."""
-    return rows.assign(setting=name, run=f"{name} " + rows["run"].astype(str))
 
 
 def _losses(evidence: Evidence) -> Figure:
@@ -163,7 +164,7 @@ def _losses(evidence: Evidence) -> Figure:
 def _gradients(evidence: Evidence) -> Figure:
     without = where(evidence["plain"]["gradients"], act="sigmoid")
     rows = tuned(evidence, "gradients")
-    rows = pd.concat([_named(without, "pretrain=none"), rows.assign(setting="pretrain=" + rows["pretrain"])])
+    rows = pd.concat([renamed(without, "pretrain=none"), rows.assign(setting="pretrain=" + rows["pretrain"])])
     start = hidden(at_first(rows))
     view = View(start, "layer", "delta_norm", "before the first step", "||dLoss/dz|| (L2)")
     return draw_views("What pretraining does to the gradient", [view], colours_of(start["setting"]))
@@ -174,7 +175,7 @@ def _tuning(evidence: Evidence) -> Figure:
     frozen, whole = rows[is_frozen(rows)], rows[~is_frozen(rows)]
     without = where(evidence["plain"]["metrics"], act="sigmoid")
     named = {"no pretraining": without, "frozen, output layer only": frozen, "fine-tuned": whole}
-    both = pd.concat([_named(rows, name) for name, rows in named.items()])
+    both = pd.concat([renamed(rows, name) for name, rows in named.items()])
     return training_curves(both, coloured(dict(zip(named, (GREY, SKY, GREEN), strict=True))))
 
 
@@ -188,7 +189,7 @@ def _without(evidence: Evidence) -> Figure:
     named = {f"act={act}": where(plain, act=act) for act in ("sigmoid", "tanh", "relu")}
     whole = where(tuned(evidence, "metrics"), pretrain="autoencoder")
     named["act=sigmoid pretrain=autoencoder"] = whole
-    rows = pd.concat([_named(rows, name) for name, rows in named.items()])
+    rows = pd.concat([renamed(rows, name) for name, rows in named.items()])
     return training_curves(rows, coloured(dict(zip(named, (VERMILLION, GREEN, BLUE, ORANGE), strict=True))))
 
 
