@@ -158,7 +158,7 @@ DEPTH = Chapter(
     (WEIGHTS, SATURATING, RECTIFYING, DEPTHS, LARGE),
     (
         Plate("profiles", "The same tanh network of twenty layers with small, fitting and large weights: the "
-              "gradient of the first layer differs by millions. Dashed: theory.", _profiles),
+              "first layer's gradient differs by a factor of tens of thousands. Dashed: theory.", _profiles),
         Plate("speed", "The first step, and the way that each layer has come after training: in the sigmoid "
               "network the lower layers stand still, in the others all move.", _speed),
         Plate("depths", "Every layer that is added makes a sigmoid network learn later and worse. tanh with "
