@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vanishgrad.diagnosis.slope import gradient_slope
+from vanishgrad.report.labels import shown
 
 OfRun = Callable[[pd.DataFrame], float]
 LAST_HIDDEN = -2  # for `in_layer`
@@ -23,7 +24,7 @@ def by_condition(rows: pd.DataFrame, keys: str | Sequence[str], number: OfRun) -
     """`per_seed` of each value of `keys`, by names such as `act=relu` or `act=relu norm=none`."""
     names = [keys] if isinstance(keys, str) else list(keys)
     return {
-        " ".join(f"{name}={_shown(value)}" for name, value in zip(names, values, strict=True)): per_seed(
+        " ".join(f"{name}={shown(value)}" for name, value in zip(names, values, strict=True)): per_seed(
             own, number
         )
         for values, own in rows.groupby(names, sort=False)
@@ -116,10 +117,6 @@ def final(metrics: pd.DataFrame, column: str) -> float:
     """The last known value of a column in a run; NaN where there is none."""
     known = metrics.sort_values("step")[column].dropna()
     return float(known.iloc[-1]) if len(known) else float("nan")
-
-
-def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def dead_share(rows: pd.DataFrame) -> float:

@@ -74,7 +74,7 @@ def summary(flat: Flat) -> str:
     return setting_label(flat, keys) or "one setting"
 
 
-def shown(value: Value) -> str:
+def shown(value: object) -> str:
     """A value as it is typed in an override."""
     if value is None:
         return "null"
