@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -12,9 +11,8 @@ from vanishgrad.lab.chapter import Chapter, Plate
 from vanishgrad.lab.claim import Conclusion
 from vanishgrad.lab.experiment import Profile, trainings
 from vanishgrad.lab.prose import figures_named, html
-from vanishgrad.report.figures.canvas import DPI
+from vanishgrad.report.figure_html import figure_html
 
-SHOWN = 104  # CSS pixels per inch of a figure
 DIGITS = 3
 
 
@@ -42,15 +40,9 @@ def section(
 
 
 def _figure(chapter: Chapter, plate: Plate, png: bytes) -> str:
-    image = b64encode(png).decode("ascii")
-    width = round(SHOWN * int.from_bytes(png[16:20], "big") / DPI)  # pixels are in the header (ISO 15948)
-    kind = " class=picture" if plate.is_picture else ""
     title = plate.name.replace("_", " ").capitalize()
-    return (
-        f"<figure id='{chapter.name}_{plate.name}'><div class=scroll><img{kind} width={width} "
-        f"alt='{escape(title)}' src='data:image/png;base64,{image}'></div>"
-        f"<figcaption>{escape(plate.caption)}</figcaption></figure>\n"
-    )
+    name = f"{chapter.name}_{plate.name}"
+    return figure_html(name, title, plate.caption, png, is_picture=plate.is_picture) + "\n"
 
 
 def _commands(chapter: Chapter, profile: Profile) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -12,8 +11,8 @@ import pandas as pd
 
 from vanishgrad.report import sparklines
 from vanishgrad.report.controls_html import controls
+from vanishgrad.report.figure_html import figure_html
 from vanishgrad.report.figures import Palette
-from vanishgrad.report.figures.canvas import DPI
 from vanishgrad.report.findings import advice
 from vanishgrad.report.gallery import Picture
 from vanishgrad.report.headline import answer, compared
@@ -44,7 +43,6 @@ PROFILE = (
 )
 FILES = {"style": "page.css", "script": "page.js"}
 HERE = Path(__file__).parent
-SHOWN = 104  # CSS pixels per inch of a figure
 
 
 def page(
@@ -115,20 +113,9 @@ def _contents(shown: Sequence[Picture]) -> str:
 
 def _figure(picture: Picture) -> str:
     exhibit = picture.exhibit
-    image = b64encode(picture.png or b"").decode("ascii")
-    kind = " class=picture" if exhibit.is_picture else ""
-    size = f" width={_width(picture.png or b'')}"
-    return (
-        f"<figure id='{exhibit.name}'><div class=scroll>"
-        f"<img{kind}{size} alt='{escape(exhibit.title)}' src='data:image/png;base64,{image}'></div>"
-        f"<figcaption>{escape(exhibit.caption)}</figcaption></figure>"
+    return figure_html(
+        exhibit.name, exhibit.title, exhibit.caption, picture.png or b"", is_picture=exhibit.is_picture
     )
-
-
-def _width(png: bytes) -> int:
-    """CSS pixels at which the figure's type is as large as the page's small print; its own are finer."""
-    pixels = int.from_bytes(png[16:20], "big")  # of the header (ISO 15948)
-    return round(SHOWN * pixels / DPI)
 
 
 def _left_out(pictures: Sequence[Picture]) -> str:
