@@ -32,19 +32,17 @@ from typing import Any
 from rich.console import Console
 
 from vanishgrad.choices.model import RNN
-from vanishgrad.cli.cure_command import composed
+from vanishgrad.cli.arguments import SweepOptions
+from vanishgrad.cli.cure_table import composed
 from vanishgrad.cli.sweep import Sweep
-from vanishgrad.cli.sweep_options import SweepOptions
-from vanishgrad.cure.course import yardstick
-from vanishgrad.cure.halving import Round
+from vanishgrad.cure.candidates import Treatment
 from vanishgrad.cure.override_text import treated
-from vanishgrad.cure.treatment import Treatment
-from vanishgrad.cure.trial import Trial, Trials
+from vanishgrad.cure.trial import Round, Trial, Trials, yardstick
+from vanishgrad.engine import check
+from vanishgrad.engine.plan import steps_of
 from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
 from vanishgrad.sweep.pool import Workers
-from vanishgrad.training import check
-from vanishgrad.training.batches import steps_of
 
 KNOWN = Path(__file__).with_name("benchmark_cure_known.json")
 SEEDS = range(200, 203)  # with which all are compared

@@ -30,13 +30,13 @@ from torch.nn import functional as F
 
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Tanh
-from vanishgrad.data import load
-from vanishgrad.monitor import GradientMonitor
+from vanishgrad.choices.data.loading import load
+from vanishgrad.engine.plan import batches as training_batches
+from vanishgrad.engine.prepare import check
+from vanishgrad.engine.recorder import Recorder
+from vanishgrad.engine.session import Session
+from vanishgrad.measure import GradientMonitor
 from vanishgrad.records import GRADIENT_COLUMNS
-from vanishgrad.training import batches as training
-from vanishgrad.training.prepare import check
-from vanishgrad.training.recorder import Recorder
-from vanishgrad.training.session import Session
 
 STEPS = 50  # per turn, so that a contender works with its own caches; a multiple of log_every
 Step = Callable[[], None]
@@ -72,7 +72,7 @@ def vanishgrad(run: Run, folder: Path, autograd: bool = False) -> Step:
     session = Session(run, check(run), device, Recorder(run, folder, None, device), None)
     if autograd:
         session.trainer._chain = None
-    source = enumerate(training.batches(run, session.data, session.order))
+    source = enumerate(training_batches(run, session.data, session.order))
 
     def step() -> None:
         number, batch = next(source)

@@ -24,10 +24,10 @@ from torch.nn import functional as F
 from vanishgrad import Run
 from vanishgrad.choices.data import Adding
 from vanishgrad.choices.model import GRU, LSTM, RNN, Model
-from vanishgrad.training.batches import batches
-from vanishgrad.training.prepare import check
-from vanishgrad.training.recorder import Recorder
-from vanishgrad.training.session import Session
+from vanishgrad.engine.plan import batches
+from vanishgrad.engine.prepare import check
+from vanishgrad.engine.recorder import Recorder
+from vanishgrad.engine.session import Session
 
 Step = Callable[[], None]
 CELLS: tuple[tuple[Model, type[nn.RNNBase]], ...] = ((RNN(), nn.RNN), (GRU(), nn.GRU), (LSTM(), nn.LSTM))

@@ -18,7 +18,7 @@ import time
 STOP_AT_FIRST_STEP = """
 import os, sys
 from vanishgrad.cli import main
-from vanishgrad.training.session import Session
+from vanishgrad.engine.session import Session
 Session._step = lambda *ignored: os._exit(0)
 main(sys.argv[1:])
 """

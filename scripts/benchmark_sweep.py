@@ -200,9 +200,9 @@ def stacked(width: int) -> Way:
     from vanishgrad import Run
     from vanishgrad.choices.activation import Tanh
     from vanishgrad.choices.initialization import He, Initialization, Xavier
-    from vanishgrad.sweep.stack import Stack
-    from vanishgrad.training import Result, check
-    from vanishgrad.training.recorder import Recorder
+    from vanishgrad.engine import Result, check
+    from vanishgrad.engine.recorder import Recorder
+    from vanishgrad.engine.stack import Stack
 
     run = Run(
         depth=DEPTH, width=width, batch_size=BATCH, act=Tanh(), log_every=LOG_EVERY,
@@ -225,7 +225,7 @@ def products(width: int) -> Way:
     """The matrix products of a stacked step, one batched call for each, into memory that is there."""
     import torch
 
-    from vanishgrad.sweep.products import multiply
+    from vanishgrad.engine.chain import multiply
 
     widths = [64, *[width] * DEPTH, 10]
     xs = [torch.randn(STACK, BATCH, size) for size in widths]  # (runs, batch, width)

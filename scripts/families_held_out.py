@@ -34,7 +34,7 @@ from vanishgrad.choices.activation import (
     Softplus,
     Softsign,
     Tanh,
-)  # fmt: skip
+)
 from vanishgrad.choices.clipping import AGC, ByNorm, ByValue
 from vanishgrad.choices.data import Adding, Digits, Spirals
 from vanishgrad.choices.initialization import (

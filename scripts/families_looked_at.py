@@ -37,15 +37,7 @@ from vanishgrad.choices.activation import (
 )
 from vanishgrad.choices.clipping import ByNorm
 from vanishgrad.choices.data import Digits, Spirals
-from vanishgrad.choices.initialization import (
-    Critical,
-    Default,
-    Gaussian,
-    He,
-    LeCun,
-    Normal,
-    Xavier,
-)  # fmt: skip
+from vanishgrad.choices.initialization import Critical, Default, Gaussian, He, LeCun, Normal, Xavier
 from vanishgrad.choices.model import CNN, GRU, LSTM, RNN
 from vanishgrad.choices.normalization import RMS, Batch, Group, Layer
 from vanishgrad.choices.optimizer import SGD, Adam, AdamW, RMSprop

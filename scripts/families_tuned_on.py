@@ -9,22 +9,9 @@ from itertools import product
 from labelled_families import DIVERGED, EXPLODING, FLAT_EDGE, THROWN, VANISHING, Family, by_theory, run
 from labelled_runs import Case, Twist, predicted_flat
 
-from vanishgrad.choices.activation import (
-    ELU,
-    ErrorFunction,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    Tanh,
-)
+from vanishgrad.choices.activation import ELU, ErrorFunction, LeakyReLU, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.data import Adding, Digits
-from vanishgrad.choices.initialization import (
-    Default,
-    Gaussian,
-    He,
-    Xavier,
-    Zeros,
-)  # fmt: skip
+from vanishgrad.choices.initialization import Default, Gaussian, He, Xavier, Zeros
 from vanishgrad.choices.loss import MSE
 from vanishgrad.choices.model import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import Batch, Layer

@@ -13,16 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad import GradientMonitor, Run, build, train
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Default, Gaussian, He, LeCun, Xavier
-from vanishgrad.data.loading import load
 from vanishgrad.description import describe
+from vanishgrad.engine import Result
+from vanishgrad.engine.recorder import baseline
 from vanishgrad.run.structure import structure
 from vanishgrad.streams import stream
-from vanishgrad.sweep.grouping import alone_because
-from vanishgrad.sweep.work import train_stack
+from vanishgrad.sweep.work import alone_because, train_stack
 from vanishgrad.theory import chi_1, length_map
-from vanishgrad.training import Result
-from vanishgrad.training.provenance import baseline
 
 LEARNS, FAILS = (
     0.5,

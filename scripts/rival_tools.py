@@ -21,8 +21,8 @@ import torch
 from labelled_runs import Case, Seen, looped
 from torch import nn
 
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.optimizer import SGD, Adam
-from vanishgrad.data.loading import load
 
 JUDGED = ("vanishing", "exploding", "dead_units", "saturated", "not_learning", "diverged")
 

@@ -14,20 +14,18 @@ REPOSITORY = Path(__file__).parents[1]
 HOUSE = (
     "errors",
     "streams",
-    "norms",
-    "layers",
     "theory",
+    "modules",
     "records",
     "diagnosis",
     "choices",
     "run",
     "remedies",
     "description",
-    "data",
     "models",
     "prediction",
-    "monitor",
-    "training",
+    "measure",
+    "engine",
     "sweep",
     "cure",
     "report",
@@ -40,7 +38,7 @@ KNOW_HYDRA = {"config", "cli", "hydra_plugins"}
 # Reports and diagnoses are made of files: they read run folders of any origin, on machines that cannot train.
 BARRED = {
     "diagnosis": {"torch"},
-    "report": {"torch", "vanishgrad.models", "vanishgrad.monitor", "vanishgrad.training"},
+    "report": {"torch", "vanishgrad.models", "vanishgrad.measure", "vanishgrad.engine"},
 }
 
 
@@ -139,7 +137,7 @@ def test_imports_only_go_down() -> None:
         ("vanishgrad.diagnosis.rules", "import torch"),
         ("vanishgrad.report.page", "from vanishgrad.models import build"),
         ("vanishgrad.report.page", "from vanishgrad import training"),
-        ("vanishgrad.report.page", "def late():\n    from vanishgrad.monitor import GradientMonitor"),
+        ("vanishgrad.report.page", "def late():\n    from vanishgrad.measure import GradientMonitor"),
         ("vanishgrad.extras", "import math"),
     ],
 )
@@ -154,7 +152,7 @@ def test_the_import_rule_catches(module: str, source: str) -> None:
         ("vanishgrad.models.mlp", "from . import composition\nfrom ..run import Run"),
         ("vanishgrad.cli", "import hydra\nfrom vanishgrad import __version__"),
         ("vanishgrad.config", "from hydra.core.config_store import ConfigStore"),
-        ("vanishgrad", "from vanishgrad.training import train"),
+        ("vanishgrad", "from vanishgrad.engine import train"),
         ("vanishgrad.__main__", "from vanishgrad.cli import main"),
         ("vanishgrad.models.mlp", "import hydrangea\nimport vanishgrad_peer"),
         ("hydra_plugins.vanishgrad_launcher.launcher", "import hydra\nfrom vanishgrad.config import to_run"),

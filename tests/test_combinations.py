@@ -8,16 +8,7 @@ import pytest
 
 from vanishgrad import Run
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
-from vanishgrad.choices.data import (
-    CIFAR10,
-    Adding,
-    Copy,
-    Digits,
-    MovingDigits,
-    Spirals,
-    TemporalOrder,
-    Text,
-)
+from vanishgrad.choices.data import CIFAR10, Adding, Copy, Digits, MovingDigits, Spirals, TemporalOrder, Text
 from vanishgrad.choices.initialization import LSUV
 from vanishgrad.choices.loss import BCE, MSE, CrossEntropy
 from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vanishgrad.models.layout import side_by_side
-from vanishgrad.norms import SteadyNorms, neighbours, norms, total_norm
+from vanishgrad.modules.norms import SteadyNorms, neighbours, norms, total_norm
+from vanishgrad.modules.packed import side_by_side
 
 SCALES = [1e-37, 1e-30, 1e-22, 1e-15, 1e-3, 1.0, 1e15, 1e20, 1e30, 1e37]
 

@@ -7,11 +7,11 @@ import math
 import pytest
 
 from vanishgrad.choices.data import Adding, Data, Digits, MovingDigits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.config.plan import plan_of, without_hydra
 from vanishgrad.config.setting import to_setting
-from vanishgrad.data import load
+from vanishgrad.engine.evaluate import OBJECTIVES, check_objective, objective_of
 from vanishgrad.errors import SettingError
-from vanishgrad.training.objective import OBJECTIVES, check_objective, objective_of
 
 NUMBERS = {"val_accuracy": 0.9, "val_loss": 0.3, "gradient_slope": -0.1}
 

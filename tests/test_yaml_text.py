@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from vanishgrad.config.compose import to_yaml
 from vanishgrad.config.plan import plan_of
-from vanishgrad.config.yaml_text import to_yaml
 
 STRINGS = [
     "1e3", "1.", "0x1f", "1_000", "1:30", "off", "null", "~", "nan", ".inf", "", " a ", "${x}", "a: b", "# a",

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vanishgrad.choices.regularization import penalty
     from vanishgrad.diagnosis import Diagnosis, diagnose
+    from vanishgrad.engine import Result, train
+    from vanishgrad.measure import GradientMonitor
     from vanishgrad.models import build
-    from vanishgrad.monitor import GradientMonitor
     from vanishgrad.prediction import Prediction, predict
     from vanishgrad.report import load_runs
     from vanishgrad.run import Run
-    from vanishgrad.training import Result, train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -32,16 +32,16 @@ __all__ = [
 
 _HOMES = {
     "Diagnosis": "vanishgrad.diagnosis",
-    "GradientMonitor": "vanishgrad.monitor",
+    "GradientMonitor": "vanishgrad.measure",
     "Prediction": "vanishgrad.prediction",
-    "Result": "vanishgrad.training",
+    "Result": "vanishgrad.engine",
     "Run": "vanishgrad.run",
     "build": "vanishgrad.models",
     "diagnose": "vanishgrad.diagnosis",
     "load_runs": "vanishgrad.report",
     "penalty": "vanishgrad.choices.regularization",
     "predict": "vanishgrad.prediction",
-    "train": "vanishgrad.training",
+    "train": "vanishgrad.engine",
 }
 
 

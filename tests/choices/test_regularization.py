@@ -22,10 +22,10 @@ from vanishgrad.choices.regularization import (
     WeightDecay,
     decaying,
 )
+from vanishgrad.engine.trainer import Trainer
 from vanishgrad.errors import SettingError
-from vanishgrad.layers import weight_matrices
-from vanishgrad.models.dropout import SeededDropout
-from vanishgrad.training.trainer import Trainer
+from vanishgrad.modules.dropout import SeededDropout
+from vanishgrad.modules.weights import weight_matrices
 
 
 def described(value: object) -> str | None:

@@ -6,9 +6,9 @@ import pytest
 
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.schedule import Constant, Cosine, Schedule, Step
+from vanishgrad.engine.update import rate_at
 from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
-from vanishgrad.training.rate import rate_at
 
 
 def rates(schedule: Schedule, total: int, warmup: int = 0, lr: float | None = 0.8) -> list[float]:

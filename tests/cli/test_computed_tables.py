@@ -10,11 +10,10 @@ import pytest
 
 from vanishgrad.choices.activation import ELU, LeakyReLU, Sigmoid
 from vanishgrad.cli import main
-from vanishgrad.cli.activations import activation_curves
-from vanishgrad.cli.computed_arrays import landscapes
+from vanishgrad.cli.report import activation_curves, landscapes
+from vanishgrad.engine import train
 from vanishgrad.report import load_runs
 from vanishgrad.run import Run
-from vanishgrad.training import train
 
 
 def test_each_activation_has_one_curve_with_the_slopes_of_its_derivative(tmp_path: Path) -> None:

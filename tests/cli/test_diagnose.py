@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vanishgrad.cli import main
-from vanishgrad.cli.treated import treated_command
+from vanishgrad.cli.diagnose import treated_command
 from vanishgrad.config.plan import jobs_of, plan_of, without_hydra
 from vanishgrad.config.setting import to_setting
 from vanishgrad.description import describe

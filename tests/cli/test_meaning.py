@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vanishgrad.cli.bars import Scale, selected
 from vanishgrad.cli.meaning import described, flow, meaning
 from vanishgrad.cli.run_table import _moments, _slopes
+from vanishgrad.cli.terminal import Scale, selected
 from vanishgrad.report.runs import SavedRun
 
 

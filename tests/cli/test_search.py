@@ -107,7 +107,7 @@ def test_a_run_that_diverges_ends_no_search_and_is_not_the_best(
 def test_a_run_that_fails_ends_no_search(
     vanishgrad: Vanishgrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vanishgrad.training.session import Session
+    from vanishgrad.engine.session import Session
 
     real = Session.open
 

@@ -127,7 +127,7 @@ def test_a_refused_sweep_leaves_a_folder_of_the_user_as_it_was(
 def test_a_failed_job_stops_no_other_and_ends_with_1(
     vanishgrad: Vanishgrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launcher: str
 ) -> None:
-    from vanishgrad.training.session import Session
+    from vanishgrad.engine.session import Session
 
     real = Session.open
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vanishgrad.cli.sweep_display import LONGEST, Tally, drawn, one_line, setting, sweep_display, told
+from vanishgrad.cli.sweep_table import LONGEST, Tally, drawn, one_line, setting, sweep_display, told
 from vanishgrad.run import Run
 from vanishgrad.sweep.job import Job, Outcome
 

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from vanishgrad.cli.sweep_table import BEST, WORST, best_first, failures, show_failures, show_sweep
+from vanishgrad.cli.sweep_table import failures, show_failures, show_sweep
 from vanishgrad.records import GRADIENT_COLUMNS, METRIC_COLUMNS
+from vanishgrad.report.tables import BEST, WORST, best_first
 from vanishgrad.run import Run
 from vanishgrad.sweep.job import Job, Outcome
 

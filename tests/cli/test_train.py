@@ -13,10 +13,10 @@ import pytest
 import yaml
 from rich.console import Console
 
-from vanishgrad.cli.notes import notes
 from vanishgrad.cli.progress import progress_bar
-from vanishgrad.training.pretraining import LayerEpoch
-from vanishgrad.training.progress import Progress
+from vanishgrad.cli.terminal import notes
+from vanishgrad.engine.pretrain import LayerEpoch
+from vanishgrad.engine.session import Progress
 
 Vanishgrad = Callable[..., Any]
 
@@ -105,7 +105,7 @@ def test_a_failed_run_says_so_and_ends_with_1(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr("vanishgrad.training.session.Session._steps", broken)
+    monkeypatch.setattr("vanishgrad.engine.session.Session._steps", broken)
     done = vanishgrad("train", *SMALL)
     folder = only(tmp_path / "outputs")
     assert (done.status, done.out) == (1, "")
@@ -236,7 +236,7 @@ def test_what_torch_has_no_room_for_is_refused(
     def check(_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("vanishgrad.cli.jobs.check", check)
+    monkeypatch.setattr("vanishgrad.engine.prepare.check", check)
     for sweep in ((), ("-m",)):
         done = vanishgrad("train", *SMALL, *sweep)
         assert done.status == 2

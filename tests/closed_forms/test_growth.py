@@ -20,7 +20,7 @@ from vanishgrad.choices.activation import Identity, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.initialization import Default, Gaussian, He, Initialization, Xavier
 from vanishgrad.choices.normalization import Batch
 from vanishgrad.theory import chi_1, critical_point, length_map
-from vanishgrad.theory.quadrature import Function
+from vanishgrad.theory.gaussian import Function
 
 WIDTH, DEPTH, BATCH, SEEDS = 512, 20, 64, 4
 MIDDLE = slice(2, DEPTH - 2)  # the ratios of layers 3 / 4 to 18 / 19

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from vanishgrad import Run, build, train
 from vanishgrad.choices.clipping import ByNorm
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import He, Normal
 from vanishgrad.choices.model import CNN
 from vanishgrad.choices.normalization import Batch, NoNorm, Normalization
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.residual import Fixup, IdentityShortcut, NoResidual, Residual, Rezero, Scaled
-from vanishgrad.data import load
 
 BASE = Run(depth=1000, width=32)
 CONV = replace(BASE, width=8, model=CNN())

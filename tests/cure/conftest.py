@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vanishgrad.cure.course import Course, Yardstick
-from vanishgrad.cure.trial import Trial
+from vanishgrad.cure.trial import Course, Trial, Yardstick
 
 
 @pytest.fixture

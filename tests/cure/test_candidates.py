@@ -12,9 +12,18 @@ from vanishgrad.choices.data import Adding
 from vanishgrad.choices.model import RNN
 from vanishgrad.choices.normalization import Batch
 from vanishgrad.choices.pretraining import Autoencoder
-from vanishgrad.cure.candidates import Candidates, best_of_each_kind, candidates, pairs, sensible
+from vanishgrad.cure.candidates import (
+    Candidates,
+    Treatment,
+    best_of_each_kind,
+    candidates,
+    kinds_of,
+    pairs,
+    sensible,
+    together,
+    treatment,
+)
 from vanishgrad.cure.override_text import treated
-from vanishgrad.cure.treatment import Treatment, kinds_of, together, treatment
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.errors import SettingError
 

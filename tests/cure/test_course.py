@@ -11,10 +11,10 @@ import pytest
 
 from vanishgrad import Run, train
 from vanishgrad.choices.data import Adding, Digits, MovingDigits, Spirals, TemporalOrder
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.loss import BCE, MSE
 from vanishgrad.choices.model import RNN, ConvLSTM
-from vanishgrad.cure.course import LOST, Course, Yardstick, course, yardstick
-from vanishgrad.data import load
+from vanishgrad.cure.trial import LOST, Course, Yardstick, course, yardstick
 from vanishgrad.sweep.job import Outcome
 
 

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.cure.course import Yardstick, course
-from vanishgrad.cure.diagnosing import diagnosed, pooled
-from vanishgrad.cure.trial import Trial
+from vanishgrad.cure.trial import Trial, Yardstick, course, diagnosed, pooled
 from vanishgrad.diagnosis import Diagnosis, Finding, Pathology
 from vanishgrad.sweep.job import Outcome
 

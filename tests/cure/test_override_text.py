@@ -14,7 +14,7 @@ from vanishgrad.choices.model import LSTM, RNN
 from vanishgrad.choices.normalization import Batch
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.schedule import Step
-from vanishgrad.cli.cure_command import composed
+from vanishgrad.cli.cure_table import composed
 from vanishgrad.cure.candidates import KNOWN
 from vanishgrad.cure.override_text import changed, kept, overrides_of, rounded, treated
 from vanishgrad.errors import SettingError

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from vanishgrad import Run
-from vanishgrad.cure.course import Yardstick
+from vanishgrad.cure.candidates import Treatment
 from vanishgrad.cure.ranking import Standing, cures, ranked, speed
-from vanishgrad.cure.treatment import Treatment
-from vanishgrad.cure.trial import Trial
+from vanishgrad.cure.trial import Trial, Yardstick
 
 MakeTrial = Callable[..., Trial]
 

@@ -10,10 +10,9 @@ import pytest
 
 from vanishgrad import Run
 from vanishgrad.choices.activation import Sigmoid
+from vanishgrad.choices.data.loading import load
 from vanishgrad.cure import Cure, Plan, Stage, Treatment, Trial, find_cure
-from vanishgrad.cure.course import Yardstick
-from vanishgrad.cure.halving import Round
-from vanishgrad.data import load
+from vanishgrad.cure.trial import Round, Yardstick
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 
 MakeTrial = Callable[..., Trial]

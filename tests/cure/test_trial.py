@@ -11,16 +11,14 @@ import pytest
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Spirals
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.schedule import Cosine
-from vanishgrad.cure.course import yardstick
-from vanishgrad.cure.halving import Round
+from vanishgrad.cure.candidates import Treatment, treatment
 from vanishgrad.cure.override_text import treated
-from vanishgrad.cure.treatment import Treatment, treatment
-from vanishgrad.cure.trial import Trials, small_copy
-from vanishgrad.data import load
+from vanishgrad.cure.trial import Round, Trials, small_copy, yardstick
+from vanishgrad.engine.update import rate_at
 from vanishgrad.records import read_run
 from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.training.rate import rate_at
 
 SICK = Run(depth=3, width=8, act=Sigmoid(), batch_size=16, epochs=5, data=Spirals(points=90))
 TYPED = ["depth=3", "width=8", "act=sigmoid", "seed=4", "max_steps=99"]

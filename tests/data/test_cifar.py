@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from vanishgrad.choices.data import CIFAR10
-from vanishgrad.data import load, numpy_pickle
-from vanishgrad.data.cifar import read_cifar10
+from vanishgrad.choices.data.image_files import read_cifar10, unpickled
+from vanishgrad.choices.data.loading import load
 from vanishgrad.errors import SettingError
 
 Array = np.ndarray[Any, np.dtype[np.uint8]]
@@ -137,6 +137,6 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_the_unpickler_admits_numbers_text_containers_and_arrays() -> None:
     value = {"a": [1, 2.5, "x", None, (True,)], "b": np.eye(2, dtype=np.float32)}
-    back = numpy_pickle.loads(pickle.dumps(value, protocol=4))
+    back = unpickled(pickle.dumps(value, protocol=4))
     assert back["a"] == value["a"]
     np.testing.assert_array_equal(back["b"], np.eye(2))

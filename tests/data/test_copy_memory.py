@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from vanishgrad.choices.data import Copy
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.loss import CrossEntropy
-from vanishgrad.data import load
 
 SMALL = Copy(length=6, memory=3, alphabet=4, train_size=2_000, held_out=1_000)
 

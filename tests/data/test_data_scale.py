@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vanishgrad.data.dataset import Examples
-from vanishgrad.data.scale import scaled
+from vanishgrad.choices.data.dataset import Examples, scaled
 
 
 def photographs(count: int, seed: int) -> Examples:

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vanishgrad.data.dataset import Examples
-from vanishgrad.data.split import choose, hold_out
+from vanishgrad.choices.data.dataset import Examples, choose, hold_out
 from vanishgrad.errors import SettingError
 
 # Every example carries its row as input and as label, so that a split shows which rows it took.

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from vanishgrad.choices.data import Digits
-from vanishgrad.data import load
-from vanishgrad.data.digits import read_digits
+from vanishgrad.choices.data.images import read_digits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.errors import SettingError
 
 
@@ -42,6 +42,6 @@ def test_unit_digits_are_sixteenths_of_the_file_values() -> None:
 
 
 def test_a_missing_scikit_learn_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vanishgrad.data.digits.find_spec", lambda name: None)
+    monkeypatch.setattr("vanishgrad.choices.data.images.find_spec", lambda name: None)
     with pytest.raises(SettingError, match="data=digits: needs scikit-learn"):
         read_digits()

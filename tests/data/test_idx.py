@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from vanishgrad.choices.data import MNIST, FashionMNIST
-from vanishgrad.data import load
-from vanishgrad.data.idx import read_mnist
+from vanishgrad.choices.data.image_files import read_mnist
+from vanishgrad.choices.data.loading import load
 from vanishgrad.errors import SettingError
 
 Array = np.ndarray[Any, np.dtype[np.uint8]]

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from vanishgrad.choices.data import MNIST, Digits
-from vanishgrad.data import Dataset, load
-from vanishgrad.data.sequence import in_time
+from vanishgrad.choices.data.dataset import Dataset, in_time
+from vanishgrad.choices.data.loading import load
 
 generator = torch.Generator().manual_seed(0)
 COLOURS = Dataset(

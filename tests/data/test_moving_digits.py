@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vanishgrad.choices.data import MovingDigits
-from vanishgrad.data.dataset import Dataset
-from vanishgrad.data.digits import read_digits
-from vanishgrad.data.idx import read_mnist
-from vanishgrad.data.moving_digits import draw_moving_digits, mean_frame_loss
+from vanishgrad.choices.data.dataset import Dataset
+from vanishgrad.choices.data.image_files import read_mnist
+from vanishgrad.choices.data.images import read_digits
+from vanishgrad.choices.data.video import draw_moving_digits, mean_frame_loss
 from vanishgrad.errors import SettingError
 
 SPRITE = 8

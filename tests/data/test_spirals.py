@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vanishgrad.choices.data import Spirals
-from vanishgrad.data import load
-from vanishgrad.data.spirals import draw_spirals
+from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data.points import draw_spirals
 
 
 @pytest.mark.parametrize("classes", [2, 3, 7])

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vanishgrad.choices.data import TemporalOrder
-from vanishgrad.data import load
-from vanishgrad.training.evaluate import accuracy
+from vanishgrad.choices.data.loading import load
+from vanishgrad.engine.evaluate import accuracy
 
 SMALL = TemporalOrder(length=40, train_size=4_000, held_out=2_000)
 NAMES = "abcdXYEB"

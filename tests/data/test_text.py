@@ -8,10 +8,9 @@ import pytest
 import torch
 
 from vanishgrad.choices.data import Text
-from vanishgrad.choices.data.corpus import corpus, unigram_entropy, vocabulary
+from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data.text import corpus, decode, encode, unigram_entropy, vocabulary
 from vanishgrad.choices.loss import CrossEntropy
-from vanishgrad.data import load
-from vanishgrad.data.text import decode, encode
 from vanishgrad.errors import SettingError
 
 Writer = Callable[[bytes], str]
@@ -108,7 +107,7 @@ def test_a_text_with_nothing_to_learn_is_refused(written: Writer, content: bytes
 
 
 def test_a_text_that_is_too_large_is_not_read(written: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vanishgrad.choices.data.corpus.MOST_BYTES", 10)
+    monkeypatch.setattr("vanishgrad.choices.data.text.MOST_BYTES", 10)
     path = written(b"abcdefghijk")
     assert refusal(Text(path=path)) == f"data.path={path}: has 11 bytes, must have at most 10"
     assert corpus(written(b"abcdefghij")) == "abcdefghij"

@@ -13,7 +13,7 @@ from vanishgrad.description import describe
 from vanishgrad.diagnosis import Advice, ladders
 from vanishgrad.diagnosis import advice as module
 from vanishgrad.diagnosis.advice import Treatment, advised
-from vanishgrad.diagnosis.setting import Setting
+from vanishgrad.diagnosis.record import Setting
 
 LADDERS = {
     name: ladder for name, ladder in vars(ladders).items() if isinstance(ladder, tuple) and name.isupper()

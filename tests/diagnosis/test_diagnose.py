@@ -19,8 +19,7 @@ from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.model import LSTM
 from vanishgrad.diagnosis import Diagnosis, Finding, Watch
-from vanishgrad.diagnosis.layers import by_layer
-from vanishgrad.diagnosis.matrices import MEASURED
+from vanishgrad.diagnosis.layers import MEASURED, by_layer
 from vanishgrad.diagnosis.tables import record_of
 from vanishgrad.errors import SettingError
 from vanishgrad.records import GRADIENT_COLUMNS, METRIC_COLUMNS, UnreadableRun, write_diagnosis

@@ -17,7 +17,7 @@ from vanishgrad.choices.normalization import Batch
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.residual import Fixup, Rezero
 from vanishgrad.diagnosis import Diagnosis
-from vanishgrad.training import Result
+from vanishgrad.engine import Result
 
 Tables = Callable[..., tuple[pd.DataFrame, pd.DataFrame]]
 SMALL = Run(width=16, max_steps=250, epochs=1000, batch_size=32, log_every=10, threads=1, init=He(), lr=0.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vanishgrad.diagnosis.learning import has_learned, progress
+from vanishgrad.diagnosis.record import has_learned, progress
 
 NAN = float("nan")
 

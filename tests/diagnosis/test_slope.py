@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from vanishgrad.diagnosis.slope import decades_across, decades_through, gradient_slope, log_slope
+from vanishgrad.diagnosis.layers import decades_across, decades_through, gradient_slope, log_slope
 
 INF, NAN = float("inf"), float("nan")
 

@@ -9,7 +9,7 @@ import pytest
 from vanishgrad.cli.jobs import checked
 from vanishgrad.config.plan import jobs_of, plan_of
 from vanishgrad.lab import CHAPTERS, PROFILES, Chapter, Probe, Training, trainings
-from vanishgrad.lab.prose import figures_named, html
+from vanishgrad.lab.page import figures_named, html
 from vanishgrad.theory.critical import SaturatedCriticalPoint
 
 NAMES = [

@@ -7,9 +7,18 @@ import math
 import pandas as pd
 import pytest
 
-from vanishgrad.lab.claim import Conclusion, Expected, Measured, at_least, at_most, between, claim, near
-from vanishgrad.lab.evidence import Evidence
-from vanishgrad.lab.results import CLAIM_COLUMNS, claims_table, measurements_table, tally
+from vanishgrad.lab.claim import (
+    Conclusion,
+    Evidence,
+    Expected,
+    Measured,
+    at_least,
+    at_most,
+    between,
+    claim,
+    near,
+)
+from vanishgrad.lab.page import CLAIM_COLUMNS, claims_table, measurements_table, tally
 
 
 def concluded(measured: Measured, expected: Expected) -> Conclusion:

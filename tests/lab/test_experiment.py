@@ -6,7 +6,7 @@ import shlex
 
 import pandas as pd
 
-from vanishgrad.lab.experiment import Probe, Training, probes, trainings
+from vanishgrad.lab.chapter import Probe, Training, probes, trainings
 
 SWEEP = Training("depths", ("act=sigmoid", "depth=5,20", "max_steps=400"), quick=("max_steps=10",))
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from vanishgrad.lab.prose import figures_named, formula, html
+from vanishgrad.lab.page import figures_named, formula, html
 
 
 def test_paragraphs_code_and_lists() -> None:

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional
 
 from vanishgrad.choices.activation import Identity, ReLU
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import He, Orthogonal
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
-from vanishgrad.data import load
 from vanishgrad.lab import PROBE, Claim, Evidence
 from vanishgrad.lab.chapters import residual
 from vanishgrad.lab.residual_stream import SETTINGS, measure_stream

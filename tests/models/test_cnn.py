@@ -11,18 +11,10 @@ from torch.nn.functional import conv2d
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Tanh
 from vanishgrad.choices.data import CIFAR10, Digits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import LSUV, Orthogonal
 from vanishgrad.choices.model import CNN
-from vanishgrad.choices.normalization import (
-    RMS,
-    Batch,
-    Group,
-    Instance,
-    Layer,
-    NoNorm,
-    Normalization,
-    Weight,
-)
+from vanishgrad.choices.normalization import RMS, Batch, Group, Instance, Layer, NoNorm, Normalization, Weight
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import (
     Dense,
@@ -34,11 +26,10 @@ from vanishgrad.choices.residual import (
     Rezero,
     Scaled,
 )
-from vanishgrad.data import load
-from vanishgrad.layers import weight_matrices
 from vanishgrad.models.build import blank
-from vanishgrad.models.observer import Unrolled
 from vanishgrad.models.residual import Fork, Resize
+from vanishgrad.modules.observer import Unrolled
+from vanishgrad.modules.weights import weight_matrices
 
 WIDTH = 4
 KINDS = [IdentityShortcut, Scaled, Rezero, Fixup, Highway, Dense]

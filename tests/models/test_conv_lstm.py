@@ -13,16 +13,15 @@ from torch.nn import functional as F
 
 from vanishgrad.choices.activation import PReLU, ReLU
 from vanishgrad.choices.data import MovingDigits
+from vanishgrad.choices.data.video import draw_moving_digits, mean_frame_loss
 from vanishgrad.choices.initialization import Gaussian, Orthogonal, Zeros
 from vanishgrad.choices.model import ConvLSTM
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.data.moving_digits import draw_moving_digits, mean_frame_loss
-from vanishgrad.layers import weight_matrices
 from vanishgrad.models import build
 from vanishgrad.models.conv_lstm import ConvLSTMNetwork, conv_lstm
 from vanishgrad.models.conv_lstm_layer import ConvLSTMLayer
-from vanishgrad.models.linear import Conv2d
-from vanishgrad.models.observer import Unrolled
+from vanishgrad.modules.observer import Unrolled
+from vanishgrad.modules.weights import Conv2d, weight_matrices
 from vanishgrad.run import Run
 
 PATCH = 4

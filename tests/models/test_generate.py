@@ -12,8 +12,8 @@ from vanishgrad import Run, build
 from vanishgrad.choices.data import Text
 from vanishgrad.choices.model import GRU, LSTM, RNN, Model
 from vanishgrad.choices.regularization import Dropout
+from vanishgrad.engine.text import generate
 from vanishgrad.errors import SettingError
-from vanishgrad.models.generate import generate
 from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.streams import stream
 

@@ -12,16 +12,8 @@ from vanishgrad.choices.initialization import Critical, Gaussian, He, Orthogonal
 from vanishgrad.choices.normalization import Batch, Layer, Weight
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.regularization import L2, Dropout
-from vanishgrad.choices.residual import (
-    Dense,
-    Fixup,
-    Highway,
-    IdentityShortcut,
-    Residual,
-    Rezero,
-    Scaled,
-)
-from vanishgrad.layers import weight_matrices
+from vanishgrad.choices.residual import Dense, Fixup, Highway, IdentityShortcut, Residual, Rezero, Scaled
+from vanishgrad.modules.weights import weight_matrices
 
 BASE = Run(depth=7, width=16, act=Tanh())
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from vanishgrad.layers import WeightMatrix, weight_matrices
+from vanishgrad.modules.weights import WeightMatrix, weight_matrices
 
 
 def described(matrices: list[WeightMatrix]) -> list[tuple[int, str, tuple[int, ...], bool]]:

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Activation, ReLU, Tanh
 from vanishgrad.choices.data import Digits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import LSUV
 from vanishgrad.choices.normalization import Batch, NoNorm, Normalization, Weight
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import Dense, Highway, IdentityShortcut, NoResidual, Residual, Rezero
-from vanishgrad.data import load
 
 EXAMPLES = 200
 # all training examples are the batch, so that its order and its draw do not matter

@@ -20,7 +20,7 @@ from vanishgrad.choices.residual import (
     Rezero,
     Scaled,
 )
-from vanishgrad.layers import weight_matrices
+from vanishgrad.modules.weights import weight_matrices
 
 WIDTH = 6
 Values = dict[str, Tensor]

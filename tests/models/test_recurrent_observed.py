@@ -16,8 +16,8 @@ from vanishgrad.choices.initialization import Zeros
 from vanishgrad.choices.model import GRU, LSTM, RNN, Model
 from vanishgrad.choices.normalization import Layer
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.models.observer import LinearOutput, Unrolled
 from vanishgrad.models.recurrent import Recurrent
+from vanishgrad.modules.observer import LinearOutput, Unrolled
 
 BASE = Run(model=LSTM(), data=Copy(length=3, memory=2), width=5, depth=2, dtype="float64", seed=3)
 CELLS = [RNN(), LSTM(), LSTM(peepholes=True), GRU()]

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.data import load
+from vanishgrad.choices.data.loading import load
+from vanishgrad.engine.plan import Order
 from vanishgrad.models import build
-from vanishgrad.models.dropout import SeededDropout
 from vanishgrad.models.residual import (
     Concatenation,
     HighwayShortcut,
@@ -21,8 +21,8 @@ from vanishgrad.models.residual import (
     ScalarMultiplier,
     Shortcut,
 )
+from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.run import Run
-from vanishgrad.training.batches import Order
 
 Figures = dict[str, float | None]
 Rows = dict[tuple[int, str], Figures]

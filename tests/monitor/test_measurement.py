@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from vanishgrad.monitor import Measurement
+from vanishgrad.measure import Measurement
 from vanishgrad.records import GRADIENT_COLUMNS
 
 Figures = dict[str, float | None]

@@ -12,9 +12,9 @@ from vanishgrad.choices import activation, normalization, residual
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.choices.regularization import L1, L2, Dropout, ElasticNet
+from vanishgrad.engine import train
 from vanishgrad.records import GRADIENT_COLUMNS
 from vanishgrad.run import Run
-from vanishgrad.training import train
 
 Naive = Callable[[Run], dict[tuple[int, str], dict[str, float | None]]]
 MEASURED = GRADIENT_COLUMNS[GRADIENT_COLUMNS.index("name") + 1 :]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Identity, ReLU, Tanh
 from vanishgrad.choices.data import Digits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.model import CNN
 from vanishgrad.choices.normalization import Batch, Weight
 from vanishgrad.choices.residual import (
@@ -24,13 +25,12 @@ from vanishgrad.choices.residual import (
     Rezero,
     Scaled,
 )
-from vanishgrad.data import load
+from vanishgrad.engine import train
+from vanishgrad.engine.plan import Order
+from vanishgrad.measure.extra_tables import split
 from vanishgrad.models import build
 from vanishgrad.models.residual import Fork
-from vanishgrad.monitor.residual_terms import split
 from vanishgrad.run import Run
-from vanishgrad.training import train
-from vanishgrad.training.batches import Order
 
 SMALL = Run(
     depth=7, width=6, act=Tanh(), residual=IdentityShortcut(), batch_size=8, max_steps=1, log_every=1,

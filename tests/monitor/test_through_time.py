@@ -12,17 +12,17 @@ from torch import Tensor
 
 from vanishgrad.choices.activation import GELU, Activation, Identity, LeakyReLU, ReLU, Softsign
 from vanishgrad.choices.data import Adding, MovingDigits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Gaussian, Zeros
 from vanishgrad.choices.model import GRU, LSTM, RNN, ConvLSTM, Model
 from vanishgrad.choices.normalization import Layer
 from vanishgrad.choices.regularization import L2, Dropout
-from vanishgrad.data import load
+from vanishgrad.engine import train
+from vanishgrad.engine.plan import Order
 from vanishgrad.models import build
-from vanishgrad.models.observer import Unrolled
 from vanishgrad.models.recurrent import Recurrent
+from vanishgrad.modules.observer import Unrolled
 from vanishgrad.run import Run
-from vanishgrad.training import train
-from vanishgrad.training.batches import Order
 
 SMALL = Run(
     model=LSTM(), depth=2, width=5, batch_size=4, max_steps=2, log_every=1, lr=0.1, dtype="float64",

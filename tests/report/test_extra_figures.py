@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from vanishgrad.report import figures, load_runs
 from vanishgrad.report.exhibits import EXHIBITS, Exhibit
 from vanishgrad.report.extras import EXTRAS
-from vanishgrad.report.figures.mosaic import in_a_row, in_a_square
+from vanishgrad.report.figures.images import in_a_row, in_a_square
 from vanishgrad.report.runs import Runs
 
 WriteRun = Callable[..., Path]

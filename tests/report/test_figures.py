@@ -17,9 +17,8 @@ from vanishgrad.report import load_runs
 from vanishgrad.report.exhibits import EXHIBITS, Exhibit
 from vanishgrad.report.figures import gradient_by_layer, learning_speed, palette, training_curves
 from vanishgrad.report.figures.canvas import note
-from vanishgrad.report.figures.gradient_heatmap import chosen_runs, gradient_heatmap
-from vanishgrad.report.figures.layer_lines import chosen_layers
-from vanishgrad.report.figures.view import band_note, over_seeds, spans_decades
+from vanishgrad.report.figures.gradients import chosen_runs, gradient_heatmap
+from vanishgrad.report.figures.view import band_note, chosen_layers, over_seeds, spans_decades
 from vanishgrad.report.tables import summary_table
 
 WriteRun = Callable[..., Path]

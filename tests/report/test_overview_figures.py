@@ -14,7 +14,6 @@ import pytest
 
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.report import load_runs
-from vanishgrad.report.derived import clipping, flow, penalties, trainability
 from vanishgrad.report.figures import (
     activation_curves,
     flow_and_learning,
@@ -25,8 +24,8 @@ from vanishgrad.report.figures import (
     weight_norm,
 )
 from vanishgrad.report.figures import clipping as draw_clipping
-from vanishgrad.report.figures.weight_norm import relative
-from vanishgrad.report.tables import summary_table
+from vanishgrad.report.figures.learning import relative
+from vanishgrad.report.tables import clipping, flow, penalties, summary_table, trainability
 
 WriteRun = Callable[..., Path]
 
@@ -218,12 +217,12 @@ def finding(sentence: str, severity: float, override: str) -> Diagnosis:
 def test_a_worst_finding_and_its_remedy_stand_beside_the_verdict(
     write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vanishgrad.report.findings import advice
+    from vanishgrad.report.settings import advice
 
     found = {"0": finding("Mild.", 0.2, "lr=0.01"), "1": finding("<b>Worst.</b>", 0.9, "remedy=batchnorm")}
     for seed in found:
         write_run(seed, setting={"seed": int(seed), "act": "sigmoid"})
     write_run("2", setting={"act": "relu"})
     diagnosis = property(lambda run: found.get(run.folder.name, Diagnosis()))
-    monkeypatch.setattr("vanishgrad.report.saved_run.SavedRun.diagnosis", diagnosis)
+    monkeypatch.setattr("vanishgrad.report.runs.SavedRun.diagnosis", diagnosis)
     assert advice(load_runs(tmp_path)) == {"act=sigmoid": ("<b>Worst.</b>", "remedy=batchnorm")}

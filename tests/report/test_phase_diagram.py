@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.phase_diagram import Plane, phase_diagram
+from vanishgrad.report.figures.maps import Plane, phase_diagram
 
 W, B = np.linspace(0.1, 4.0, 60), np.linspace(0.0, 1.0, 40)
 PLANE = Plane(W, B, np.repeat(W[None, :] ** 2 / 2, len(B), axis=0), (1.0, 0.25))

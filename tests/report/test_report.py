@@ -16,8 +16,8 @@ from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.errors import SettingError
 from vanishgrad.report import load_runs, write_report
 from vanishgrad.report.exhibits import EXHIBITS
-from vanishgrad.report.headline import answer, compared
-from vanishgrad.report.page import command, page
+from vanishgrad.report.page import answer, compared, page
+from vanishgrad.report.settings import command
 from vanishgrad.report.tables import settings_table, summary_table
 
 WriteRun = Callable[..., Path]
@@ -217,7 +217,7 @@ def test_a_finding_is_told_beside_the_verdict_and_escaped(
     advice = (Advice("remedy=batchnorm", ""),)
     found = Finding("vanishing", 0.9, 1.0, (1,), 0, {}, advice, sentence="Falls by <9> decades.")
     write_run("0")
-    monkeypatch.setattr("vanishgrad.report.saved_run.SavedRun.diagnosis", Diagnosis((found,)))
+    monkeypatch.setattr("vanishgrad.report.runs.SavedRun.diagnosis", Diagnosis((found,)))
     said = "<small>Falls by &lt;9&gt; decades. Try <code>remedy=batchnorm</code>.</small>"
     assert said in page_of(tmp_path)
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from vanishgrad.report import gallery, write_report
-from vanishgrad.report.selection import BEST, WORST, best_first, selection
+from vanishgrad.report.tables import BEST, WORST, best_first, selection
 
 NAN = float("nan")
 

@@ -12,7 +12,7 @@ from vanishgrad.errors import SettingError
 from vanishgrad.report import Wanted, load_runs, write_report
 from vanishgrad.report.exhibits import EXHIBITS
 from vanishgrad.report.figures import gradient_profile, palette
-from vanishgrad.report.figures.paper import COLUMN, PAGE, fit, serif
+from vanishgrad.report.gallery import COLUMN, PAGE, fit, serif
 
 WriteRun = Callable[..., Path]
 

@@ -6,7 +6,7 @@ import pytest
 
 from vanishgrad.config.plan import jobs_of, plan_of, without_hydra
 from vanishgrad.config.setting import to_setting
-from vanishgrad.training import Result, train
+from vanishgrad.engine import Result, train
 
 
 def trained(*overrides: str) -> Result:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from vanishgrad.config.plan import jobs_of, plan_of, without_hydra
 from vanishgrad.config.setting import to_setting
-from vanishgrad.training import train
+from vanishgrad.engine import train
 
 
 def outcome(experiment: str, seeds: str = "0,1,2") -> pd.DataFrame:

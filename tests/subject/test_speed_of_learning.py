@@ -10,8 +10,8 @@ import pytest
 
 from vanishgrad.config.plan import jobs_of, plan_of, without_hydra
 from vanishgrad.config.setting import to_setting
+from vanishgrad.engine import train
 from vanishgrad.run import Run
-from vanishgrad.training import train
 
 # ||dLoss/db|| of the hidden layers at the start, as the book gives them for its one draw of the weights
 PUBLISHED = {2: (0.07, 0.31), 3: (0.012, 0.06, 0.28), 4: (0.003, 0.017, 0.07, 0.285)}

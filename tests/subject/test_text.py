@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from vanishgrad.choices.data import Text
-from vanishgrad.choices.data.corpus import corpus
+from vanishgrad.choices.data.text import corpus
 from vanishgrad.choices.model import LSTM
 from vanishgrad.config.plan import jobs_of, plan_of, without_hydra
 from vanishgrad.config.setting import to_setting
+from vanishgrad.engine import train
 from vanishgrad.run import Run
-from vanishgrad.training import train
 
 
 def setting(model: str) -> Run:

@@ -18,10 +18,9 @@ from vanishgrad.errors import SettingError
 from vanishgrad.records import SWEEP_RUNS_FILE
 from vanishgrad.run import Run
 from vanishgrad.sweep import resumption
-from vanishgrad.sweep.comparison import changed_keys
 from vanishgrad.sweep.job import Job
 from vanishgrad.sweep.ledger import begin
-from vanishgrad.sweep.resumption import reopen
+from vanishgrad.sweep.resumption import changed_keys, reopen
 
 
 def jobs_in(folder: Path, runs: Sequence[Run]) -> list[Job]:

@@ -14,9 +14,9 @@ from vanishgrad.choices.data import Digits, Text
 from vanishgrad.choices.model import RNN
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder
 from vanishgrad.run import structure
-from vanishgrad.sweep import grouping
-from vanishgrad.sweep.grouping import ENOUGH, MOST, Group, alone_because, fitting, grouped
+from vanishgrad.sweep import work
 from vanishgrad.sweep.job import Job
+from vanishgrad.sweep.work import ENOUGH, MOST, Group, alone_because, fitting, grouped
 
 SMALL = Run(depth=2, width=4, max_steps=2, data=Digits(train_size=64))
 UNIT = Digits(train_size=64, scale="unit")
@@ -85,7 +85,7 @@ def test_one_structure_is_divided_among_processes_but_not_into_crumbs() -> None:
 
 def test_a_larger_network_has_smaller_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fitting(SMALL) == MOST
-    monkeypatch.setattr(grouping, "MEMORY", 2**20)
+    monkeypatch.setattr(work, "MEMORY", 2**20)
     many, few = fitting(replace(SMALL, width=16)), fitting(replace(SMALL, width=64))
     assert 1 <= few < many < MOST
     assert fitting(replace(SMALL, width=4096)) == 1
@@ -93,7 +93,7 @@ def test_a_larger_network_has_smaller_stacks(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_max_stack_replaces_what_fits_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grouping, "MEMORY", 0)
+    monkeypatch.setattr(work, "MEMORY", 0)
     assert sizes(grouped(jobs(*seeds(6)), 1)) == [1] * 6
     assert sizes(grouped(jobs(*seeds(6)), 1, 3)) == [3, 3]
 

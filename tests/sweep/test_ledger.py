@@ -16,16 +16,15 @@ from typing import Any
 import pytest
 import torch
 
+from vanishgrad.engine import Provenance, Result
+from vanishgrad.engine.recorder import first_record
 from vanishgrad.errors import SettingError
 from vanishgrad.records import SWEEP_FILE, SWEEP_RUNS_FILE, read_run, write_run
 from vanishgrad.run import Run
-from vanishgrad.sweep.grouping import Group
 from vanishgrad.sweep.job import Job, Outcome
 from vanishgrad.sweep.ledger import Follower, append, begin, extend, outcomes
 from vanishgrad.sweep.resumption import clear, fail, interrupt, reopen
-from vanishgrad.sweep.work import train_group
-from vanishgrad.training import Provenance, Result
-from vanishgrad.training.provenance import first_record
+from vanishgrad.sweep.work import Group, train_group
 
 TINY = Run(depth=1, width=4, max_steps=3, log_every=1, device="cpu", snapshots=2)
 ENDS = [

@@ -146,7 +146,7 @@ def test_workers_that_cannot_be_are_refused(options: dict[str, object], message:
 
 @pytest.mark.parametrize("backend", ["ray", "dask"])
 def test_missing_backend_names_its_extra(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vanishgrad.sweep.cluster.find_spec", lambda module: None)
+    monkeypatch.setattr("vanishgrad.sweep.pool.find_spec", lambda module: None)
 
     with pytest.raises(SettingError, match=rf"pip install 'vanishgrad\[{backend}\]'"):
         Workers(backend=backend)

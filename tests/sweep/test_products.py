@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from vanishgrad.engine.chain import diverging, multiply, tanh_
 from vanishgrad.streams import stream
-from vanishgrad.sweep.products import diverging, multiply, tanh_
 
 VIEWS: dict[str, Callable[[Tensor], Tensor]] = {
     "whole": lambda tensor: tensor,

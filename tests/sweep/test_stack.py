@@ -17,6 +17,7 @@ from vanishgrad import Run, train
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
 from vanishgrad.choices.clipping import AGC, ByNorm, ByValue
 from vanishgrad.choices.data import Adding, Copy, Digits, MovingDigits, Spirals, TemporalOrder
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import LSUV, He, Normal, Xavier
 from vanishgrad.choices.loss import BCE, MSE
 from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM
@@ -26,14 +27,13 @@ from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencode
 from vanishgrad.choices.regularization import L1, L2, Dropout, ElasticNet, WeightDecay
 from vanishgrad.choices.residual import Fixup, IdentityShortcut, Rezero
 from vanishgrad.choices.schedule import Cosine, Step
-from vanishgrad.data import load
 from vanishgrad.description import choices_of
-from vanishgrad.models.dropout import SeededDropout
-from vanishgrad.sweep.noise import StackedDropout
-from vanishgrad.sweep.stacked_chain import StackedChain
+from vanishgrad.engine import Result
+from vanishgrad.engine.chain import StackedChain
+from vanishgrad.engine.passes import StackedDropout
+from vanishgrad.engine.plan import Order, batches
+from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.sweep.work import train_stack
-from vanishgrad.training import Result
-from vanishgrad.training.batches import Order, batches
 
 SMALL: dict[str, Any] = {
     "depth": 4, "width": 8, "max_steps": 8, "log_every": 3, "eval_every": 5, "data": Digits(train_size=128),

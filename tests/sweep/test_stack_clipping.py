@@ -13,10 +13,9 @@ from vanishgrad import Run
 from vanishgrad.choices.clipping import AGC, ByNorm, ByValue
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, AdamW, RMSprop
 from vanishgrad.choices.regularization import WeightDecay
-from vanishgrad.norms import total_norm
-from vanishgrad.sweep.clipping import clip_, total_norms
-from vanishgrad.sweep.descent import Descent
-from vanishgrad.sweep.storage import Blocks, lengths
+from vanishgrad.engine.update import Descent, clip_, total_norms
+from vanishgrad.modules.norms import total_norm
+from vanishgrad.modules.packed import Blocks, lengths
 
 # scalars, vectors, matrices, one row, one column, kernels; the output layer comes last
 SHAPES = [(), (1,), (5,), (4, 5), (4, 5), (1, 5), (5, 1), (3, 2, 3, 3), (3, 1, 1, 1), (2, 5), (2,)]

@@ -23,13 +23,12 @@ from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import IdentityShortcut
+from vanishgrad.engine import Result, resume
+from vanishgrad.engine.stack import Stack
+from vanishgrad.engine.train import load_trained
 from vanishgrad.sweep import work
-from vanishgrad.sweep.grouping import Group
 from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.stack import Stack
-from vanishgrad.sweep.work import train_group, train_stack
-from vanishgrad.training import Result, resume
-from vanishgrad.training.trained import load_trained
+from vanishgrad.sweep.work import Group, train_group, train_stack
 
 SMALL = Run(
     depth=3, width=6, max_steps=8, log_every=3, eval_every=4, data=Digits(train_size=128), act=Tanh(),

@@ -6,9 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.theory.closed_forms import ClosedForm, ErrorFunction, Rectified, closed_form
-from vanishgrad.theory.pairs import product_expectation
-from vanishgrad.theory.quadrature import Function, derivative, expectation, in_float64
+from vanishgrad.theory.correlation import product_expectation
+from vanishgrad.theory.gaussian import (
+    ClosedForm,
+    ErrorFunction,
+    Function,
+    Rectified,
+    closed_form,
+    derivative,
+    expectation,
+    in_float64,
+)
 
 LENGTHS = (1e-6, 0.1, 1.0, 30.0)
 CORRELATIONS = (-1.0, -0.9, -0.2, 0.0, 0.3, 0.8, 0.99, 1.0)

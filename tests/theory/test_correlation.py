@@ -8,12 +8,19 @@ import torch
 from numpy import array
 from torch import nn
 
-from vanishgrad.theory.correlation import c_star, chi_c, correlation_map
-from vanishgrad.theory.critical import critical_point
-from vanishgrad.theory.depth_scales import depth_scale, phase, xi_c, xi_grad, xi_q
+from vanishgrad.theory.correlation import (
+    c_star,
+    chi_c,
+    correlation_map,
+    depth_scale,
+    phase,
+    xi_c,
+    xi_grad,
+    xi_q,
+)
+from vanishgrad.theory.critical import chi_grid, critical_line, critical_point, normalized_chi_grid
+from vanishgrad.theory.gaussian import Function
 from vanishgrad.theory.mean_field import chi_1, chi_q, length_map, q_star
-from vanishgrad.theory.phase_diagram import chi_grid, critical_line, normalized_chi_grid
-from vanishgrad.theory.quadrature import Function
 
 
 def called(value: object) -> str:

@@ -9,9 +9,8 @@ from torch import nn
 
 from vanishgrad.errors import SettingError
 from vanishgrad.theory.critical import CriticalPoint, SaturatedCriticalPoint, critical_point
+from vanishgrad.theory.gaussian import Function, roots, scales
 from vanishgrad.theory.mean_field import chi_1, length_map, q_star, second_moment
-from vanishgrad.theory.quadrature import Function
-from vanishgrad.theory.roots import roots, scales
 
 
 def called(value: object) -> str:

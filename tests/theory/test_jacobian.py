@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vanishgrad.theory.finite_width import layer_variance, scatter, slope_ratio
 from vanishgrad.theory.jacobian import relu_density, spectrum
-from vanishgrad.theory.mean_field import chi_1
+from vanishgrad.theory.mean_field import chi_1, layer_variance, scatter, slope_ratio
 
 WIDTH = 512
 

@@ -19,9 +19,8 @@ from torch import Tensor
 from vanishgrad.description import choices_of
 from vanishgrad.prediction.passing import function_of
 from vanishgrad.theory.correlation import correlation_map
-from vanishgrad.theory.finite_width import layer_variance, slope_ratio
-from vanishgrad.theory.mean_field import chi_1, length_map
-from vanishgrad.theory.quadrature import Function, in_float64
+from vanishgrad.theory.gaussian import Function, in_float64
+from vanishgrad.theory.mean_field import chi_1, layer_variance, length_map, slope_ratio
 
 WIDTH, DEPTH, NETWORKS, INPUTS, INDEPENDENT = 512, 5, 4, 32, 16
 SIGMA_W, SIGMA_B, CORRELATION = 1.3, 0.4, 0.6

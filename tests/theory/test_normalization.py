@@ -6,13 +6,19 @@ import pytest
 import torch
 from torch import nn
 
-from vanishgrad.theory.batch_normalization import batch_norm_first, batch_norm_last, small_batch
+from vanishgrad.theory.gaussian import Function
 from vanishgrad.theory.mean_field import first_moment, second_moment, slope_moment
-from vanishgrad.theory.normalization import group_norm_first, norm_first, norm_last
-from vanishgrad.theory.passage import Pass, Signal, plain
-from vanishgrad.theory.quadrature import Function
-from vanishgrad.theory.sphere import centred_product, sphere_expectation
-from vanishgrad.theory.stack import stack
+from vanishgrad.theory.normalization import (
+    batch_norm_first,
+    batch_norm_last,
+    centred_product,
+    group_norm_first,
+    norm_first,
+    norm_last,
+    small_batch,
+    sphere_expectation,
+)
+from vanishgrad.theory.stack import Pass, Signal, plain, stack
 
 
 def called(value: object) -> str:

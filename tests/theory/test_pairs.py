@@ -8,9 +8,9 @@ from numpy.polynomial.hermite_e import hermegauss
 
 from vanishgrad.description import choices_of
 from vanishgrad.prediction.passing import function_of
+from vanishgrad.theory.correlation import pair_expectation, product_expectation, sphere_radii
+from vanishgrad.theory.gaussian import Function, derivative, expectation, in_float64
 from vanishgrad.theory.mean_field import first_moment, second_moment
-from vanishgrad.theory.pairs import pair_expectation, product_expectation, sphere_radii
-from vanishgrad.theory.quadrature import Function, derivative, expectation, in_float64
 
 FUNCTIONS = {name: function_of(kind()) for name, kind in choices_of("act").items()}
 every_activation = pytest.mark.parametrize("f", list(FUNCTIONS.values()), ids=list(FUNCTIONS))

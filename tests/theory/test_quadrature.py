@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from vanishgrad.theory.gaussian import derivative, expectation, gaussian_nodes
 from vanishgrad.theory.mean_field import second_moment, slope_moment
-from vanishgrad.theory.quadrature import derivative, expectation, gaussian_nodes
 
 Array = NDArray[np.float64]
 LENGTHS = (1e-8, 1e-3, 1.0, 37.0, 1e4)

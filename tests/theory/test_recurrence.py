@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from vanishgrad.theory.quadrature import Function
-from vanishgrad.theory.recurrence import state_length, state_lengths, time_factor
+from vanishgrad.theory.gaussian import Function
+from vanishgrad.theory.mean_field import state_length, state_lengths, time_factor
 
 
 def called(value: object) -> str:

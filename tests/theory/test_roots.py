@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from vanishgrad.theory.roots import bisect, roots, scales
+from vanishgrad.theory.gaussian import bisect, roots, scales
 
 
 @pytest.mark.parametrize("ends", [(1e-6, 1e6), (1e6, 1e-6)])

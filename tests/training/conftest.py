@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.data import Digits
-from vanishgrad.data import load
+from vanishgrad.choices.data.loading import load
 from vanishgrad.models import build
 from vanishgrad.run import Run
 from vanishgrad.streams import stream

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from vanishgrad.choices.activation import Activation, ReLU, Sigmoid, Tanh
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.model import RNN
-from vanishgrad.data import load
+from vanishgrad.engine import train
+from vanishgrad.engine.computed_arrays import EXAMPLES, WIDEST, write_activation_inputs
 from vanishgrad.errors import SettingError
 from vanishgrad.models import build
 from vanishgrad.run import Run
-from vanishgrad.training import train
-from vanishgrad.training.activation_inputs import EXAMPLES, REACH, write_activation_inputs
 
 
 def arrays_of(folder: Path, run: Run) -> dict[str, np.ndarray]:
@@ -31,7 +31,7 @@ def test_the_first_layer_gets_the_data_times_its_weights(tmp_path: Path) -> None
     matrix = next(module for module in build(run).modules() if isinstance(module, torch.nn.Linear))
     x = load(run.data).train_x[:EXAMPLES].flatten(1).double().numpy()
     z = x @ matrix.weight.detach().double().numpy().T + matrix.bias.detach().double().numpy()
-    counts, _ = np.histogram(np.clip(z, -REACH, REACH), found["edges"])
+    counts, _ = np.histogram(np.clip(z, -WIDEST, WIDEST), found["edges"])
     assert found["start"].shape == found["end"].shape == (2, len(found["edges"]) - 1)
     assert found["start"][0] == pytest.approx(counts / counts.sum(), abs=2 / z.size)
     assert found["start"].sum(axis=1) == pytest.approx(np.ones(2))

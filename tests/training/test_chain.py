@@ -20,15 +20,15 @@ from vanishgrad.choices.activation import (
     Tanh,
 )
 from vanishgrad.choices.data import Digits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
 from vanishgrad.choices.normalization import Batch, Weight
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import IdentityShortcut
-from vanishgrad.data import load
+from vanishgrad.engine.chain import Chain
+from vanishgrad.engine.trainer import Trainer
 from vanishgrad.models import build
 from vanishgrad.run import Run
-from vanishgrad.training.chain import Chain
-from vanishgrad.training.trainer import Trainer
 
 SERVED: list[Activation] = [Identity(), Tanh(), Sigmoid(), ReLU(), GELU(), SiLU(), LeakyReLU(0.1)]
 CPU = torch.device("cpu")

@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.normalization import Batch, Weight
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
-from vanishgrad.data import load
+from vanishgrad.engine import Progress, train
 from vanishgrad.models import build
 from vanishgrad.run import Run
-from vanishgrad.training import Progress, train
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,15 @@ from torch import nn
 
 from vanishgrad.choices.activation import ELU, LeakyReLU, ReLU
 from vanishgrad.choices.data import Digits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.choices.model import CNN
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import Highway
-from vanishgrad.data import load
+from vanishgrad.engine import train
+from vanishgrad.engine.observations import dead_rows
 from vanishgrad.models import build
 from vanishgrad.run import Run
-from vanishgrad.training import train
-from vanishgrad.training.dead_units import dead_rows
 
 # large negative and positive biases: some units are dead, some are not
 SMALL = Run(

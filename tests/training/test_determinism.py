@@ -18,9 +18,9 @@ from vanishgrad.choices.normalization import Batch, Layer
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import IdentityShortcut
+from vanishgrad.engine import train
+from vanishgrad.engine.trainer import Trainer
 from vanishgrad.run import Run
-from vanishgrad.training import train
-from vanishgrad.training.trainer import Trainer
 
 
 def without_times(folder: Path) -> dict[str, Any]:

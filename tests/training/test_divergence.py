@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Activation, Identity, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.clipping import AGC, ByNorm, ByValue, Clipping
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Normal
 from vanishgrad.choices.loss import MSE
 from vanishgrad.choices.normalization import Batch, Weight
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
-from vanishgrad.data import load
+from vanishgrad.engine import train
 from vanishgrad.models import build
 from vanishgrad.run import Run
-from vanishgrad.training import train
 
 Batches = Callable[[Run, int], list[Tensor]]
 Same = Callable[[nn.Module, nn.Module], None]
@@ -41,7 +41,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
                 change(model)
             return model
 
-        monkeypatch.setattr("vanishgrad.training.trainer.build", poisoned)
+        monkeypatch.setattr("vanishgrad.models.build.build", poisoned)
 
     return install
 

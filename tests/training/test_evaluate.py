@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
-from vanishgrad.training.evaluate import CHUNK, NUMBERS, accuracy, evaluate, examples_per_pass
+from vanishgrad.engine.evaluate import CHUNK, NUMBERS, accuracy, evaluate, examples_per_pass
 
 GENERATOR = torch.Generator().manual_seed(0)
 

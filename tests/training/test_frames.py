@@ -11,12 +11,12 @@ import torch
 from torch.nn import functional as F
 
 from vanishgrad.choices.data import MovingDigits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.loss import MSE
 from vanishgrad.choices.model import ConvLSTM
 from vanishgrad.choices.optimizer import Adam
-from vanishgrad.data import load
+from vanishgrad.engine import train
 from vanishgrad.run import Run
-from vanishgrad.training import train
 
 RUN = Run(
     model=ConvLSTM(kernel=3, patch=4), width=4, batch_size=4, max_steps=2, optim=Adam(), eval_every=1,

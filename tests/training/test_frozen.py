@@ -14,9 +14,9 @@ from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.pretraining import Autoencoder, NoPretraining
 from vanishgrad.choices.regularization import L2, WeightDecay
 from vanishgrad.cli.meaning import meaning
-from vanishgrad.cli.saved import saved
+from vanishgrad.cli.run_table import saved
+from vanishgrad.engine import train
 from vanishgrad.run import Run
-from vanishgrad.training import train
 
 FROZEN = Run(
     depth=2, width=8, act=Sigmoid(), max_steps=6, log_every=2, batch_size=32,

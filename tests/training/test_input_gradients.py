@@ -14,10 +14,10 @@ from vanishgrad.choices.initialization import He
 from vanishgrad.choices.normalization import Batch
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import IdentityShortcut
+from vanishgrad.engine import train
+from vanishgrad.engine.observations import correlation_rows
 from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
-from vanishgrad.training import train
-from vanishgrad.training.input_gradients import correlation_rows
 
 SMALL = Run(
     depth=2, width=8, batch_size=16, max_steps=3, input_gradients=16, data=Digits(train_size=64),

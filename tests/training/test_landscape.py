@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.normalization import Batch
-from vanishgrad.data import load
+from vanishgrad.engine import train
+from vanishgrad.engine.computed_arrays import EXAMPLES, POINTS, REACH, principal, write_landscape
+from vanishgrad.engine.computed_arrays import _filter_normalized as filter_normalized
+from vanishgrad.engine.train import load_trained
 from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
-from vanishgrad.training import train
-from vanishgrad.training.landscape import EXAMPLES, POINTS, REACH, principal, write_landscape
-from vanishgrad.training.landscape import _filter_normalized as filter_normalized
-from vanishgrad.training.trained import load_trained
 
 
 def trained(folder: Path, **given: object) -> Path:

@@ -22,11 +22,11 @@ from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2, Dropout
 from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.choices.schedule import Cosine
+from vanishgrad.engine import resume, train
+from vanishgrad.engine.pretrain import LayerEpoch
+from vanishgrad.engine.session import Progress
 from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
-from vanishgrad.training import resume, train
-from vanishgrad.training.pretraining import LayerEpoch
-from vanishgrad.training.progress import Progress
 
 RUN = Run(
     depth=3, width=6, batch_size=16, max_steps=23, log_every=3, eval_every=5, save_every=7, epochs=30,

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from vanishgrad.data import load
+from vanishgrad.choices.data.loading import load
+from vanishgrad.engine import train
 from vanishgrad.models import build
 from vanishgrad.records import GRADIENT_COLUMNS, METRIC_COLUMNS, read_gradients, read_metrics
 from vanishgrad.run import Run
-from vanishgrad.training import train
 
 GRADIENTS_HEADER = (
     "step,epoch,layer,name,grad_norm,bias_grad_norm,delta_norm,weight_norm,update_ratio,weight_drift,"

@@ -11,17 +11,17 @@ import torch
 
 from vanishgrad.choices.activation import Identity
 from vanishgrad.choices.data import Text
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.loss import BCE, MSE
 from vanishgrad.choices.model import GRU, LSTM, RNN
-from vanishgrad.data import load
+from vanishgrad.engine import check, train
+from vanishgrad.engine.plan import pieces, steps_of
+from vanishgrad.engine.text import evaluate_text, per_character
 from vanishgrad.errors import SettingError
 from vanishgrad.models import build
 from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.records import read_run
 from vanishgrad.run import Run
-from vanishgrad.training import check, train
-from vanishgrad.training.batches import pieces, steps_of
-from vanishgrad.training.running_text import evaluate_text, per_character
 
 
 @pytest.fixture

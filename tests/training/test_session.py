@@ -18,14 +18,14 @@ from torch import Tensor
 
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Digits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.normalization import Batch
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.data import load
+from vanishgrad.engine import Progress, Provenance, train
 from vanishgrad.errors import SettingError
 from vanishgrad.records import read_gradients, read_metrics, read_run
 from vanishgrad.run import Run
-from vanishgrad.training import Progress, Provenance, train
 
 RUN_FIELDS = {
     "schema_version", "status", "choices", "effective", "config", "overrides", "seed", "parameters", "steps",
@@ -157,7 +157,7 @@ def test_a_failure_before_the_first_step_is_recorded(
     def broken(run: Run) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("vanishgrad.training.trainer.build", broken)
+    monkeypatch.setattr("vanishgrad.models.build.build", broken)
     with pytest.raises(MemoryError):
         train(small, tmp_path)
     record = read_run(tmp_path)

@@ -18,10 +18,10 @@ from vanishgrad.choices.data import Digits
 from vanishgrad.choices.initialization import Normal, Xavier
 from vanishgrad.choices.normalization import Batch
 from vanishgrad.choices.schedule import Cosine
+from vanishgrad.engine import Result, resume
+from vanishgrad.engine.session import Progress
 from vanishgrad.sweep.job import Job
 from vanishgrad.sweep.work import train_stack
-from vanishgrad.training import Result, resume
-from vanishgrad.training.progress import Progress
 
 SMALL = Run(
     depth=20, width=16, max_steps=23, log_every=4, eval_every=50, data=Digits(train_size=256), act=Sigmoid(),

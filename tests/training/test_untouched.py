@@ -32,8 +32,8 @@ from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import Dense, Highway, IdentityShortcut, Rezero
 from vanishgrad.choices.schedule import Cosine
+from vanishgrad.engine import train
 from vanishgrad.run import Run
-from vanishgrad.training import train
 
 Same = Callable[[nn.Module, nn.Module], None]
 ACTIVATIONS: list[Activation] = [  # whose slopes are taken by autograd

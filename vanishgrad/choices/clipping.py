@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vanishgrad.errors import positive
-from vanishgrad.norms import total_norm
+from vanishgrad.modules.norms import total_norm
 
 
 class Clipping(Protocol):

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from vanishgrad.errors import at_least, require
 
@@ -131,3 +135,157 @@ def _check(choice: Pretraining) -> None:
         0 < choice.lr <= LARGEST_RATE,
         f"pretrain.lr={choice.lr}: must be above 0 and at most {LARGEST_RATE:g}",
     )
+
+
+def bernoulli(probabilities: Tensor, generator: torch.Generator) -> Tensor:
+    """1 with the given probability, else 0; drawn on the CPU, so that every device sees the same noise."""
+    uniform = torch.rand(probabilities.shape, dtype=probabilities.dtype, generator=generator)
+    return (uniform.to(probabilities.device) < probabilities).to(probabilities.dtype)
+
+
+def log_odds(v: Tensor) -> Tensor:
+    """log p/(1-p) of each unit's mean p over `v`, `(n, units) -> (units,)`.
+
+    Half an example on and half a one off are added, which keeps units that never change finite.
+    """
+    on = v.sum(0) + 0.5
+    return torch.log(on / (len(v) + 1 - on))
+
+
+class Statistics(NamedTuple):
+    """The derivatives of -F(v) with respect to W, a and b, averaged over examples."""
+
+    W: Tensor
+    a: Tensor
+    b: Tensor
+
+
+def hidden_given(v: Tensor, W: Tensor, b: Tensor) -> Tensor:
+    """p(h=1 | v), `(batch, visible) -> (batch, hidden)`."""
+    return torch.sigmoid(F.linear(v, W, b))
+
+
+def visible_given(h: Tensor, W: Tensor, a: Tensor) -> Tensor:
+    """p(v=1 | h), `(batch, hidden) -> (batch, visible)`."""
+    return torch.sigmoid(F.linear(h, W.t(), a))
+
+
+def free_energy(v: Tensor, W: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """F(v) = -log sum_h exp(a v + b h + h W v), `(batch, visible) -> (batch,)`."""
+    return -(v @ a) - F.softplus(F.linear(v, W, b)).sum(1)
+
+
+def statistics(v: Tensor, h: Tensor) -> Statistics:
+    """<h v>, <v> and <h> over a batch; `h` is p(h=1 | v)."""
+    return Statistics(h.t() @ v / len(v), v.mean(0), h.mean(0))
+
+
+def contrastive_divergence(
+    v: Tensor, W: Tensor, a: Tensor, b: Tensor, k: int, generator: torch.Generator
+) -> Statistics:
+    """The CD-k estimate of the gradient of the mean log-likelihood: statistics of data less those k steps on.
+
+    Examples `v`, `(batch, visible)`, are probabilities, and binary data are drawn from them: beside the
+    variance of binary reconstructions, that of bare probabilities would pass for weights that are too large.
+    All that drives the Gibbs chain is sampled, so that the estimate approaches the gradient as k grows;
+    hidden units enter the statistics by their probabilities (Hinton 2002; Hinton 2010, section 3).
+    """
+    v = bernoulli(v, generator)
+    h = hidden_given(v, W, b)
+    data = statistics(v, h)
+    for _ in range(k):
+        v = bernoulli(visible_given(bernoulli(h, generator), W, a), generator)
+        h = hidden_given(v, W, b)
+    model = statistics(v, h)
+    return Statistics(data.W - model.W, data.a - model.a, data.b - model.b)
+
+
+class BoltzmannLayer:
+    """A hidden layer that learns as a restricted Boltzmann machine by plain gradient ascent.
+
+    The visible bias starts at the log odds of the data (Hinton 2010, section 8.1) and is thrown away.
+
+    Arguments:
+        linear: the layer, whose weights W and bias b are changed in place.
+        inputs: all its inputs, probabilities `(n, visible)`.
+        k: Gibbs steps.
+        lr: learning rate.
+    """
+
+    def __init__(self, linear: nn.Linear, inputs: Tensor, k: int, lr: float) -> None:
+        low, high = float(inputs.min()), float(inputs.max())
+        require(
+            low >= 0 and high <= 1,
+            f"pretrain=rbm with inputs from {low:.4g} to {high:.4g}: a restricted Boltzmann machine takes "
+            "them for probabilities; bring them to [0, 1] (data.scale=unit), or use pretrain=autoencoder",
+        )
+        self.W, self.b = linear.weight.detach(), linear.bias.detach()
+        self.a = log_odds(inputs)
+        self.k, self.lr = k, lr
+
+    def loss(self, v: Tensor, noise: torch.Generator) -> Tensor:
+        """Cross-entropy of the reconstruction from p(h | v), summed over units, mean over examples."""
+        logits = F.linear(hidden_given(v, self.W, self.b), self.W.t(), self.a)
+        return F.binary_cross_entropy_with_logits(logits, v, reduction="sum") / len(v)
+
+    def update_(self, v: Tensor, noise: torch.Generator) -> None:
+        """One step on a batch."""
+        ascent = contrastive_divergence(v, self.W, self.a, self.b, self.k, noise)
+        torch._foreach_add_([self.W, self.a, self.b], list(ascent), alpha=self.lr)
+
+
+class EncoderLayer:
+    """A hidden layer that learns to encode its input (Bengio et al. 2007; Vincent et al. 2010).
+
+    The decoder starts as the encoder transposed, with the bias that restores the mean input: from there a
+    tied decoder stays the encoder's transpose and a free one goes its own way. It is thrown away.
+
+    Arguments:
+        linear: the layer, whose weights and bias are changed in place.
+        act: its activation, left as it is.
+        inputs: all its inputs, `(n, visible)`.
+        logistic: whether inputs are probabilities, restored by a sigmoid under cross-entropy; else they are
+            restored linearly under the squared error, counted in variances of the inputs: where units are
+            many or large, the same learning rate then serves.
+        tied: whether the decoder's weights are the encoder's.
+        corruption: probability that an element of the input is hidden from the encoder.
+        lr: learning rate.
+    """
+
+    def __init__(
+        self, linear: nn.Linear, act: nn.Module, inputs: Tensor, *,
+        logistic: bool, tied: bool, corruption: float, lr: float,
+    ) -> None:  # fmt: skip
+        self.weight, self.bias = (p.detach().requires_grad_() for p in (linear.weight, linear.bias))
+        self.decoder_bias = (log_odds(inputs) if logistic else inputs.mean(0)).requires_grad_()
+        self.variance = _variance(inputs)
+        self.decoder = self.weight if tied else self.weight.detach().clone().requires_grad_()
+        self.act, self.logistic, self.corruption, self.lr = act, logistic, corruption, lr
+
+    def loss(self, inputs: Tensor, noise: torch.Generator) -> Tensor:
+        """Cross-entropy, summed over units, mean over examples; or the fraction of variance not restored."""
+        code = self.act(F.linear(self._corrupted(inputs, noise), self.weight, self.bias))
+        restored = F.linear(code, self.decoder.t(), self.decoder_bias)
+        if self.logistic:
+            return F.binary_cross_entropy_with_logits(restored, inputs, reduction="sum") / len(inputs)
+        return F.mse_loss(restored, inputs, reduction="sum") / (len(inputs) * self.variance)
+
+    @torch.no_grad()
+    def update_(self, inputs: Tensor, noise: torch.Generator) -> None:
+        """One step of gradient descent on a batch."""
+        free = [] if self.decoder is self.weight else [self.decoder]
+        parameters = [self.weight, self.bias, self.decoder_bias, *free]
+        with torch.enable_grad():
+            gradients = torch.autograd.grad(self.loss(inputs, noise), parameters)
+        torch._foreach_add_(parameters, gradients, alpha=-self.lr)
+
+    def _corrupted(self, inputs: Tensor, noise: torch.Generator) -> Tensor:
+        if not self.corruption:
+            return inputs
+        return inputs * bernoulli(torch.full_like(inputs, 1 - self.corruption), noise)
+
+
+def _variance(inputs: Tensor) -> Tensor:
+    """Summed over units; 1 for inputs that never vary, whose mean restores them."""
+    variance = inputs.var(0, correction=0).sum()
+    return torch.where(variance > 0, variance, 1.0)

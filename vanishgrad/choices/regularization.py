@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.errors import at_least, require
-from vanishgrad.layers import WeightMatrix, weight_matrices
+from vanishgrad.modules.weights import WeightMatrix, weight_matrices
 
 
 class Regularization(Protocol):

@@ -1,4 +1,4 @@
-"""`vanishgrad cure`."""
+"""What is typed behind `vanishgrad cure` beside the setting: how a cure is looked for."""
 
 from __future__ import annotations
 
@@ -12,29 +12,113 @@ from typing import Any
 
 from rich.console import Console
 
-from vanishgrad.cli.cure_command import composed
-from vanishgrad.cli.cure_files import Document, document, write_document, write_files
-from vanishgrad.cli.cure_options import CureOptions, cure_options
-from vanishgrad.cli.cure_table import show_cure, told
-from vanishgrad.cli.footprint import folder_of
-from vanishgrad.cli.hydra_app import CommandLine, command_line
-from vanishgrad.cli.interruption import Interruption
+from vanishgrad.cli.arguments import SweepOptions, keywords, truth
+from vanishgrad.cli.cure_table import (
+    Document,
+    composed,
+    document,
+    show_cure,
+    told,
+    write_document,
+    write_files,
+)
+from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of
 from vanishgrad.cli.jobs import checked
-from vanishgrad.cli.notes import notes
-from vanishgrad.cli.progress import progress_bar
+from vanishgrad.cli.progress import Interruption, progress_bar
 from vanishgrad.cli.run_table import show_run
 from vanishgrad.cli.sweep import Sweep
-from vanishgrad.cli.sweep_options import SweepOptions
+from vanishgrad.cli.terminal import notes
 from vanishgrad.config.plan import Plan as Composition
 from vanishgrad.config.plan import plan_of
 from vanishgrad.config.setting import Setting
 from vanishgrad.cure import Cure, Plan, Stage, Trials, find_cure
-from vanishgrad.cure.course import yardstick
-from vanishgrad.cure.diagnosing import diagnosed
-from vanishgrad.errors import SettingError, require
+from vanishgrad.cure.trial import diagnosed, yardstick
+from vanishgrad.engine import check, train
+from vanishgrad.engine.plan import steps_of
+from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.sweep.pool import Workers
-from vanishgrad.training import check, train
-from vanishgrad.training.batches import steps_of
+
+PREFIX = "cure."
+OWN = ("budget", "seeds", "pairs")
+BARE = ("apply", "out", "report", "format")
+MOST_STEPS = 1000  # of a trial, where nothing is said
+REMEDY = ("remedy=", "remedy.")
+
+
+@dataclass(frozen=True)
+class CureOptions:
+    """How a cure is looked for.
+
+    Arguments:
+        budget: steps of a trial in the last round; None for those of the setting, at most 1000.
+        seeds: of every treatment.
+        pairs: whether pairs are tried.
+        apply: whether the best treatment is trained in full afterwards.
+        report: whether a report is written.
+        out: the folder; None for a dated one in outputs/.
+        json: whether the answer is one JSON document.
+    """
+
+    budget: int | None = None
+    seeds: int = 3
+    pairs: bool = True
+    apply: bool = False
+    report: bool = True
+    out: Path | None = None
+    json: bool = False
+
+    def steps(self, total: int) -> int:
+        """Of a trial in the last round, for a setting that trains for `total` steps."""
+        return min(total, MOST_STEPS if self.budget is None else self.budget)
+
+
+def cure_options(texts: Sequence[str]) -> tuple[CureOptions, list[str]]:
+    """The options among `texts`, and the others: the setting.
+
+    Raises:
+        SettingError: for an option that there is not, or a value that it cannot have.
+    """
+    own = [text for text in texts if _is_own(text)]
+    others = [text for text in texts if not _is_own(text)]
+    for text in others:
+        require(not text.startswith(REMEDY), f"{text}: cure tries the remedies itself; leave it out")
+        require(
+            not text.startswith("sweep."), f"{text}: is for vanishgrad train -m; of cure there are {_valid()}"
+        )
+    given = keywords(own, [*(f"{PREFIX}{name}" for name in OWN), *BARE])
+    style = given.get("format", "text")
+    one_of("format", style, ("text", "json"))
+    return CureOptions(
+        _count("cure.budget", given["cure.budget"]) if "cure.budget" in given else None,
+        _count("cure.seeds", given.get("cure.seeds", "3")),
+        truth("cure.pairs", given.get("cure.pairs", "true")),
+        truth("apply", given.get("apply", "false")),
+        truth("report", given.get("report", "true")),
+        _folder(given["out"]) if "out" in given else None,
+        style == "json",
+    ), others  # fmt: skip
+
+
+def _is_own(text: str) -> bool:
+    return text.startswith(PREFIX) or text.partition("=")[0] in BARE
+
+
+def _valid() -> str:
+    return ", ".join([*(f"{PREFIX}{name}" for name in OWN), *BARE])
+
+
+def _count(key: str, text: str) -> int:
+    require(text.isdecimal() and int(text) > 0, f"{key}={text}: must be an integer of at least 1")
+    return int(text)
+
+
+def _folder(text: str) -> Path:
+    folder = Path(text.strip("'\"")).expanduser()
+    require(not folder.exists() or folder.is_dir(), f"out={text}: is a file, not a folder")
+    empty = not folder.exists() or not any(folder.iterdir())
+    require(empty, f"out={text}: there is something in it; name a new folder")
+    return folder
+
 
 PLACE = "hydra.run."
 APPLIED = "applied"  # the folder of the full training, inside

@@ -1,22 +1,173 @@
-"""What `vanishgrad cure` prints: the diagnosis in a sentence, the ranking, and what to type."""
+"""What `vanishgrad cure` leaves behind beside the runs: cure.json, cure.csv and the report."""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator
+import shlex
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vanishgrad.cli.cure_command import as_command
-from vanishgrad.cli.cure_files import Document
-from vanishgrad.cli.plain import show
+from vanishgrad.cli.terminal import show
+from vanishgrad.config.plan import plan_of, without_hydra
+from vanishgrad.config.setting import Setting, to_setting
 from vanishgrad.cure import Cure, Stage, Standing
-from vanishgrad.cure.candidates import ALREADY
-from vanishgrad.records import CURE_TABLE_FILE
+from vanishgrad.cure.candidates import ALREADY, KNOWN, Treatment
+from vanishgrad.cure.override_text import kept, rounded
+from vanishgrad.cure.record import COLUMNS, plain, rows
+from vanishgrad.errors import SettingError
+from vanishgrad.records import CURE_FILE, CURE_TABLE_FILE, SCHEMA_VERSION, lines, replace_file, strict
+from vanishgrad.remedies import Remedy
+from vanishgrad.report import write_report
 from vanishgrad.report.labels import counted
+from vanishgrad.run import Run
+
+
+@dataclass(frozen=True)
+class Document:
+    """cure.json, and what is printed of it.
+
+    Arguments:
+        content: of the file.
+        winner, runner_up: the overrides to type; None where nothing cures.
+        page: of the report; None where there is none.
+    """
+
+    content: dict[str, Any]
+    winner: list[str] | None = None
+    runner_up: list[str] | None = None
+    page: Path | None = None
+
+    @property
+    def text(self) -> str:
+        """Strict JSON: numbers that are not finite are strings."""
+        found = strict(self.content)
+        return json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+    def having(self, **more: Any) -> Document:
+        """With more content."""
+        return replace(self, content=self.content | more)
+
+
+def document(typed: Sequence[str], search: Sequence[str], run: Run, found: Cure, folder: Path) -> Document:
+    """What was found, with the commands that train it."""
+
+    def overrides(standing: Standing | None) -> list[str] | None:
+        return None if standing is None else shortest(typed, run, standing.treatment, search)
+
+    winner, second = overrides(found.winner), overrides(found.runner_up)
+    content = {
+        "schema_version": SCHEMA_VERSION, "folder": str(folder), "overrides": list(typed),
+        "cure": _command(winner), "runner_up": _command(second), **plain(found, folder.absolute()),
+        "applied": None, "report": None,
+    }  # fmt: skip
+    return Document(content, winner, second)
+
+
+def write_files(answer: Document, found: Cure, folder: Path, *, report: bool) -> Document:
+    """Write all files; the report is about the last round, and the untreated setting."""
+    write_document(answer, folder)
+    if not found.standings:
+        return answer
+    table = [[one[name] for name in COLUMNS] for one in rows(found)]
+    text = ",".join(COLUMNS) + "\n" + lines([[_cell(cell) for cell in row] for row in table])
+    replace_file(folder / CURE_TABLE_FILE, text.encode())
+    if not report:
+        return answer
+    shown = (found.untreated, *(one for one in found.standings if one.round == found.untreated.round))
+    runs = [run.folder for one in shown for run in one.trial.courses]
+    page = write_report(runs, folder / "report").page
+    answer = replace(answer.having(report=str(page)), page=page)
+    write_document(answer, folder)
+    return answer
+
+
+def write_document(answer: Document, folder: Path) -> None:
+    """Write cure.json."""
+    replace_file(folder / CURE_FILE, answer.text.encode())
+
+
+def _command(overrides: list[str] | None) -> dict[str, Any] | None:
+    return None if overrides is None else {"overrides": overrides, "command": as_command(overrides)}
+
+
+def _cell(value: Any) -> float | int | str | None:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def shortest(typed: Sequence[str], run: Run, treatment: Treatment, search: Sequence[str] = ()) -> list[str]:
+    """Overrides that compose to the treated run, the shortest form of them that does.
+
+    Where an experiment's file gets in the way of all of them, the plain one.
+
+    Arguments:
+        typed: the overrides of the setting.
+        run: that they describe.
+        treatment: of it.
+        search: overrides that extend Hydra's search path.
+    """
+    for form in forms(typed, run, treatment):
+        setting = composed(form, search)
+        if setting is not None and setting.effective == treatment.run:
+            return form
+    return [*kept(typed, treatment.overrides), *treatment.overrides]
+
+
+def forms(typed: Sequence[str], run: Run, treatment: Treatment) -> Iterator[list[str]]:
+    """What may be typed for a treatment, the shortest first: in place of what it replaces, then beside it.
+
+    An experiment's file may give numbers to the choice that is replaced: then only a remedy fits.
+    """
+    overrides = treatment.overrides
+    yield [*kept(typed, overrides), *(text for text in overrides if not text.endswith("=null"))]
+    yield [*kept(typed, overrides), *overrides]
+    for one, others in _one_of(treatment):
+        for remedy in KNOWN:
+            if _treats(remedy, run, one):
+                texts = [text for other in others for text in other.overrides]
+                yield [*kept(typed, texts), *texts, *_typed(remedy)]
+
+
+def composed(texts: Sequence[str], search: Sequence[str] = ()) -> Setting | None:
+    """The setting that `texts` describe; None where they are refused."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            return to_setting(without_hydra(plan_of(list(texts), False, search).config))
+    except SettingError:
+        return None
+
+
+def as_command(overrides: Sequence[str]) -> str:
+    """`vanishgrad train depth=20 act=relu`."""
+    return shlex.join(["vanishgrad", "train", *overrides])
+
+
+def _one_of(treatment: Treatment) -> Iterator[tuple[Treatment, list[Treatment]]]:
+    """A part of the treatment, and the other parts."""
+    parts = list(treatment.parts) or [treatment]
+    for one in parts:
+        yield one, [other for other in parts if other is not one]
+
+
+def _treats(remedy: Remedy, run: Run, one: Treatment) -> bool:
+    try:
+        return rounded(run, remedy(run)) == one.run
+    except SettingError:
+        return False
+
+
+def _typed(remedy: Remedy) -> list[str]:
+    return [f"remedy={remedy.name}"]
+
 
 MOST_OUT = 12  # treatments that a round left behind and that are shown, of each round
 NOTHING = "–"

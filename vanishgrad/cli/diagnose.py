@@ -1,11 +1,12 @@
-"""`vanishgrad diagnose`."""
+"""The command that trains a run again, with a remedy."""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,16 +15,51 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from vanishgrad.cli.keywords import keywords, listed
-from vanishgrad.cli.plain import show
-from vanishgrad.cli.treated import treated_command
+from vanishgrad.cli.arguments import keywords, listed
+from vanishgrad.cli.terminal import show
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.diagnosis import diagnose as diagnosed
 from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.records import UnreadableRun, strict
-from vanishgrad.report.labels import counted
-from vanishgrad.report.runs import Noted, Runs, load_runs, newest_runs
-from vanishgrad.report.saved_run import SavedRun
+from vanishgrad.report.labels import counted, flatten, shown
+from vanishgrad.report.runs import Noted, Runs, SavedRun, load_runs, newest_runs
+
+
+def treated_command(run: SavedRun, override: str) -> str | None:
+    """What to type; None for a run that was not trained by the command.
+
+    What was typed before stands, but for the keys that the remedy sets. An earlier remedy comes last
+    whatever is typed behind it: its changes are written out, so that the new one finds its place.
+    """
+    if not run.overrides and not run.record.get("config"):
+        return None
+    new = override.split()
+    typed = [text for text in run.overrides if _key(text).partition(".")[0] != "remedy"]
+    if len(typed) < len(run.overrides):
+        changed = _written_out(run.choices, run.record.get("effective") or {})
+        typed = [*_without(typed, map(_key, changed)), *changed]
+    return shlex.join(["vanishgrad", "train", *_without(typed, map(_key, new)), *new])
+
+
+def _key(text: str) -> str:
+    return text.lstrip("+~").partition("=")[0]
+
+
+def _without(typed: Sequence[str], keys: Iterator[str]) -> list[str]:
+    """What was typed, without the keys and the parameters of the choices that are replaced."""
+    gone = set(keys)
+    return [
+        text
+        for text in typed
+        if not any(_key(text) == key or _key(text).startswith(f"{key}.") for key in gone)
+    ]
+
+
+def _written_out(choices: Mapping[str, Any], effective: Mapping[str, Any]) -> list[str]:
+    """What the earlier remedy changed, as overrides."""
+    before, after = flatten(choices), flatten(effective)
+    return [f"{key}={shown(value)}" for key, value in after.items() if before.get(key) != value]
+
 
 STYLES = {"vanishing": "blue", "stalled_layers": "blue", "learns": "green", "healthy": "green"}
 BAD = "red"

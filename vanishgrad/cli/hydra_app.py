@@ -1,4 +1,4 @@
-"""Hydra's application: its flags, and a task function run by it."""
+"""The folder of a command, and its removal when the command is refused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import io
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -15,8 +16,44 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.utils import env_override
 
 from vanishgrad.config.location import CONFIG_NAME, config_folder
-from vanishgrad.config.plan import VERSION_BASE, hydra_errors
+from vanishgrad.config.plan import VERSION_BASE, Plan, hydra_errors
 from vanishgrad.errors import SettingError, require
+from vanishgrad.records import reserve_folder
+
+# What Hydra writes before a task function or a launcher can refuse anything.
+HYDRAS = ("multirun.yaml", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", ".hydra")
+
+
+@contextmanager
+def folder_of(plan: Plan) -> Iterator[Path]:
+    """The folder of `plan`: nobody else's, unless the user chose its name.
+
+    A `SettingError` inside takes away what is new in the file system, except for files of a run.
+    """
+    new = [path for path in plan.folder.parents if not path.exists()]
+    if plan.dated:
+        folder = reserve_folder(plan.folder.parent, plan.folder.name)
+        new.insert(0, folder)
+    else:
+        folder = plan.folder
+        new[:0] = [] if folder.exists() else [folder]
+    new[:0] = [folder / name for name in HYDRAS if not (folder / name).exists()]
+    try:
+        yield folder
+    except SettingError:
+        for path in new:
+            _remove(path)
+        raise
+
+
+def _remove(path: Path) -> None:
+    """A file, or a folder that is empty."""
+    with suppress(OSError):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
+
 
 Task = Callable[[Any], Any]
 

@@ -16,17 +16,16 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
-from vanishgrad.cli.interruption import Interruption
-from vanishgrad.cli.progress import progress_bar
-from vanishgrad.cli.sweep_options import SweepOptions
+from vanishgrad.cli.arguments import SweepOptions
+from vanishgrad.cli.progress import Interruption, progress_bar
 from vanishgrad.config.compose import QuickLoader
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import Setting, to_setting
+from vanishgrad.engine import Result, check, train
+from vanishgrad.engine.evaluate import check_objective
 from vanishgrad.errors import SettingError
 from vanishgrad.report.labels import counted
-from vanishgrad.training import Result, check, train
-from vanishgrad.training.objective import check_objective
 
 
 @dataclass
@@ -170,8 +169,8 @@ def _named(job: Sequence[str], reason: str) -> str:
 
 def _line(result: Result) -> str:
     """`completed  accuracy 0.917  slope +0.021`; what is not finite is left out."""
-    from vanishgrad.cli.meaning import flow  # reading tables can wait until there is one
-    from vanishgrad.cli.saved import saved
+    from vanishgrad.cli.meaning import flow
+    from vanishgrad.cli.run_table import saved
 
     at = result.diverged_at
     told = [result.status if at is None else f"diverged at step {at['step']}"]

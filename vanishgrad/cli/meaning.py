@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from vanishgrad.diagnosis.finding import Finding
-from vanishgrad.diagnosis.slope import (
+from vanishgrad.diagnosis.finding import QUANTITIES, Finding
+from vanishgrad.diagnosis.layers import (
     FEWEST_LAYERS,
     decades_across,
     decades_through,
@@ -17,7 +17,6 @@ from vanishgrad.diagnosis.slope import (
     log_slope,
 )
 from vanishgrad.diagnosis.vanishing import DECADES
-from vanishgrad.diagnosis.words import QUANTITIES
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import SavedRun
 

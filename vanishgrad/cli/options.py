@@ -12,8 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from vanishgrad.cli.keywords import keywords
-from vanishgrad.cli.plain import show
+from vanishgrad.cli.arguments import keywords
+from vanishgrad.cli.terminal import show
 from vanishgrad.config.catalogue import Choice, Group, Parameter, groups, scalars
 from vanishgrad.config.typed import shown
 from vanishgrad.errors import one_of, require

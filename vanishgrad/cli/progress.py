@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 
-from vanishgrad.training.pretraining import LayerEpoch
-from vanishgrad.training.progress import Observer
-from vanishgrad.training.progress import Progress as State
+from vanishgrad.engine.pretrain import LayerEpoch
+from vanishgrad.engine.session import Observer, Progress
 
 EVERY = 0.05  # seconds between updates: more cannot be seen
 MOST_LAYERS = 8  # bars of pretrained layers at a time
@@ -34,7 +30,7 @@ def progress_bar(console: Console) -> Iterator[Observer | None]:
         BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.description}"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, expand=True) as bar:
+    with ProgressBar(*columns, console=console, transient=True, expand=True) as bar:
         yield Bars(bar)
 
 
@@ -45,13 +41,13 @@ class Bars:
         progress: where they are drawn.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressBar) -> None:
         self._progress = progress
         self._training: TaskID | None = None
         self._layers: dict[int, TaskID] = {}
         self._last = 0.0
 
-    def __call__(self, state: State | LayerEpoch) -> None:
+    def __call__(self, state: Progress | LayerEpoch) -> None:
         if isinstance(state, LayerEpoch):
             self._pretrained(state)
         elif time.monotonic() - self._last >= EVERY or state.step == state.total:
@@ -69,7 +65,43 @@ class Bars:
         self._progress.update(self._layers[state.layer], completed=state.epoch, description=told)
 
 
-def _told(state: State) -> str:
+def _told(state: Progress) -> str:
     accuracy = "–" if state.accuracy is None else f"{state.accuracy:.3f}"
     norm = "–" if state.grad_norm is None else f"{state.grad_norm:.1e}"
     return f"loss {state.loss:.4f}  accuracy {accuracy}  gradient {norm}"
+
+
+class Interruption:
+    """Inside, Ctrl-C waits for the end of a step, to leave a checkpoint; a second one does not.
+
+    Without a step under way, in pretraining, it waits for the end of the epoch.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: Any = signal.SIG_DFL
+
+    def __enter__(self) -> Interruption:
+        self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def observing(self, observe: Observer | None) -> Observer:
+        """An observer that stops the run once it was asked for, and passes on what it sees."""
+
+        def look(state: Progress | LayerEpoch) -> None:
+            if observe is not None:
+                observe(state)
+            if self._asked:
+                raise KeyboardInterrupt
+
+        return look
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True

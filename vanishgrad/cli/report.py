@@ -1,18 +1,88 @@
-"""`vanishgrad report`."""
+"""The curves of the activations that runs were trained with, for the report, which cannot compute them."""
 
 from __future__ import annotations
 
 import os
 import sys
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vanishgrad.cli.activations import activation_curves
-from vanishgrad.cli.computed_arrays import activation_inputs, landscapes
-from vanishgrad.cli.keywords import keywords, listed, several, truth
+from vanishgrad.cli.arguments import keywords, listed, several, truth
 from vanishgrad.errors import require
 from vanishgrad.report import Wanted, newest_runs, write_report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vanishgrad.report import Runs
+
+
+def activation_curves(runs: Runs) -> pd.DataFrame:
+    """`act, x, value, slope` of each activation of `runs`, from the modules that train; imports torch."""
+    import pandas as pd
+
+    from vanishgrad.choices.activation import curve
+    from vanishgrad.description import described
+    from vanishgrad.errors import SettingError
+    from vanishgrad.report.labels import shown
+
+    tables = {}
+    for run in runs:
+        recorded = (run.record.get("effective") or run.choices).get("act") or {}
+        parameters = [f"{key}={shown(value)}" for key, value in recorded.items() if key != "name"]
+        label = " ".join([str(recorded.get("name")), *parameters])
+        if not recorded or label in tables:
+            continue
+        try:
+            act = described({"act": recorded}).act
+        except (SettingError, TypeError, KeyError, AttributeError):
+            continue  # of a monitor, or of a version that knew other activations
+        tables[label] = pd.DataFrame(curve(act)).assign(act=label)
+    return pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame()
+
+
+MOST_SETTINGS = 4  # that the figure shows
+
+
+def landscapes(runs: Runs) -> pd.DataFrame:
+    """The table of loss landscapes; those that are missing of runs with snapshots are computed."""
+    from vanishgrad.engine.computed_arrays import write_landscape
+    from vanishgrad.records import LANDSCAPE_ARRAYS, SNAPSHOTS
+
+    kept = {run.folder for run in runs if (run.folder / SNAPSHOTS).is_dir()}
+    _complete(runs, kept, LANDSCAPE_ARRAYS, write_landscape)
+    return runs.extra("landscape")
+
+
+def activation_inputs(runs: Runs) -> pd.DataFrame:
+    """The table of what enters activations; those that are missing are computed."""
+    from vanishgrad.engine.computed_arrays import write_activation_inputs
+    from vanishgrad.records import ACTIVATIONS_ARRAYS
+
+    _complete(runs, {run.folder for run in runs}, ACTIVATIONS_ARRAYS, write_activation_inputs)
+    return runs.extra("activation_inputs")
+
+
+def _complete(runs: Runs, among: set[Path], file: str, write: Callable[[Path], None]) -> None:
+    """Write the file of one completed run of each of the first settings, where it is missing.
+
+    A run that cannot have it costs the others nothing.
+    """
+    from vanishgrad.errors import SettingError
+
+    chosen: dict[str, Path] = {}
+    for run, label in zip(runs, runs.labels, strict=True):
+        if run.status == "completed" and run.folder in among:
+            chosen.setdefault(label, run.folder)
+    for folder in list(chosen.values())[:MOST_SETTINGS]:
+        try:
+            if not (folder / file).exists():
+                write(folder)
+        except (SettingError, OSError) as error:
+            print(f"note: no {file}: {error}", file=sys.stderr)
+
 
 KEYS = ("runs", "out", "figures", "format", "style", "open")
 COMPUTED = {"activations": activation_curves, "landscape": landscapes}

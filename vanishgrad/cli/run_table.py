@@ -1,4 +1,4 @@
-"""The end of a run in the terminal: every layer's gradient norm as a bar, and what it means."""
+"""A run that has just ended, as the report sees it: what the terminal says and what the page says are one."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from vanishgrad.cli.bars import Norms, bar_table
 from vanishgrad.cli.meaning import described, flow, meaning, when
-from vanishgrad.cli.plain import show
-from vanishgrad.cli.saved import saved
+from vanishgrad.cli.terminal import Norms, bar_table, show
 from vanishgrad.diagnosis import Diagnosis
-from vanishgrad.diagnosis.layers import root_sum_square
-from vanishgrad.diagnosis.slope import log_slope
+from vanishgrad.diagnosis.layers import by_layer, log_slope, root_sum_square
+from vanishgrad.engine import Result
+from vanishgrad.engine.recorder import baseline
+from vanishgrad.records import read_run
 from vanishgrad.report.labels import counted, flatten, summary
 from vanishgrad.report.runs import SavedRun
-from vanishgrad.training import Result
-from vanishgrad.training.provenance import baseline
+
+
+def saved(result: Result) -> SavedRun:
+    """The run folder of `result`, without reading its tables again."""
+    assert result.folder is not None
+    return SavedRun(result.folder, read_run(result.folder), by_layer(result.gradients), result.metrics)
+
 
 MOST_ADVICE = 3
 QUANTITIES = {"delta_norm": "||dLoss/dz||", "grad_norm": "||dLoss/dW||"}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from vanishgrad.cli.keywords import keywords
+from vanishgrad.cli.arguments import keywords
 from vanishgrad.errors import SettingError, require
 
 TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
@@ -18,10 +18,10 @@ def sample(arguments: Sequence[str]) -> int:
     require("run" in given, "sample: needs run=DIR, the folder of a run with data=text")
     temperature = _number("temperature", given, TEMPERATURE)
     length, seed = _integer("length", given, LENGTH, least=1), _integer("seed", given, SEED, least=None)
-    from vanishgrad.models.generate import generate
+    from vanishgrad.engine.text import generate
+    from vanishgrad.engine.train import load_trained
     from vanishgrad.models.recurrent import Recurrent
     from vanishgrad.streams import stream
-    from vanishgrad.training.trained import load_trained
 
     found = load_trained(Path(given["run"]).expanduser())
     model = found.model

@@ -15,23 +15,22 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.meaning import flow
-from vanishgrad.cli.saved import saved
-from vanishgrad.cli.sweep_display import sweep_display
-from vanishgrad.cli.sweep_options import SweepOptions
+from vanishgrad.cli.run_table import saved
+from vanishgrad.cli.sweep_table import sweep_display
+from vanishgrad.config.compose import to_yaml
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import Setting
-from vanishgrad.config.yaml_text import to_yaml
+from vanishgrad.engine import Result
+from vanishgrad.engine.evaluate import objective_of
 from vanishgrad.report.runs import load_runs
-from vanishgrad.sweep.grouping import Group, grouped
 from vanishgrad.sweep.job import Job, Outcome
 from vanishgrad.sweep.ledger import Follower, append, begin, extend, outcomes
 from vanishgrad.sweep.pool import GroupFailure, Place, Workers, each, worker_count
 from vanishgrad.sweep.resumption import clear, fail, interrupt, reopen
-from vanishgrad.sweep.work import train_group
-from vanishgrad.training import Result
-from vanishgrad.training.objective import objective_of
+from vanishgrad.sweep.work import Group, grouped, train_group
 
 
 class FailedFast(Exception):

@@ -1,26 +1,103 @@
-"""`vanishgrad theory`."""
+"""A prediction in words."""
 
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-from vanishgrad.cli.bars import bar_table
+from vanishgrad.cli.arguments import keywords
 from vanishgrad.cli.jobs import checked
-from vanishgrad.cli.keywords import keywords
-from vanishgrad.cli.notes import notes
-from vanishgrad.cli.plain import show
-from vanishgrad.cli.theory_words import figures_table, sentences
+from vanishgrad.cli.terminal import bar_table, notes, show
 from vanishgrad.config.plan import plan_of
 from vanishgrad.errors import one_of, require
 from vanishgrad.prediction import Prediction, predict
 from vanishgrad.records import reserve_folder, strict
+from vanishgrad.report.labels import counted
 from vanishgrad.run import Run
+
+MEANINGS = {
+    "sigma_w": "deviation of the weights times sqrt(fan_in)",
+    "sigma_b": "deviation of the biases",
+    "q_star": "variance of pre-activations in deep layers",
+    "chi_1": "factor on the squared gradient per layer, towards the input",
+    "c_star": "correlation that two inputs approach",
+    "xi_q": "layers over which lengths come e times nearer to q_star",
+    "xi_c": "layers over which two inputs come e times nearer to c_star",
+    "xi_grad": "layers over which the squared gradient changes by e",
+    "trainable_depth": "6 xi_c, about the deepest network that trains (Schoenholz et al. 2017)",
+    "log10_gradient_ratio": "log10 of the first hidden layer's gradient over the last one's",
+    "scatter": "its standard deviation over initial weights, at this width",
+    "scatter_shift": "how far a typical network of this width lies from it",
+    "jacobian_log10_mean": "log10 of the mean squared singular value of dz_depth/dz_1",
+    "jacobian_variance": "variance of the squared singular values over their squared mean",
+    "time_factor": "factor on a state's squared gradient per time step, back in time",
+}
+PHASES = {
+    "ordered": "Ordered: gradients vanish with depth.",
+    "chaotic": "Chaotic: gradients explode with depth.",
+    "critical": "Critical: gradients neither vanish nor explode exponentially.",
+}
+LEVEL = 0.001  # decades per layer that pass for none
+
+
+def figures_table(prediction: Prediction) -> Table:
+    """Every figure with its meaning; a dash for what theory does not give."""
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, meaning in MEANINGS.items():
+        value = getattr(prediction, name)
+        if name == "time_factor" and value is None:
+            continue
+        table.add_row(
+            Text(name, style="cyan"), "-" if value is None else f"{value:.4g}", Text(meaning, "dim")
+        )
+    return table
+
+
+def sentences(run: Run, prediction: Prediction) -> Iterator[str]:
+    """The phase, what becomes of the gradient in this network, and how deep it may be."""
+    if prediction.phase is not None:
+        yield PHASES[prediction.phase]
+    if prediction.log10_gradient_ratio is not None and run.depth > 1:
+        yield _change(prediction.log10_gradient_ratio, run.depth - 1)
+    if prediction.time_factor is not None:
+        yield _through_time(prediction.time_factor)
+    if prediction.trainable_depth is not None:
+        yield _reach(prediction.trainable_depth, run.depth)
+
+
+def _change(decades: float, steps: int) -> str:
+    """`Towards the input they shrink 1.21 x per layer, 1e-04 over 49 layers.`"""
+    rate = decades / steps
+    over = f"{10.0**decades:.2g}" if abs(decades) < 300 else f"10^{decades:.0f}"
+    if abs(rate) < LEVEL:
+        return f"Towards the input they keep their size: {over} of it after {counted(steps, 'layer')}."
+    verb = "grow" if rate > 0 else "shrink"
+    across = f"to {over} over {counted(steps, 'layer')}"
+    return f"Towards the input they {verb} {10 ** abs(rate):.3g} x per layer, {across}."
+
+
+def _through_time(factor: float) -> str:
+    if factor <= 0:
+        return "No gradient goes back in time."
+    rate = math.sqrt(factor)
+    if abs(math.log10(rate)) < LEVEL:
+        return "Back in time they keep their size."
+    return f"Back in time they {'grow' if rate > 1 else 'shrink'} {max(rate, 1 / rate):.3g} x per step."
+
+
+def _reach(depth: float, own: int) -> str:
+    if math.isinf(depth):
+        return "Signals go to any depth: the theory sets no limit to it."
+    verdict = "within" if own <= depth else "beyond"
+    return f"Signals of an input are lost after about {depth:.3g} layers; depth={own} is {verdict} that."
+
 
 OWN = ("format", "out")
 FOLDER = Path("outputs") / "theory"  # which `report` passes over
@@ -76,6 +153,6 @@ def _folder(out: str | None) -> Path:
 
 
 def _drawn(run: Run, prediction: Prediction, overrides: Sequence[str], folder: Path) -> Path:
-    from vanishgrad.cli.theory_figure import draw  # not for JSON: matplotlib takes a second to import
+    from vanishgrad.cli.theory_figure import draw
 
     return draw(run, prediction, overrides, folder)

@@ -8,8 +8,8 @@ from pathlib import Path
 from vanishgrad.errors import SettingError
 from vanishgrad.prediction import Prediction
 from vanishgrad.prediction.plane import Chi, chi_around
-from vanishgrad.report.figures.phase_diagram import Plane, phase_diagram
-from vanishgrad.report.save_figure import save_figure
+from vanishgrad.report.figures.maps import Plane, phase_diagram
+from vanishgrad.report.gallery import save_figure
 from vanishgrad.run import Run
 
 FIGURE = "phase_diagram"

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vanishgrad.cli.footprint import folder_of
-from vanishgrad.cli.hydra_app import CommandLine, command_line, run_hydra
+from vanishgrad.cli.arguments import SweepOptions, sweep_options
+from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, run_hydra
 from vanishgrad.cli.jobs import SingleRun, SweepJob, checked
-from vanishgrad.cli.notes import notes
-from vanishgrad.cli.sweep_options import SweepOptions, sweep_options
+from vanishgrad.cli.terminal import notes
 from vanishgrad.config.overrides import normalised
 from vanishgrad.config.plan import Plan, jobs_of, loader, plan_of, understood
 from vanishgrad.errors import SettingError, require
@@ -55,10 +54,9 @@ def _resumed(typed: CommandLine) -> Path | None:
 
 
 def _resume(folder: Path) -> int:
-    from vanishgrad.cli.interruption import Interruption
-    from vanishgrad.cli.progress import progress_bar
+    from vanishgrad.cli.progress import Interruption, progress_bar
     from vanishgrad.cli.run_table import show_run
-    from vanishgrad.training import resume
+    from vanishgrad.engine import resume
 
     console = _console()
     try:

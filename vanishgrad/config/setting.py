@@ -13,11 +13,11 @@ from omegaconf.errors import OmegaConfBaseException
 from vanishgrad.config.location import choice_names, home_of, within
 from vanishgrad.config.typed import shown, typed
 from vanishgrad.description import describe, describe_choice
+from vanishgrad.engine.evaluate import OBJECTIVES
+from vanishgrad.engine.recorder import Provenance
 from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.remedies import Remedy
 from vanishgrad.run import GROUPS, OPTIONAL, Run
-from vanishgrad.training.objective import OBJECTIVES
-from vanishgrad.training.provenance import Provenance
 
 KINDS = get_type_hints(Run)
 KEYS = (*KINDS, "remedy", "objective")

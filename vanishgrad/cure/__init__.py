@@ -1,8 +1,8 @@
 """Trying remedies on a failing setting: what fits its diagnosis, alone and in pairs, ranked."""
 
+from vanishgrad.cure.candidates import Treatment
 from vanishgrad.cure.ranking import Standing
 from vanishgrad.cure.search import Cure, Plan, Stage, find_cure
-from vanishgrad.cure.treatment import Treatment
 from vanishgrad.cure.trial import Trial, Trials
 
 __all__ = ["Cure", "Plan", "Stage", "Standing", "Treatment", "Trial", "Trials", "find_cure"]

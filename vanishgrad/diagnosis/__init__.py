@@ -2,6 +2,6 @@
 
 from vanishgrad.diagnosis.diagnose import diagnose
 from vanishgrad.diagnosis.finding import PATHOLOGIES, Advice, Diagnosis, Finding, Pathology
-from vanishgrad.diagnosis.watch import Watch
+from vanishgrad.diagnosis.online import Watch
 
 __all__ = ["PATHOLOGIES", "Advice", "Diagnosis", "Finding", "Pathology", "Watch", "diagnose"]

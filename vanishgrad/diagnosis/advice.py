@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TypeAlias
 
 from vanishgrad.diagnosis.finding import Advice
-from vanishgrad.diagnosis.setting import BOUNDED, PLAIN, RECURRENT, Setting
+from vanishgrad.diagnosis.record import BOUNDED, PLAIN, RECURRENT, Setting
 
 Typed: TypeAlias = Callable[[Setting], str | None]
 LARGE_STARTS = ("normal", "gaussian", "zeros")  # whose size is the user's

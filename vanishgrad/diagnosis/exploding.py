@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from vanishgrad.diagnosis.advice import advised
-from vanishgrad.diagnosis.finding import Evidence, Finding
+from vanishgrad.diagnosis.finding import QUANTITIES, Evidence, Finding, count, factor, severe, sure
 from vanishgrad.diagnosis.ladders import DIVERGED, EXPLODING, EXPLODING_IN_TIME
-from vanishgrad.diagnosis.matrices import MEASURED, Floats
+from vanishgrad.diagnosis.layers import MEASURED, Floats, steady_fall
 from vanishgrad.diagnosis.record import Mask, Record
-from vanishgrad.diagnosis.slope import steady_fall
-from vanishgrad.diagnosis.sureness import severe, sure
-from vanishgrad.diagnosis.words import QUANTITIES, count, factor
 
 DECADES = 2.0  # in a network that is known not to learn, or that diverged
 DECADES_UNKNOWN = 3.0

@@ -1,10 +1,66 @@
-"""What is wrong with a run, and what to do about it."""
+"""Numbers in the sentences of findings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
+
+QUANTITIES = {
+    "weight_norm": "weights", "act_mean": "activations", "act_std": "activations",
+    "delta_norm": "gradient", "grad_norm": "weight gradient", "bias_grad_norm": "bias gradient",
+    "bias": "biases",
+}  # fmt: skip
+
+
+def factor(decades: float) -> str:
+    """`4.3 x` for 0.63 decades."""
+    return f"{10 ** abs(decades):.3g} x"
+
+
+def small(part: float) -> str:
+    """A fraction in percent, `0.0012 %`."""
+    return "0 %" if part == 0 else f"{100 * part:.2g} %"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 step`, `400 steps`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def layers(numbers: Sequence[int]) -> str:
+    """`layer 3`, `layers 1 to 4`, `layers 1, 2 and 5`."""
+    if not numbers:
+        return "no layer"
+    if len(numbers) == 1:
+        return f"layer {numbers[0]}"
+    if list(numbers) == list(range(numbers[0], numbers[-1] + 1)) and len(numbers) > 2:
+        return f"layers {numbers[0]} to {numbers[-1]}"
+    if len(numbers) > 6:
+        return f"{len(numbers)} layers from {numbers[0]} to {numbers[-1]}"
+    return f"layers {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+SLOWS, PREVENTS = 0.5, 1.0  # severities: training is slower; there is none
+UNKNOWN = 0.8  # of the severity, where it is not known what came of it
+
+
+def sure(value: float, threshold: float, full: float | None = None) -> float:
+    """From 0.5 at the threshold to 1 at `full`, by default twice the threshold."""
+    far = 2 * threshold if full is None else full
+    return round(0.5 + 0.5 * _between((value - threshold) / (far - threshold)), 3)
+
+
+def severe(value: float, threshold: float, *, certain: bool, full: float | None = None) -> float:
+    """From SLOWS at the threshold to PREVENTS at `full`; less where it is not certain to have done harm."""
+    far = 3 * threshold if full is None else full
+    part = SLOWS + (PREVENTS - SLOWS) * _between((value - threshold) / (far - threshold))
+    return round(part if certain else UNKNOWN * part, 3)
+
+
+def _between(part: float) -> float:
+    return min(1.0, max(0.0, part))
+
 
 Pathology: TypeAlias = Literal[
     "vanishing",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
-from vanishgrad.diagnosis.matrices import GATE
-from vanishgrad.records import spread
+from vanishgrad.records import GRADIENT_COLUMNS, Cell, spread
 
 NORMS = ("grad_norm", "bias_grad_norm", "delta_norm", "weight_norm")
 AVERAGED = ("epoch", "act_mean", "act_std", "saturation", "dead_fraction")
@@ -105,3 +107,183 @@ def _one_per_sum(rows: pd.DataFrame) -> pd.Series[float]:
     largest = rows.groupby([rows["step"], rows["layer"], gate])["delta_norm"].transform("max")
     repeated = pd.DataFrame({"step": rows["step"], "layer": rows["layer"], "gate": gate}).duplicated()
     return largest.mask(repeated)
+
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+
+FIRST = GRADIENT_COLUMNS.index("name") + 1
+MEASURED = GRADIENT_COLUMNS[FIRST:]
+NORM_PLACES = [MEASURED.index(name) for name in ("grad_norm", "bias_grad_norm", "weight_norm")]
+AVERAGED_PLACES = [MEASURED.index(name) for name in ("act_mean", "act_std", "saturation", "dead_fraction")]
+CHANGES = {"update_ratio": False, "weight_drift": True}  # whether they are relative to the weights at first
+DELTA, WEIGHT = MEASURED.index("delta_norm"), MEASURED.index("weight_norm")
+# The last part of a module's path: the gate without its source, as i_2 of both xi_2 and hi_2.
+GATE = re.compile(r"(?:.*\.)?[xh]([a-z]*_\d+)")
+
+
+@dataclass(frozen=True, eq=False)
+class Matrices:
+    """The weight matrices of a network, in the order of the rows of one step.
+
+    Arguments:
+        layer: of each.
+        names: of each; empty where they are not known.
+    """
+
+    layer: tuple[int, ...]
+    names: tuple[str, ...] = ()
+
+    @property
+    def layers(self) -> Ints:
+        """The layers, each once."""
+        return np.unique(np.array(self.layer, dtype=np.int64))
+
+    def by_layer(self, values: Floats, first: Floats) -> Floats:
+        """`(steps, matrices, columns)` -> `(steps, layers, columns)`.
+
+        Matrices of one layer are taken as if they were one, as `layers.by_layer` does it for a table.
+
+        Arguments:
+            values: what was measured, columns as in `MEASURED`.
+            first: norms of the weights at the first step, `(matrices,)`.
+        """
+        if len(set(self.layer)) == len(self.layer):
+            return values[:, np.argsort(self.layer, kind="stable")]
+        order = np.argsort(self.layer, kind="stable")
+        starts = np.searchsorted(np.array(self.layer)[order], self.layers)
+        ordered = values[:, order]
+        found = np.full((len(values), len(starts), len(MEASURED)), np.nan)
+        found[:, :, NORM_PLACES] = _root_sum_square(ordered[:, :, NORM_PLACES], starts)
+        found[:, :, AVERAGED_PLACES] = _mean(ordered[:, :, AVERAGED_PLACES], starts)
+        for name, at_first in CHANGES.items():
+            column = MEASURED.index(name)
+            scale = first[order][None] if at_first else ordered[:, :, WEIGHT]
+            changed = _root_sum_square((ordered[:, :, column] * scale)[:, :, None], starts)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                found[:, :, column] = (changed / _root_sum_square(scale[:, :, None], starts))[:, :, 0]
+        found[:, :, DELTA] = self._deltas(values[:, :, DELTA])
+        return found
+
+    def _deltas(self, delta: Floats) -> Floats:
+        """dLoss/dz of every layer `(steps, layers)`: matrices that are added up to one z count once."""
+        gates = self._gates()
+        sums = np.stack([np.fmax.reduce(delta[:, members], axis=1) for members in gates.values()], axis=1)
+        layer = np.array([key[0] for key in gates])
+        order = np.argsort(layer, kind="stable")
+        starts = np.searchsorted(layer[order], self.layers)
+        return _root_sum_square(sums[:, order, None], starts)[:, :, 0]
+
+    def _gates(self) -> dict[tuple[int, str], list[int]]:
+        """The places of the matrices whose outputs are added up, by layer and gate."""
+        found: dict[tuple[int, str], list[int]] = {}
+        names = self.names or tuple(map(str, range(len(self.layer))))
+        for place, (layer, name) in enumerate(zip(self.layer, names, strict=True)):
+            gate = GATE.fullmatch(name)
+            found.setdefault((layer, gate[1] if gate else name), []).append(place)
+        return found
+
+
+def matrices_of(rows: Sequence[Sequence[Cell]]) -> Matrices:
+    """Those of one step's rows, whose cells are in the order of GRADIENT_COLUMNS."""
+    layer, name = GRADIENT_COLUMNS.index("layer"), GRADIENT_COLUMNS.index("name")
+    return Matrices(tuple(int(row[layer] or 0) for row in rows), tuple(str(row[name]) for row in rows))
+
+
+def values_of(rows: Sequence[Sequence[Cell]]) -> Floats:
+    """What was measured in one step, `(matrices, columns)`; NaN where a figure does not exist."""
+    return np.array([row[FIRST:] for row in rows], dtype=np.float64)
+
+
+def _root_sum_square(values: Floats, starts: Ints) -> Floats:
+    """Over the matrices of each layer; scaled by the largest: 1e-200 squared would be 0, 1e200 infinite."""
+    largest = np.fmax.reduceat(values, starts, axis=1)
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    sizes = np.diff(np.append(starts, values.shape[1]))
+    square = (values / np.repeat(scale, sizes, axis=1)) ** 2
+    total = np.add.reduceat(np.where(np.isnan(square), 0.0, square), starts, axis=1)
+    return np.where(np.isnan(largest), np.nan, np.sqrt(total) * scale)
+
+
+def _mean(values: Floats, starts: Ints) -> Floats:
+    """Over the matrices of each layer that have the figure."""
+    known = ~np.isnan(values)
+    total = np.add.reduceat(np.where(known, values, 0.0), starts, axis=1)
+    with np.errstate(invalid="ignore"):
+        return total / np.add.reduceat(known, starts, axis=1, dtype=np.float64)
+
+
+FEWEST_PLACES = 2
+FEWEST_LAYERS = FEWEST_PLACES
+
+
+def log_slope(place: ArrayLike, norm: ArrayLike) -> float:
+    """Least-squares slope of log10(norm) over `place`, in decades per place.
+
+    Exact zeros and numbers that are not finite are left out; NaN when fewer than two places remain.
+    """
+    x, y = np.asarray(place, dtype=float), np.asarray(norm, dtype=float)
+    kept = np.isfinite(y) & (y > 0)
+    x, y = x[kept], y[kept]
+    if np.unique(x).size < FEWEST_PLACES:
+        return float("nan")
+    centred = x - x.mean()
+    return float(centred @ np.log10(y) / (centred @ centred))
+
+
+def gradient_slope(layer: ArrayLike, norm: ArrayLike) -> float:
+    """`log_slope` over the hidden layers' index, in decades per layer.
+
+    Positive: gradients shrink towards the input. Hidden layers are those below the last.
+    """
+    x, y = np.asarray(layer, dtype=float), np.asarray(norm, dtype=float)
+    hidden = x < x.max(initial=-np.inf)
+    return log_slope(x[hidden], y[hidden])
+
+
+def decades_across(layer: ArrayLike, norm: ArrayLike) -> float:
+    """Decades by which the fitted norm shrinks from the last hidden layer to the first; negative: it grows.
+
+    Free of scale: multiplying every norm by a constant changes nothing. NaN where there is no slope.
+    """
+    x = np.unique(np.asarray(layer, dtype=float))
+    hidden = x[:-1]
+    return gradient_slope(layer, norm) * float(np.ptp(hidden)) if hidden.size else float("nan")
+
+
+def decades_through(t: ArrayLike, norm: ArrayLike) -> float:
+    """Decades by which the fitted norm shrinks from the last time step to the first; negative: it grows.
+
+    Early steps whose gradient is exactly 0 count in the length but not in the fit.
+    """
+    x = np.asarray(t, dtype=float)
+    return log_slope(t, norm) * float(np.ptp(x)) if x.size else float("nan")
+
+
+def fitted_falls(place: ArrayLike, norms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Decades by which the fitted norm shrinks from the last place to the first, `(steps,)`.
+
+    `decades_across` of many steps at once, over all places given.
+
+    Arguments:
+        place: of every column, `(places,)`.
+        norms: `(steps, places)`; exact zeros and what is not finite are left out.
+    """
+    x = np.asarray(place, dtype=float)
+    known = np.isfinite(norms) & (norms > 0)
+    y = np.log10(np.where(known, norms, 1.0))
+    count = known.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        away = (x - (known @ x / count)[:, None]) * known
+        slope = (away * y).sum(axis=1) / (away**2).sum(axis=1)
+    return np.where(count >= FEWEST_PLACES, slope * float(np.ptp(x) if x.size else 0.0), np.nan)
+
+
+def steady_fall(place: ArrayLike, norm: ArrayLike) -> float:
+    """Decades across all places if each shrank like the middle of them: a single one does not count."""
+    x, y = np.asarray(place, dtype=float), np.asarray(norm, dtype=float)
+    kept = np.isfinite(y) & (y > 0)
+    x, y = x[kept], y[kept]
+    if x.size < FEWEST_PLACES:
+        return float("nan")
+    return float(np.median(np.diff(np.log10(y)) / np.diff(x)) * np.ptp(x))

@@ -1,19 +1,107 @@
-"""A run as its rules see it: arrays of logged steps and layers, and what is known beside them."""
+"""Whether training achieved something, from ratios alone: no loss is large or small in itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite, nan
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vanishgrad.diagnosis.learning import has_learned, progress, tail
-from vanishgrad.diagnosis.matrices import MEASURED, Floats, Ints
-from vanishgrad.diagnosis.setting import Setting
-from vanishgrad.diagnosis.slope import fitted_falls
+from vanishgrad.diagnosis.layers import MEASURED, Floats, Ints, fitted_falls
+
+ERROR_LEFT = 0.75
+LOSS_LEFT = 0.5
+TAIL = 10  # the last of so many parts of the rows: a single batch is no measure of a network
+Ends = tuple[float, float]
+UNKNOWN: Ends = (nan, nan)
+
+
+def has_learned(accuracy: Ends, loss: Ends, error: Ends = UNKNOWN) -> bool | None:
+    """Whether training achieved something; None when nothing of it was measured.
+
+    Where it is known what an answer that ignores the input loses, the error is a quarter or more below that;
+    else the error rate fell by a quarter or more; without accuracies the loss fell to half.
+
+    Arguments:
+        accuracy: first and last.
+        loss: first and last.
+        error: of an answer that ignores the input, and the one reached.
+    """
+    if all(map(isfinite, error)):
+        ignorance, left = error
+        return left <= ERROR_LEFT * ignorance and left < ignorance
+    if all(map(isfinite, accuracy)):
+        first, last = accuracy
+        return last > first and 1 - last <= ERROR_LEFT * (1 - first)
+    if all(map(isfinite, loss)):
+        first, last = loss
+        return last <= LOSS_LEFT * first
+    return None
+
+
+def progress(accuracy: Ends, loss: Ends, error: Ends = UNKNOWN) -> float:
+    """The part of what could be lost that training took away: of the error, else of the loss."""
+    pairs = (error, (1 - accuracy[0], 1 - accuracy[1]), loss)
+    for first, last in pairs:
+        if isfinite(first) and isfinite(last) and first > 0:
+            return 1 - last / first
+    return nan
+
+
+def tail(values: Floats, first: bool = False) -> float:
+    """The mean of the last tenth of what is known, or the first of it; NaN where nothing is."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return nan
+    return float(known[0]) if first else float(known[-max(1, known.size // TAIL) :].mean())
+
+
+PLAIN = ("mlp", "cnn")
+GATED = ("lstm", "gru")
+RECURRENT = ("rnn", *GATED)
+BOUNDED = ("sigmoid", "tanh", "softsign", "erf")  # flat on both sides
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting as run.json has it under `effective`.
+
+    Arguments:
+        plain: its data; empty where nothing is known.
+    """
+
+    plain: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is one of `vanishgrad train`, so that overrides can be typed."""
+        return self.name("model") in (*PLAIN, *RECURRENT, "conv_lstm") and "optim" in self.plain
+
+    def name(self, group: str) -> str:
+        """The name of a choice; empty where it is not known."""
+        choice = self.plain.get(group)
+        return str(choice.get("name", "")) if isinstance(choice, Mapping) else ""
+
+    def of(self, group: str, parameter: str) -> Any:
+        """A parameter of a choice; None where it has none of that name."""
+        choice = self.plain.get(group)
+        return choice.get(parameter) if isinstance(choice, Mapping) else None
+
+    def number(self, key: str) -> float:
+        """A number of the setting; NaN where it is not known, or no number."""
+        value = self.plain.get(key)
+        known = isinstance(value, int | float) and not isinstance(value, bool)
+        return float(value) if known and value is not None else float("nan")
+
+    @property
+    def perceptron(self) -> bool:
+        """Whether normalization and shortcuts have a place: mlp or cnn, not pretrained."""
+        return self.name("model") in PLAIN and self.name("pretrain") in ("", "none")
+
 
 FEW_STEPS, FEW_EPOCHS = 200, 3  # below both, that a run has not learned says nothing about it
 LATE = 3  # the last of so many parts of a run

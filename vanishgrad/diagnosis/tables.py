@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vanishgrad.diagnosis.matrices import MEASURED, Floats, Ints, Matrices
-from vanishgrad.diagnosis.record import Baseline, DeadUnits, Record, ThroughTime
-from vanishgrad.diagnosis.setting import Setting
-from vanishgrad.diagnosis.slope import fitted_falls
+from vanishgrad.diagnosis.layers import MEASURED, Floats, Ints, Matrices, fitted_falls
+from vanishgrad.diagnosis.record import Baseline, DeadUnits, Record, Setting, ThroughTime
 from vanishgrad.errors import require
 from vanishgrad.records import METRIC_COLUMNS
 

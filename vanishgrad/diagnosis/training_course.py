@@ -5,12 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from vanishgrad.diagnosis.advice import advised
-from vanishgrad.diagnosis.finding import Evidence, Finding
+from vanishgrad.diagnosis.finding import Evidence, Finding, count, layers, severe, small, sure
 from vanishgrad.diagnosis.ladders import NOT_LEARNING, OSCILLATING, STALLED
-from vanishgrad.diagnosis.matrices import Floats
+from vanishgrad.diagnosis.layers import Floats
 from vanishgrad.diagnosis.record import Record
-from vanishgrad.diagnosis.sureness import severe, sure
-from vanishgrad.diagnosis.words import count, layers, small
 
 STALLED_DRIFT = 0.01  # of its first weights: a layer that went less far has not been trained
 BEHIND = 30.0  # times further the layer that went furthest

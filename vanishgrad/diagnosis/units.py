@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from vanishgrad.diagnosis.advice import advised
-from vanishgrad.diagnosis.finding import Finding
+from vanishgrad.diagnosis.finding import Finding, layers, severe, sure
 from vanishgrad.diagnosis.ladders import DEAD_UNITS, SATURATED
-from vanishgrad.diagnosis.matrices import Floats
-from vanishgrad.diagnosis.record import Mask, Record
-from vanishgrad.diagnosis.setting import BOUNDED
-from vanishgrad.diagnosis.sureness import severe, sure
-from vanishgrad.diagnosis.words import layers
+from vanishgrad.diagnosis.layers import Floats
+from vanishgrad.diagnosis.record import BOUNDED, Mask, Record
 
 DEAD_LAYER = 0.9  # of a layer's units: deep layers of relu have half of them off for a whole batch
 DEAD_WHOLE = 0.6  # of all hidden units

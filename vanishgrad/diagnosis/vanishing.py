@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from vanishgrad.diagnosis.advice import advised
-from vanishgrad.diagnosis.finding import Evidence, Finding
+from vanishgrad.diagnosis.finding import Evidence, Finding, count, factor, severe, small, sure
 from vanishgrad.diagnosis.ladders import VANISHING, VANISHING_IN_TIME
 from vanishgrad.diagnosis.record import Mask, Record
-from vanishgrad.diagnosis.sureness import severe, sure
-from vanishgrad.diagnosis.words import count, factor, small
 
 DECADES = 2.0  # in a network that is known not to learn
 DECADES_UNKNOWN = 3.0  # where nothing tells, or it is too early to say

@@ -1,10 +1,8 @@
 """The lab: the subject as chapters, each with experiments, figures, and claims that numbers decide."""
 
-from vanishgrad.lab.chapter import Chapter, Plate
+from vanishgrad.lab.chapter import PROFILES, Chapter, Plate, Probe, Profile, Training, probes, trainings
 from vanishgrad.lab.chapters import CHAPTERS
-from vanishgrad.lab.claim import Claim, Conclusion, Expected
-from vanishgrad.lab.evidence import PROBE, Evidence, RunTables, Tables
-from vanishgrad.lab.experiment import PROFILES, Probe, Profile, Training, probes, trainings
+from vanishgrad.lab.claim import PROBE, Claim, Conclusion, Evidence, Expected, RunTables, Tables
 from vanishgrad.lab.write import is_written, write_book, write_chapter
 
 __all__ = [

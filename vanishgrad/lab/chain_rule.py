@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Identity, Tanh
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Gaussian, Xavier
-from vanishgrad.data import load
 from vanishgrad.models import build
 from vanishgrad.run import Run
 

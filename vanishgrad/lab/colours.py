@@ -46,3 +46,8 @@ def _own(label: str, labels: tuple[str, ...]) -> str | None:
         if colour is not None and not (shared and len(labels) > 1):
             return colour
     return None
+
+
+def coloured(colours: Mapping[str, str]) -> Palette:
+    """The palette of these settings in these colours."""
+    return replace(palette(list(colours)), colours=dict(colours))

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from vanishgrad.choices.activation import ReLU
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import He
 from vanishgrad.choices.normalization import Batch, NoNorm, Normalization
 from vanishgrad.choices.residual import Fixup, Highway, IdentityShortcut, Residual, Rezero, Scaled
-from vanishgrad.data import load
 from vanishgrad.models import build
 from vanishgrad.models.residual import Fork
 from vanishgrad.run import Run

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from vanishgrad.diagnosis.slope import gradient_slope
+from vanishgrad.diagnosis.layers import gradient_slope
 from vanishgrad.report.labels import shown
 
 OfRun = Callable[[pd.DataFrame], float]
@@ -122,3 +122,9 @@ def final(metrics: pd.DataFrame, column: str) -> float:
 def dead_share(rows: pd.DataFrame) -> float:
     """The fraction of the units of all hidden layers that are dead, in one run at one step."""
     return float(np.average(rows["dead_fraction"], weights=rows["units"]))
+
+
+def named(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    """The rows with `setting` made of these keys alone, such as `norm=batch lr=0.1`."""
+    parts = [key + "=" + rows[key].map(shown) for key in keys]
+    return rows.assign(setting=[" ".join(row) for row in zip(*parts, strict=True)])

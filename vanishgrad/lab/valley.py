@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+
+from vanishgrad.report.figures import gradient_descent
 
 CURVATURES = (1.0, 10.0)
 START = (-8.0, 2.0)
@@ -46,3 +49,12 @@ def descent_from_anywhere(seed: int) -> pd.DataFrame:
     start = np.random.default_rng(seed).normal(size=len(CURVATURES)).tolist()
     ends = [descend(rate, STEPS, start=start)["loss"] for rate in RATES]
     return pd.DataFrame({"lr": RATES, "left": [loss.iloc[-1] / loss.iloc[0] for loss in ends]})
+
+
+SHOWN_RATES = (0.01, 0.12, 0.21)  # creeps, arrives, is thrown out: the bound is 2 / 10
+SHOWN_STEPS = 25
+
+
+def opening() -> Figure:
+    """Gradient descent in a valley, with three rates."""
+    return gradient_descent(descents(SHOWN_RATES, SHOWN_STEPS), CURVATURES)

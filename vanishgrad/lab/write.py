@@ -10,16 +10,19 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from vanishgrad.lab.chapter import Chapter
-from vanishgrad.lab.claim import Conclusion
-from vanishgrad.lab.evidence import Evidence
-from vanishgrad.lab.experiment import Profile
-from vanishgrad.lab.opening import opening
-from vanishgrad.lab.page import page
-from vanishgrad.lab.results import MEASUREMENTS_FILE, claims_table, measurements_table, read_claims
-from vanishgrad.lab.section_html import section
+from vanishgrad.lab.chapter import Chapter, Profile
+from vanishgrad.lab.claim import Conclusion, Evidence
+from vanishgrad.lab.page import (
+    MEASUREMENTS_FILE,
+    claims_table,
+    measurements_table,
+    page,
+    read_claims,
+    section,
+)
+from vanishgrad.lab.valley import opening
 from vanishgrad.records import CLAIMS_FILE, replace_file
-from vanishgrad.report.save_figure import save_figure
+from vanishgrad.report.gallery import save_figure
 
 SECTION_FILE = "section.html"  # in the folder of a chapter
 PAGE_FILE = "index.html"

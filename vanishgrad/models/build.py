@@ -5,17 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import LSUV
 from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM
-from vanishgrad.data import load
 from vanishgrad.models.cnn import cnn
 from vanishgrad.models.conv_lstm import ConvLSTMNetwork, conv_lstm
 from vanishgrad.models.initialize import initialize_
-from vanishgrad.models.layout import side_by_side_
 from vanishgrad.models.lsuv import unit_variance_
 from vanishgrad.models.mlp import mlp
 from vanishgrad.models.network import Network
-from vanishgrad.models.recurrent import Recurrent, recurrent
+from vanishgrad.models.recurrent.network import Recurrent, recurrent
+from vanishgrad.modules.packed import side_by_side_
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 

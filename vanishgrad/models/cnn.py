@@ -10,9 +10,9 @@ from vanishgrad.choices.model import CNN
 from vanishgrad.choices.normalization import RMS, NoNorm, Weight
 from vanishgrad.choices.residual import Fixup
 from vanishgrad.models.hidden import Hidden, numbered
-from vanishgrad.models.linear import Conv2d, Linear
 from vanishgrad.models.network import Network, Parts
 from vanishgrad.models.shape import Shape, shapes
+from vanishgrad.modules.weights import Conv2d, Linear
 from vanishgrad.run import Run
 
 

@@ -12,9 +12,9 @@ from vanishgrad.choices.data import MovingDigits
 from vanishgrad.choices.model import ConvLSTM
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.models.conv_lstm_layer import ConvLSTMLayer, State
-from vanishgrad.models.dropout import SeededDropout
-from vanishgrad.models.linear import Conv2d
-from vanishgrad.models.observer import Observer, Unrolled
+from vanishgrad.modules.dropout import SeededDropout
+from vanishgrad.modules.observer import Observer, Unrolled
+from vanishgrad.modules.weights import Conv2d
 from vanishgrad.run import Run
 
 

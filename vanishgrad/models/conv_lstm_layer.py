@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vanishgrad.choices.model import ConvLSTM
-from vanishgrad.models.linear import Conv2d
-from vanishgrad.models.observer import Gate, LinearOutput, Unrolled
+from vanishgrad.modules.observer import Gate, LinearOutput, Unrolled
+from vanishgrad.modules.weights import Conv2d
 
 State = tuple[Tensor, Tensor]  # h and c, each (batch, width, rows, columns)
 

@@ -13,7 +13,6 @@ from torch.nn.utils.parametrizations import weight_norm
 from vanishgrad.choices.normalization import Weight
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import Dense, Fixup, Highway, Rezero, Scaled
-from vanishgrad.models.dropout import SeededDropout
 from vanishgrad.models.network import Parts
 from vanishgrad.models.residual import (
     Concatenation,
@@ -24,8 +23,9 @@ from vanishgrad.models.residual import (
     ScalarMultiplier,
     Shortcut,
 )
-from vanishgrad.models.sequence import Sequence
 from vanishgrad.models.shape import Shape
+from vanishgrad.modules.dropout import SeededDropout
+from vanishgrad.modules.observer import Sequence
 from vanishgrad.run import Run
 
 

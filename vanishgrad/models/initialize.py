@@ -7,8 +7,8 @@ from torch import nn
 
 from vanishgrad.choices.initialization import fans, fill_bias_
 from vanishgrad.choices.residual import Fixup, Highway
-from vanishgrad.layers import WeightMatrix, weight_matrices
 from vanishgrad.models.recurrent.initialize import start_recurrent_
+from vanishgrad.modules.weights import WeightMatrix, weight_matrices
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.initialization import LSUV
-from vanishgrad.layers import WeightMatrix, weight_matrices
-from vanishgrad.models.dropout import SeededDropout
+from vanishgrad.modules.dropout import SeededDropout
+from vanishgrad.modules.weights import WeightMatrix, weight_matrices
 
 
 @torch.no_grad()

@@ -7,9 +7,9 @@ import math
 from torch import nn
 
 from vanishgrad.models.hidden import Hidden, numbered
-from vanishgrad.models.linear import Linear
 from vanishgrad.models.network import Network, Parts
 from vanishgrad.models.shape import Shape, shapes
+from vanishgrad.modules.weights import Linear
 from vanishgrad.run import Run
 
 

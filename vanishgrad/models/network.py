@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vanishgrad.models.replay import replay
-from vanishgrad.models.sequence import Sequence
+from vanishgrad.modules.dropout import replay
+from vanishgrad.modules.observer import Sequence
 
 Parts = dict[str, nn.Module]
 Context = AbstractContextManager[None]

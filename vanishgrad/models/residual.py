@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vanishgrad.models.observer import Observer
+from vanishgrad.modules.observer import Observer
 
 
 class Resize(nn.Module):

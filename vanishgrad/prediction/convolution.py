@@ -14,7 +14,7 @@ from vanishgrad.prediction.perceptron import Hidden, uncovered
 from vanishgrad.prediction.weights import variances
 from vanishgrad.run import Run
 from vanishgrad.theory.convolution import KERNEL, Convolution, map_gradients, maps
-from vanishgrad.theory.passage import Signal
+from vanishgrad.theory.stack import Signal
 
 BULK = "q_star, chi_1 and the depth scales are of the inside of large maps; the profile has the borders too"
 

@@ -13,14 +13,18 @@ from vanishgrad.prediction.passing import EPSILON, function_of, noise_of
 from vanishgrad.prediction.weights import weights_of
 from vanishgrad.run import Run
 from vanishgrad.theory.convolution import KERNEL
-from vanishgrad.theory.correlation import c_star, chi_c
-from vanishgrad.theory.depth_scales import TRAINABLE, depth_scale, phase, xi_q
-from vanishgrad.theory.highway import highway, highway_gradients
-from vanishgrad.theory.mean_field import LONGEST, TINY, first_moment, q_star, second_moment, slope_moment
-from vanishgrad.theory.passage import Pass, Signal
-from vanishgrad.theory.quadrature import Function, in_float64
-from vanishgrad.theory.residual import stream, stream_gradients
-from vanishgrad.theory.stack import Weights, through
+from vanishgrad.theory.correlation import TRAINABLE, c_star, chi_c, depth_scale, phase, xi_q
+from vanishgrad.theory.gaussian import Function, in_float64
+from vanishgrad.theory.mean_field import (
+    LARGEST_LENGTH,
+    TINY,
+    first_moment,
+    q_star,
+    second_moment,
+    slope_moment,
+)
+from vanishgrad.theory.residual import highway, highway_gradients, stream, stream_gradients
+from vanishgrad.theory.stack import Pass, Signal, Weights, through
 
 FAR = 1e20  # the length of a stream that has grown for ever
 SETTLED = 60  # layers or blocks after which nothing changes any more
@@ -70,7 +74,7 @@ def _plain(run: Run, first: Signal, weights: Weights) -> tuple[Figures, list[str
         sigma_w, sigma_b = _sigmas(weights, noise * second_moment(f, q))
     else:
         q = q_star(f, sigma_w * math.sqrt(noise), sigma_b, start=first.square or 1.0)
-    chi = sigma_w**2 * noise * slope_moment(f, min(q, LONGEST))
+    chi = sigma_w**2 * noise * slope_moment(f, min(q, LARGEST_LENGTH))
     found = {"sigma_w": sigma_w, "sigma_b": sigma_b, "q_star": q} | _of_chi(chi)
     if sigma_w == 0:
         return found, [NO_WEIGHTS]
@@ -81,14 +85,14 @@ def _plain(run: Run, first: Signal, weights: Weights) -> tuple[Figures, list[str
 
 
 def _correlation(f: Function, q: float, sigma_w: float, sigma_b: float, noise: float) -> Figures:
-    q = min(max(q, TINY), LONGEST)
+    q = min(max(q, TINY), LARGEST_LENGTH)
     c = c_star(f, q, sigma_w, sigma_b, noise)
     scale = depth_scale(chi_c(f, c, q, sigma_w, sigma_b, noise))
     return {"c_star": c, "xi_c": scale, "trainable_depth": TRAINABLE * scale}
 
 
 def _length_scale(f: Function, sigma_w: float, q: float, noise: float) -> Figures:
-    return {"xi_q": xi_q(f, sigma_w * math.sqrt(noise), min(max(q, TINY), LONGEST))}
+    return {"xi_q": xi_q(f, sigma_w * math.sqrt(noise), min(max(q, TINY), LARGEST_LENGTH))}
 
 
 def _normalized(run: Run, first: Signal, weights: Weights, passing: Pass) -> tuple[Figures, list[str]]:

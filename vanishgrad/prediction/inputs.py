@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 import torch
 
 from vanishgrad.choices.data import Data
-from vanishgrad.data import load
-from vanishgrad.data.dataset import Dataset
+from vanishgrad.choices.data.dataset import Dataset
+from vanishgrad.choices.data.loading import load
 
 MOST_EXAMPLES = 4_000  # spread evenly over the training set: the mean length is then known to 1 %
 

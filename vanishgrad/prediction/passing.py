@@ -6,21 +6,21 @@ from functools import lru_cache
 
 import torch
 
-from vanishgrad.choices.activation import (
-    Activation,
-    ErrorFunction,
-    Identity,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-)
+from vanishgrad.choices.activation import Activation, ErrorFunction, Identity, LeakyReLU, PReLU, ReLU
 from vanishgrad.choices.normalization import RMS, Batch, Group, Layer, NoNorm, Weight
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.run import Run
-from vanishgrad.theory.batch_normalization import SMALLEST_BATCH, batch_norm_first, batch_norm_last
-from vanishgrad.theory.normalization import FEWEST, group_norm_first, norm_first, norm_last
-from vanishgrad.theory.passage import Pass, plain
-from vanishgrad.theory.quadrature import Function, in_float64
+from vanishgrad.theory.gaussian import Function, in_float64
+from vanishgrad.theory.normalization import (
+    FEWEST,
+    SMALLEST_BATCH,
+    batch_norm_first,
+    batch_norm_last,
+    group_norm_first,
+    norm_first,
+    norm_last,
+)
+from vanishgrad.theory.stack import Pass, plain
 
 EPSILON = 1e-5  # torch's, of batch, layer and group norm
 

@@ -15,11 +15,16 @@ from vanishgrad.prediction.inputs import Inputs
 from vanishgrad.prediction.passing import noise_of
 from vanishgrad.prediction.weights import weights_of
 from vanishgrad.run import Run
-from vanishgrad.theory.dense import dense, dense_gradients, separately
-from vanishgrad.theory.highway import highway, highway_gradients
-from vanishgrad.theory.passage import Pass, Signal
-from vanishgrad.theory.residual import stream, stream_gradients
-from vanishgrad.theory.stack import Layer, Weights, shared_gradients, squared_gradients, stack
+from vanishgrad.theory.residual import (
+    dense,
+    dense_gradients,
+    highway,
+    highway_gradients,
+    separately,
+    stream,
+    stream_gradients,
+)
+from vanishgrad.theory.stack import Layer, Pass, Signal, Weights, shared_gradients, squared_gradients, stack
 
 DEEPEST = 200  # layers for which lengths are told apart; it takes five times as long
 ZERO_BRANCHES = (

@@ -13,8 +13,8 @@ from vanishgrad.choices.normalization import RMS, Layer, NoNorm, Weight
 from vanishgrad.prediction.passing import function_of, noise_of
 from vanishgrad.prediction.prediction import Prediction
 from vanishgrad.run import Run
-from vanishgrad.theory.phase_diagram import chi_grid, critical_line, normalized_chi_grid
-from vanishgrad.theory.roots import scales
+from vanishgrad.theory.critical import chi_grid, critical_line, normalized_chi_grid
+from vanishgrad.theory.gaussian import scales
 
 COLUMNS, ROWS = 120, 80
 WIDEST = 20.0  # a critical sigma_w beyond is off the map

@@ -9,12 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 from vanishgrad.choices.activation import Identity, LeakyReLU, PReLU, ReLU
+from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.initialization import LSUV, Orthogonal
 from vanishgrad.choices.model import CNN, MLP, RNN
 from vanishgrad.choices.normalization import NoNorm, Weight
 from vanishgrad.choices.pretraining import NoPretraining
 from vanishgrad.choices.regularization import Dropout, NoReg
-from vanishgrad.data.dataset import Dataset
 from vanishgrad.prediction.convolution import convolutional_layers
 from vanishgrad.prediction.fixed_point import fixed_point
 from vanishgrad.prediction.inputs import Inputs, inputs_of
@@ -23,8 +23,8 @@ from vanishgrad.prediction.perceptron import Hidden, hidden_layers
 from vanishgrad.prediction.prediction import Prediction
 from vanishgrad.prediction.recurrence import recurrent
 from vanishgrad.run import Run
-from vanishgrad.theory.finite_width import layer_variance, scatter, slope_ratio
 from vanishgrad.theory.jacobian import spectrum
+from vanishgrad.theory.mean_field import layer_variance, scatter, slope_ratio
 from vanishgrad.theory.stack import Layer
 
 FLOAT32_LENGTH = 1e76  # variance at which pre-activations leave float32

@@ -13,9 +13,8 @@ from vanishgrad.prediction.passing import EPSILON, function_of
 from vanishgrad.prediction.prediction import Prediction
 from vanishgrad.prediction.weights import variances
 from vanishgrad.run import Run
-from vanishgrad.theory.depth_scales import depth_scale, phase
-from vanishgrad.theory.mean_field import second_moment, slope_moment
-from vanishgrad.theory.recurrence import state_length, time_factor
+from vanishgrad.theory.correlation import depth_scale, phase
+from vanishgrad.theory.mean_field import second_moment, slope_moment, state_length, time_factor
 
 TIED = (
     "time: W_h is taken to be another one at every step, which holds for times short beside the width; the "

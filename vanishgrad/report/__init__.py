@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vanishgrad.report.runs import Noted, Runs, SavedRun, load_runs, newest_runs
 
 if TYPE_CHECKING:
-    from vanishgrad.report.wanted import Wanted
+    from vanishgrad.report.exhibits import Wanted
     from vanishgrad.report.write import ReportResult, write_report
 
 __all__ = ["Noted", "ReportResult", "Runs", "SavedRun", "Wanted", "load_runs", "newest_runs", "write_report"]
@@ -17,6 +17,6 @@ def __getattr__(name: str) -> Any:
     """Import what draws, and with it matplotlib, when it is first used."""
     if name not in ("ReportResult", "Wanted", "write_report"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from vanishgrad.report import wanted, write
+    from vanishgrad.report import exhibits, write
 
-    return getattr(wanted if name == "Wanted" else write, name)
+    return getattr(exhibits if name == "Wanted" else write, name)

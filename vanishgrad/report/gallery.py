@@ -1,25 +1,140 @@
-"""Drawing the figures of a report."""
+"""A figure as files: the same bytes for the same figure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import io
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.text import Text
 
-from vanishgrad.report.derived import DERIVED
-from vanishgrad.report.exhibits import EXHIBITS, Exhibit
+from vanishgrad.report.exhibits import EXHIBITS, Exhibit, Wanted
 from vanishgrad.report.extras import EXTRAS
-from vanishgrad.report.figures import Palette, palette
 from vanishgrad.report.figures.canvas import note
-from vanishgrad.report.figures.paper import fit, serif
+from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.runs import Runs
-from vanishgrad.report.save_figure import SUFFIXES, figure_png, save_figure
-from vanishgrad.report.selection import Selection
-from vanishgrad.report.wanted import Wanted
+from vanishgrad.report.tables import DERIVED, Selection
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def save_figure(
+    figure: Figure, path: Path, formats: Sequence[str] = ("svg",), dpi: float | None = None
+) -> bytes:
+    """Write `path`.png and the other `formats`; gives the PNG."""
+    png = figure_png(figure, dpi)
+    path.with_suffix(".png").write_bytes(png)
+    figure.set_layout_engine("none")  # drawing the PNG solved the layout
+    with _quietly():
+        if "svg" in formats:
+            svg = FigureCanvasSVG(figure)
+            svg.print_svg(path.with_suffix(".svg"), metadata={"Date": None})  # type: ignore[no-untyped-call]
+        if "pdf" in formats:
+            pdf = FigureCanvasPdf(figure)
+            pdf.print_pdf(path.with_suffix(".pdf"), metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
+    return png
+
+
+def figure_png(figure: Figure, dpi: float | None = None) -> bytes:
+    """The PNG of a figure, by default in its own resolution."""
+    buffer = io.BytesIO()
+    if dpi is not None:
+        figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    with _quietly():
+        canvas.print_png(buffer)  # type: ignore[no-untyped-call]
+    return buffer.getvalue()
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """A name may be in any script; ids in an SVG do not depend on chance."""
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "vanishgrad"}):
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        yield
+
+
+COLUMN, PAGE = 3.4, 7.0  # inches: one column, and both with the space between them
+SCALE = 0.75
+SMALLEST, LARGEST = 6.0, 8.5  # points
+SERIF = ["STIXGeneral", "DejaVu Serif"]  # both come with matplotlib; the first looks like Times
+LOWEST = 2.2  # inches
+LEGEND_CHARACTER = 0.06
+
+
+def serif() -> AbstractContextManager[None]:
+    """While a figure is drawn and saved its type is serif, and stays text in a PDF."""
+    return rc_context(
+        {"font.family": "serif", "font.serif": SERIF, "mathtext.fontset": "stix", "pdf.fonttype": 42}
+    )
+
+
+def fit(figure: Figure) -> str:
+    """Make a figure fit for a paper; gives what the caption has to say in place of title and notes."""
+    said = [figure.get_suptitle(), figure.get_supxlabel()]
+    target = PAGE if _columns(figure) > 1 else COLUMN
+    _without_titles(figure)
+    _legend_below(figure, target)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(target, max(LOWEST, height * max(SCALE * 0.9, target / width)))
+    _thin(figure)
+    return ". ".join(filter(None, said))
+
+
+def _columns(figure: Figure) -> int:
+    """How many panels stand beside each other."""
+    places = (axes.get_subplotspec() for axes in figure.axes)
+    return max((place.get_gridspec().ncols for place in places if place is not None), default=1)
+
+
+def _without_titles(figure: Figure) -> None:
+    """The title, and what is remarked below: both belong into the caption."""
+    for text in (figure._suptitle, figure._supxlabel):  # type: ignore[attr-defined]
+        if text is not None:
+            text.set_visible(False)
+            text.set_in_layout(False)
+
+
+def _legend_below(figure: Figure, width: float) -> None:
+    """A column has no room beside the panels: a single legend goes below them."""
+    legends = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
+    if len(legends) != 1 or figure.legends:
+        return
+    texts = [text.get_text() for text in legends[0].get_texts()]
+    longest = max((len(line) for text in texts for line in text.splitlines()), default=1)
+    count = max(1, min(len(texts), int(width / (LEGEND_CHARACTER * longest + 0.45))))
+    handles = [handle for handle in legends[0].legend_handles if handle is not None]
+    legends[0].remove()
+    figure.legend(handles, texts, loc="outside lower center", ncols=count, frameon=False, fontsize=9)
+
+
+def _thin(figure: Figure) -> None:
+    for text in figure.findobj(Text):
+        text.set_fontsize(min(LARGEST, max(SMALLEST, SCALE * float(text.get_fontsize()))))
+    for axes in figure.axes:
+        axes.tick_params(labelsize=SCALE * 9, width=0.6, length=2.5)
+        for line in axes.get_lines():
+            line.set_linewidth(SCALE * line.get_linewidth())
+            line.set_markersize(SCALE * line.get_markersize())
+    for legend in (*figure.legends, *filter(None, (axes.get_legend() for axes in figure.axes))):
+        _thin_legend(legend)
+
+
+def _thin_legend(legend: Legend) -> None:
+    for text in legend.get_texts():
+        text.set_fontsize(SCALE * 9)
+
 
 Compute: TypeAlias = Callable[[Runs], pd.DataFrame]
 CAPTIONS = "captions.txt"

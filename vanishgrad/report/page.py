@@ -1,26 +1,185 @@
-"""The report as one self-contained HTML page."""
+"""What filters and sorts the page's tables: words, and a list for each choice that varied."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from vanishgrad.report import sparklines
-from vanishgrad.report.controls_html import controls
-from vanishgrad.report.figure_html import figure_html
-from vanishgrad.report.figures import Palette
-from vanishgrad.report.findings import advice
+from vanishgrad.report.figures.canvas import DPI
+from vanishgrad.report.figures.palette import Palette
 from vanishgrad.report.gallery import Picture
-from vanishgrad.report.headline import answer, compared
-from vanishgrad.report.labels import NOT_A_SETTING
+from vanishgrad.report.labels import NOT_A_SETTING, counted, flatten, shown
 from vanishgrad.report.runs import Noted, Runs
-from vanishgrad.report.runs_html import command, runs_section
-from vanishgrad.report.selection import best_first, too_many
-from vanishgrad.report.settings_html import Beside, settings_head, settings_rows
+from vanishgrad.report.settings import (
+    Beside,
+    advice,
+    command,
+    layer_sparklines,
+    runs_section,
+    settings_head,
+    settings_rows,
+    time_sparklines,
+    value_text,
+)
+from vanishgrad.report.tables import best_first, too_many
+
+MOST_LISTS = 6
+MOST_CHOICES = 30
+
+
+def controls(settings: pd.DataFrame, keys: Iterable[str]) -> str:
+    """A form that the page's script shows; without a script the tables are as they are."""
+    lists = [_list(key, _filter_values(settings, key)) for key in ("verdict", *keys)]
+    return (
+        "<form id=controls class=controls hidden>"
+        "<input name=words type=search autocomplete=off aria-label='show rows with these words' "
+        "placeholder='filter: act=relu learns'>"
+        + "".join(list(filter(None, lists))[:MOST_LISTS])
+        + "<select name=sorting class=sorting aria-label='sort by'><option value=''>sort by</option></select>"
+        "<output name=count></output></form>"
+    )
+
+
+def _filter_values(settings: pd.DataFrame, key: str) -> list[str]:
+    """The different values of a column in their order."""
+    return list(dict.fromkeys(filter(None, map(value_text, settings[key])))) if key in settings else []
+
+
+def _list(key: str, values: list[str]) -> str:
+    """Nothing where there is nothing to choose between, or too much."""
+    if not 1 < len(values) <= MOST_CHOICES:
+        return ""
+    options = "".join(
+        f"<option value='{escape(value)}'>{escape(value.replace('_', ' '))}</option>" for value in values
+    )
+    name = escape(key)
+    any_value = f"<option value=''>{name}: any</option>"
+    return f"<select data-key='{name}' aria-label='{name}'>{any_value}{options}</select>"
+
+
+SHOWN = 104  # CSS pixels per inch of a figure
+
+
+def figure_html(name: str, title: str, caption: str, png: bytes, *, is_picture: bool = False) -> str:
+    """The figure with its caption, its picture inside.
+
+    Arguments:
+        name: by which links find it.
+        title: for those who do not see it.
+        caption: under it.
+        png: the picture.
+        is_picture: whether its colours mean something, so that a dark page leaves them alone.
+    """
+    image = b64encode(png).decode("ascii")
+    kind = " class=picture" if is_picture else ""
+    return (
+        f"<figure id='{escape(name)}'><div class=scroll>"
+        f"<img{kind} width={_width(png)} alt='{escape(title)}' src='data:image/png;base64,{image}'></div>"
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _width(png: bytes) -> int:
+    """CSS pixels at which the figure's type is as large as the page's small print; its own are finer."""
+    pixels = int.from_bytes(png[16:20], "big")  # of the header (ISO 15948)
+    return round(SHOWN * pixels / DPI)
+
+
+MOST_VALUES = 8
+FLAT_SLOPE = 0.05  # decades per layer
+FLAT_TIME_SLOPE = 0.005  # decades per time step: half a decade in a hundred
+
+
+def compared(runs: Runs) -> str:
+    """`6 settings, 18 runs: act = sigmoid, tanh, relu; norm = none, batch`."""
+    settings = len(set(runs.labels))
+    count = f"{counted(settings, 'setting')}, {counted(len(runs), 'run')}"
+    detail = "; ".join(f"{key} = {_values(runs, key)}" for key in runs.keys) or ", ".join(
+        dict.fromkeys(runs.labels)
+    )
+    return f"{count}: {detail}"
+
+
+def answer(settings: pd.DataFrame) -> str:
+    """Who learns, and who loses most gradient on its way to the first layer or the first time step."""
+    said = _learning(settings), _flow(settings), _flow_through_time(settings)
+    return " ".join(filter(None, said))
+
+
+def _learning(settings: pd.DataFrame) -> str:
+    learns = settings["verdict"] == "learns"
+    best = _best(settings)
+    if len(settings) == 1:
+        return f"{settings['setting'].iloc[0]}: {settings['verdict'].iloc[0]}."
+    if not learns.any():
+        return "No setting learns with every seed."
+    said = (
+        "Every setting learns" if learns.all() else f"{int(learns.sum())} of {len(settings)} settings learn"
+    )
+    return f"{said}{best}."
+
+
+def _best(settings: pd.DataFrame) -> str:
+    """By accuracy, or by loss where no accuracy exists."""
+    accuracy, loss = (settings.get(f"final_val_{name}_mean") for name in ("accuracy", "loss"))
+    if accuracy is not None and np.isfinite(accuracy).any():
+        row = settings.iloc[int(accuracy.argmax())]
+        return f"; the most accurate is {row['setting']} ({row['final_val_accuracy_mean']:.1%})"
+    if loss is not None and np.isfinite(loss).any():
+        row = settings.iloc[int(loss.where(np.isfinite(loss)).argmin())]
+        return f"; the lowest loss is that of {row['setting']} ({row['final_val_loss_mean']:.3g})"
+    return ""
+
+
+def _flow(settings: pd.DataFrame) -> str:
+    """The setting whose slope at the start is furthest from flat."""
+    worst = _steepest(settings, "gradient_slope")
+    if worst is None:
+        return ""
+    if abs(worst["gradient_slope_mean"]) < FLAT_SLOPE:
+        return "Gradients pass through all layers about unchanged at the start."
+    return _told(settings, worst, "gradient_slope", "per layer towards the input")
+
+
+def _flow_through_time(settings: pd.DataFrame) -> str:
+    worst = _steepest(settings, "time_slope")
+    if worst is None:
+        return ""
+    if abs(worst["time_slope_mean"]) < FLAT_TIME_SLOPE:
+        return "Through time gradients pass about unchanged at the start."
+    return _told(settings, worst, "time_slope", "per time step towards the first")
+
+
+def _steepest(settings: pd.DataFrame, name: str) -> pd.Series[Any] | None:
+    slope = settings.get(f"{name}_mean")
+    if slope is None or not np.isfinite(slope).any():
+        return None
+    return settings.iloc[int(slope.abs().argmax())]
+
+
+def _told(settings: pd.DataFrame, worst: pd.Series[Any], name: str, where: str) -> str:
+    slope = worst[f"{name}_mean"]
+    way = "shrink" if slope > 0 else "grow"
+    who = "gradients" if len(settings) == 1 else f"in {worst['setting']} gradients"
+    return f"At the start {who} {way} by a factor of {10 ** abs(slope):.3g} {where}" + (
+        "." if len(settings) == 1 else ", more than in any other setting."
+    )
+
+
+def _values(runs: Runs, key: str) -> str:
+    values = dict.fromkeys(
+        shown(flat[key]) for flat in map(flatten, (run.choices for run in runs)) if key in flat
+    )
+    listed = list(values)[:MOST_VALUES]
+    return ", ".join(listed) + (f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else "")
+
 
 __all__ = ["command", "page"]
 
@@ -85,9 +244,9 @@ def _file(name: str) -> str:
 
 def _beside(runs: Runs, colours: Palette | None) -> Beside:
     """What the table of settings shows beside numbers."""
-    profiles, profile = sparklines.by_layer(runs), "gradient by layer"
+    profiles, profile = layer_sparklines(runs), "gradient by layer"
     if not profiles:
-        profiles, profile = sparklines.by_time(runs), "gradient by time step"
+        profiles, profile = time_sparklines(runs), "gradient by time step"
     own = {} if colours is None or not colours.panels else colours.colours
     return Beside(runs.keys, own, profiles, advice(runs), profile)
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vanishgrad.errors import SettingError, require
+from vanishgrad.report.exhibits import Wanted
 from vanishgrad.report.gallery import Compute, Gallery
 from vanishgrad.report.page import page
 from vanishgrad.report.runs import Noted, Runs, load_runs
-from vanishgrad.report.selection import selection
-from vanishgrad.report.tables import settings_table, summary_table
-from vanishgrad.report.wanted import Wanted
+from vanishgrad.report.tables import selection, settings_table, summary_table
 
 # Enough for a smooth curve on a screen; bounds the memory that a large sweep takes.
 MOST_STEPS = 120

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vanishgrad.engine import Provenance
 from vanishgrad.run import Run
-from vanishgrad.training import Provenance
 
 
 @dataclass(frozen=True)

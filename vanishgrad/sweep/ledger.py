@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from vanishgrad.description import describe
+from vanishgrad.engine.recorder import versions
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, replace_file, strict
 from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.training.provenance import versions
 
 TAKEN_BACK = "interrupted"
 

@@ -15,8 +15,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from vanishgrad.theory.closed_forms import Rectified, closed_form
-from vanishgrad.theory.quadrature import Function, derivative, gaussian_nodes, in_float64
+from vanishgrad.theory.gaussian import (
+    Function,
+    Rectified,
+    closed_form,
+    derivative,
+    gaussian_nodes,
+    in_float64,
+)
 from vanishgrad.theory.stack import LARGEST, SAME
 
 KERNEL = 3

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 
-from vanishgrad.theory.closed_forms import closed_form
-from vanishgrad.theory.mean_field import second_moment
-from vanishgrad.theory.pairs import product_expectation
-from vanishgrad.theory.quadrature import Function, derivative
+import torch
+from torch import Tensor
+
+from vanishgrad.theory.gaussian import CUTOFF, Function, closed_form, derivative, graded, in_float64
+from vanishgrad.theory.mean_field import LARGEST_LENGTH, TINY, chi_1, chi_q, second_moment
 
 MOST_STEPS = 60  # Newton's, of which convexity leaves about ten
 ROUNDING = 1e-13
@@ -65,3 +68,100 @@ def c_star(f: Function, q: float, sigma_w: float, sigma_b: float, noise: float =
             break
         c = min(1.0, c + step)
     return c if math.isfinite(c) else 1.0
+
+
+RADII = (10, 12)  # panels, and nodes per panel
+ANGLES = (12, 8)  # on each side of each kink
+Pairs = tuple[Tensor, Tensor, Tensor]
+
+
+@functools.cache
+def gaussian_radii() -> tuple[Tensor, Tensor]:
+    """The length r of two independent N(0, 1), each `(120,)`: density r exp(-r^2 / 2)."""
+    r, width = graded(CUTOFF, *RADII)
+    w = width * r * torch.exp(-(r**2) / 2)
+    return r, w / w.sum()
+
+
+@functools.cache
+def sphere_radii(dimensions: int) -> tuple[Tensor, Tensor]:
+    """The length of two orthogonal coordinates of a point on the sphere of radius sqrt(dimensions).
+
+    r = sqrt(D) sin(psi) with density sin(psi) cos(psi)^(D-3), for D > 2. For D to infinity the Gaussian's.
+    """
+    psi, width = graded(math.pi / 2, 24, RADII[1])
+    w = width * psi.sin() * psi.cos() ** (dimensions - 3)
+    return math.sqrt(dimensions) * psi.sin(), w / w.sum()
+
+
+def pair_nodes(c: float, radii: tuple[Tensor, Tensor]) -> Pairs:
+    """Nodes x_a, x_b of correlation c and unit variance with their weights, each `(radius, angle)`.
+
+    In polar coordinates x = r cos(phi +- alpha / 2), alpha = arccos c, a kink at x = 0 is a ray, so that the
+    angles can be graded towards it. Half of the plane is enough: exchanging a and b mirrors phi.
+    """
+    alpha = math.acos(max(-1.0, min(1.0, c)))
+    first, second = (math.pi - alpha) / 2, (math.pi + alpha) / 2  # where x_a and x_b are 0
+    t, width = graded(1.0, *ANGLES)
+    pieces = [(first, -first), (first, alpha / 2), (second, -alpha / 2), (second, first)]
+    phi = torch.cat([kink + span * t for kink, span in pieces])
+    weight = torch.cat([abs(span) / math.pi * width for _, span in pieces])
+    r, of_radius = radii
+    x_a, x_b = (r[:, None] * torch.cos(phi + sign * alpha / 2) for sign in (1, -1))
+    return x_a, x_b, of_radius[:, None] * weight
+
+
+def pair_expectation(
+    g: Callable[[Tensor, Tensor], Tensor], c: float, radii: tuple[Tensor, Tensor] | None = None
+) -> float:
+    """E[g(x_a, x_b)] of a g that is symmetric and smooth but for kinks at x_a = 0 and x_b = 0, to 1e-10."""
+    x_a, x_b, w = pair_nodes(c, gaussian_radii() if radii is None else radii)
+    with torch.no_grad():
+        return float((w * g(x_a, x_b)).sum())
+
+
+def product_expectation(f: Function, q: float, c: float) -> float:
+    """E[f(x_a) f(x_b)] for x_a, x_b ~ N(0, q) of correlation c."""
+    f, scale = in_float64(f), math.sqrt(q)
+    return pair_expectation(lambda a, b: f(scale * a) * f(scale * b), c)
+
+
+CRITICAL = 1e-3  # |chi_1 - 1| up to here: a thousand layers change a squared gradient by less than e
+SMALLEST_CHANGE = 1e-9  # of the logarithm of a factor
+TRAINABLE = 6.0  # depth scales xi_c: the deepest networks that trained (Schoenholz et al. 2017, fig. 5)
+
+
+def depth_scale(factor: float) -> float:
+    """1 / |ln factor|: after so many layers a quantity has changed by e; infinite where it does not."""
+    if factor <= 0 or math.isinf(factor):
+        return 0.0
+    change = abs(math.log(factor))
+    return 1 / change if change > SMALLEST_CHANGE else math.inf
+
+
+def xi_grad(f: Function, sigma_w: float, q: float) -> float:
+    """Layers over which the squared gradient changes by e: 1 / |ln chi_1| (Schoenholz et al. 2017, eq. 17).
+
+    It shrinks towards the input where chi_1 < 1, and grows where chi_1 > 1.
+    """
+    return depth_scale(chi_1(f, sigma_w, q))
+
+
+def xi_c(f: Function, q: float, sigma_w: float, sigma_b: float, noise: float = 1) -> float:
+    """Layers over which two inputs come nearer to c_star by e (Schoenholz et al. 2017, eq. 9): as far as
+    anything about an input is carried."""
+    q = min(max(q, TINY), LARGEST_LENGTH)
+    c = c_star(f, q, sigma_w, sigma_b, noise)
+    return depth_scale(chi_c(f, c, q, sigma_w, sigma_b, noise))
+
+
+def xi_q(f: Function, sigma_w: float, q: float) -> float:
+    """Layers over which a length comes nearer to q_star by e (Schoenholz et al. 2017, eq. 6)."""
+    return depth_scale(chi_q(f, sigma_w, q))
+
+
+def phase(chi: float) -> str:
+    """ordered where gradients vanish with depth, chaotic where they explode, critical between."""
+    if abs(chi - 1) <= CRITICAL:
+        return "critical"
+    return "ordered" if chi < 1 else "chaotic"

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch.nn import Module
 
-from vanishgrad.theory.closed_forms import closed_form
-from vanishgrad.theory.quadrature import Function, derivative, expectation, gaussian_nodes, in_float64
-from vanishgrad.theory.roots import peaks, roots, scales
+from vanishgrad.theory.gaussian import (
+    Function,
+    closed_form,
+    derivative,
+    expectation,
+    gaussian_nodes,
+    in_float64,
+    peaks,
+    roots,
+    scales,
+)
 
 TINY = 1e-40  # a stand-in for q -> 0 that keeps both sides of a kink at 0
-SHORTEST, LONGEST = 1e-12, 1e10  # lengths beyond which q_star answers 0 or infinity
+SMALLEST_LENGTH, LARGEST_LENGTH = 1e-12, 1e10  # lengths beyond which q_star answers 0 or infinity
 MARGIN = 1e-12  # relative growth per layer that is told from none
 TOUCH = 1e-9  # the same where a length map comes nearest to the diagonal without crossing it
 KNOWN = 4096  # moments that are kept: layers at a fixed point ask for the same again and again
@@ -110,7 +119,7 @@ def q_star(f: Function, sigma_w: float, sigma_b: float, start: float = 1.0) -> f
 
     def halts(crossing: float, sign: int) -> Iterator[float]:
         """Where the map touches the diagonal on the way from `start` to its crossing."""
-        stop = min(max(crossing, SHORTEST), LONGEST)
+        stop = min(max(crossing, SMALLEST_LENGTH), LARGEST_LENGTH)
         near = min(start, NEAR * stop) if sign < 0 else max(start, stop / NEAR)
         for grid in (scales(start * RATIO**-sign, stop, RATIO), scales(near * FINE**-sign, stop, FINE)):
             for q in peaks(lambda q: -sign * growth(q), grid):
@@ -121,9 +130,70 @@ def q_star(f: Function, sigma_w: float, sigma_b: float, start: float = 1.0) -> f
         return start
     if growth(start) > 0:
         crossing = next(
-            roots(lambda q: growth(q) + MARGIN, scales(start, max(start, LONGEST), RATIO)), math.inf
+            roots(lambda q: growth(q) + MARGIN, scales(start, max(start, LARGEST_LENGTH), RATIO)), math.inf
         )
         return min(halts(crossing, 1), default=crossing)
-    lowest = min(start, sigma_b**2 or SHORTEST)  # V(q) >= sigma_b^2: no fixed point lies below
+    lowest = min(start, sigma_b**2 or SMALLEST_LENGTH)  # V(q) >= sigma_b^2: no fixed point lies below
     crossing = next(roots(growth, scales(start, lowest, RATIO)), sigma_b**2)
     return max(halts(crossing, -1), default=crossing)
+
+
+class Scatter(NamedTuple):
+    """Of log10(||delta_1|| / ||delta_L||) over the weights, of one input.
+
+    Arguments:
+        shift: its mean less the logarithm that mean-field theory gives.
+        deviation: its standard deviation.
+    """
+
+    shift: float
+    deviation: float
+
+
+def slope_ratio(f: Function, q: float) -> float:
+    """E[f'^4] / E[f'^2]^2: 1 for the identity, 2 for relu."""
+    return slope_moment(f, q, 4) / slope_moment(f, q) ** 2
+
+
+def layer_variance(ratio: float, width: int, orthogonal: bool = False) -> float:
+    """The relative variance of ||f' W^T delta||^2 over W: (3 ratio - 1) / width for Gaussian weights.
+
+    5 / width for relu (Hanin and Nica 2020, theorem 1), 2 / width for the identity. An orthogonal W^T delta
+    is a random point on a sphere: 3 (ratio - 1) / (width + 2), none for the identity.
+
+    Arguments:
+        ratio: `slope_ratio` of the activation, with slopes that are independent of each other.
+        width: units of the layer.
+        orthogonal: whether the weights are.
+    """
+    return 3 * (ratio - 1) / (width + 2) if orthogonal else (3 * ratio - 1) / width
+
+
+def scatter(variances: Iterable[float]) -> Scatter:
+    """Of a chain of layers with these `layer_variance`s."""
+    beta = math.fsum(math.log1p(variance) for variance in variances)
+    return Scatter(-beta / 4 / math.log(10), math.sqrt(beta) / 2 / math.log(10))
+
+
+def state_length(f: Function, sigma_h: float, drive: float) -> float:
+    """The length q of a state's pre-activations after many steps: q = sigma_h^2 E[f^2] + drive.
+
+    Arguments:
+        f: the activation.
+        sigma_h: of the recurrent weights, N(0, sigma_h^2 / width).
+        drive: what input and biases add at each step, sigma_x^2 E[x^2] + sigma_b^2.
+    """
+    return q_star(f, sigma_h, drive**0.5, start=drive or 1.0)
+
+
+def state_lengths(f: Function, sigma_h: float, drive: float, steps: int) -> list[float]:
+    """The length at each of the first `steps` times, from h_0 = 0."""
+    lengths = [drive]
+    for _ in range(steps - 1):
+        lengths.append(length_map(f, lengths[-1], sigma_h, drive**0.5))
+    return lengths[:steps]
+
+
+def time_factor(f: Function, sigma_h: float, drive: float) -> float:
+    """The factor on a state's squared gradient per time step, sigma_h^2 E[f'^2]: chi_1 of a deep network."""
+    return chi_1(f, sigma_h, state_length(f, sigma_h, drive))

@@ -6,11 +6,25 @@ branch adds independent values: lengths add up, and so do squared gradients on t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from vanishgrad.theory.passage import Pass, Passage, Signal
-from vanishgrad.theory.stack import LARGEST, Layer, Weights, alike, log, log_sum, through
+import torch
+
+from vanishgrad.theory.gaussian import derivative, expectation
+from vanishgrad.theory.stack import (
+    LARGEST,
+    Layer,
+    Pass,
+    Passage,
+    Signal,
+    Weights,
+    alike,
+    log,
+    log_sum,
+    stack,
+    through,
+)
 
 
 class Block(NamedTuple):
@@ -106,3 +120,151 @@ def stream_gradients(network: Stream) -> tuple[list[float], list[float]]:
         stream_logs.append(stream_logs[-1] + log_sum(0.0, scale + into))
     flat = [stream_logs[-1], *(each for block_logs in reversed(layers) for each in block_logs)]
     return flat, stream_logs[::-1]
+
+
+Entry = Callable[[Sequence[Signal]], list[Passage]]
+"""The passages of all parts of the stream, `(parts,)`, into a branch that reads them together."""
+
+
+class DenseBlock(NamedTuple):
+    """A dense block: the passages of the parts below, the layers of its branch."""
+
+    entries: list[Passage]
+    layers: list[Layer]
+
+
+class DenseNetwork(NamedTuple):
+    """The parts of the stream, of equal width, the blocks, and the passages to the output layer."""
+
+    parts: list[Signal]
+    blocks: list[DenseBlock]
+    out: list[Passage]
+
+
+def separately(passing: Pass) -> Entry:
+    """Parts that do not see each other: no normalization, or one of each unit alone. Parts are only added."""
+    known: list[Passage] = []
+
+    def entry(parts: Sequence[Signal]) -> list[Passage]:
+        known.extend(passing(part) for part in parts[len(known) :])
+        return known[: len(parts)]
+
+    return entry
+
+
+def dense(
+    y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: Pass, entry: Entry
+) -> DenseNetwork:
+    """The way up. A branch's first matrix reads the mean of the parts' moments: they are equally wide."""
+    _, first = through(stem, y)
+    parts, found = [first], list[DenseBlock]()
+    for weights in blocks:
+        entries = entry(parts)
+        layers = branch(_mean([each.signal for each in entries]), weights, passing)
+        found.append(DenseBlock(entries, layers))
+        parts = [*parts, layers[-1].z]
+    return DenseNetwork(parts, found, entry(parts))
+
+
+def dense_gradients(network: DenseNetwork) -> list[float]:
+    """log E||dLoss/dz||^2 of every layer, relative to what the output layer sends to each part of its input.
+
+    A matrix that reads n parts has the variance sigma_w^2 / (n width) and sends sigma_w^2 / n of its squared
+    gradient to each of them.
+    """
+    at_part = [log(each.gain) for each in network.out]  # so far
+    logs: list[list[float]] = []
+    for number in range(len(network.blocks), 0, -1):
+        block = network.blocks[number - 1]
+        inside, into = [at_part[number]], block.layers[0].variance_w / number
+        for below, above in zip(block.layers[-2::-1], block.layers[:0:-1], strict=True):
+            inside.append(inside[-1] + log(below.passage.gain * above.variance_w))
+        logs.append(inside[::-1])
+        sent = [inside[-1] + log(into * entry.gain) for entry in block.entries]
+        at_part = [log_sum(part, more) for part, more in zip(at_part, sent, strict=False)]
+    return [at_part[0], *(each for block_logs in reversed(logs) for each in block_logs)]
+
+
+def _mean(signals: Sequence[Signal]) -> Signal:
+    square = sum(signal.square for signal in signals) / len(signals)
+    return Signal(square, sum(signal.shared for signal in signals) / len(signals))
+
+
+class Gate(NamedTuple):
+    """Second moments of a gate T = sigmoid(g), g normal.
+
+    Arguments:
+        mean: E[T].
+        square: E[T^2].
+        slope: E[T'^2].
+        variance_w: sigma_w^2 of its weights.
+    """
+
+    mean: float
+    square: float
+    slope: float
+    variance_w: float
+
+
+class Highway(NamedTuple):
+    """A highway block: its gate, the layers of H, and E[(H - x)^2]."""
+
+    gate: Gate
+    layers: list[Layer]
+    difference: float
+
+
+def gate(weights: Weights, x: Signal, bias: float) -> Gate:
+    """The gate that reads units of the moments `x`; its bias is a constant."""
+    variance_w, _ = weights(x.square)
+    q = variance_w * x.square
+    slope = derivative(torch.sigmoid)
+    return Gate(
+        expectation(lambda z: torch.sigmoid(z + bias), q),
+        expectation(lambda z: torch.sigmoid(z + bias) ** 2, q),
+        expectation(lambda z: slope(z + bias) ** 2, q),
+        variance_w,
+    )
+
+
+def highway(
+    y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: Pass, bias: float
+) -> tuple[Layer, list[Highway]]:
+    """The way up: the stem, a plain layer, and the blocks.
+
+    Units of T, H and x at one place are independent, T and H through weights of their own:
+    E[x'^2] = E[T^2] E[H^2] + 2 E[T (1 - T)] E[H] E[x] + E[(1 - T)^2] E[x^2].
+    """
+    variance_w, z = through(stem, y)
+    first = Layer(variance_w, z, passing(z))
+    square, mean = first.passage.signal.square, first.passage.mean
+    found: list[Highway] = []
+    for weights in blocks:
+        opened = gate(weights[0], Signal(square), bias)
+        layers = stack(Signal(square), weights, passing)
+        out = layers[-1].passage
+        difference = out.signal.square - 2 * out.mean * mean + square
+        found.append(Highway(opened, layers, difference))
+        mixed = opened.mean - opened.square  # E[T (1 - T)]
+        kept = 1 - 2 * opened.mean + opened.square  # E[(1 - T)^2]
+        square = min(opened.square * out.signal.square + 2 * mixed * out.mean * mean + kept * square, LARGEST)
+        mean = opened.mean * out.mean + (1 - opened.mean) * mean
+    return first, found
+
+
+def highway_gradients(first: Layer, blocks: Sequence[Highway]) -> list[float]:
+    """log E||dLoss/dz||^2 by layer, relative to the stream's end; a block's first has the gate's too."""
+    upper, stream = list[list[float]](), 0.0
+    for block in reversed(blocks):
+        gate, layers = block.gate, block.layers
+        logs = [stream + log(gate.square * layers[-1].passage.gain)]
+        for below, above in zip(layers[-2::-1], layers[:0:-1], strict=True):
+            logs.append(logs[-1] + log(below.passage.gain * above.variance_w))
+        through_h = logs[-1] + log(layers[0].variance_w)
+        of_gate = stream + log(gate.slope * block.difference)
+        through_gate = of_gate + log(gate.variance_w)
+        logs[-1] = log_sum(logs[-1], of_gate)
+        upper.append(logs[::-1])
+        kept = stream + log(1 - 2 * gate.mean + gate.square)
+        stream = log_sum(kept, through_h, through_gate)
+    return [stream + log(first.passage.gain), *(each for logs in reversed(upper) for each in logs)]

@@ -1,4 +1,4 @@
-"""A plain network: lengths on the way up, squared gradients on the way down."""
+"""What a layer's units do to the signal on its way up and to the gradient on its way down."""
 
 from __future__ import annotations
 
@@ -6,7 +6,58 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from vanishgrad.theory.passage import Pass, Passage, Signal
+from vanishgrad.theory.gaussian import Function
+from vanishgrad.theory.mean_field import first_moment, second_moment, slope_moment
+
+
+class Signal(NamedTuple):
+    """Second moments of units over a wide layer.
+
+    Arguments:
+        square: E[x_a^2], of one input; the length q where x is a pre-activation.
+        shared: E[x_a x_b], of two inputs; NaN where nothing depends on it.
+    """
+
+    square: float
+    shared: float = float("nan")
+
+    @property
+    def varying(self) -> float:
+        """The variance of a unit over many inputs."""
+        return self.square - self.shared
+
+
+class Passage(NamedTuple):
+    """From a pre-activation x to what the next weights read, y: normalization, activation and dropout.
+
+    Arguments:
+        signal: the moments of y.
+        mean: E[y].
+        gain: the squared gradient at x per squared gradient at y, when that is independent of x.
+    """
+
+    signal: Signal
+    mean: float
+    gain: float
+
+
+Pass = Callable[[Signal], Passage]
+
+
+def plain(f: Function, noise: float = 1) -> Pass:
+    """The activation alone.
+
+    Arguments:
+        f: the activation.
+        noise: E[m^2] of the noise that multiplies each unit, 1 / (1 - rate) for dropout.
+    """
+
+    def passage(x: Signal) -> Passage:
+        signal = Signal(noise * second_moment(f, x.square))
+        return Passage(signal, first_moment(f, x.square), noise * slope_moment(f, x.square))
+
+    return passage
+
 
 SAME = 1e-14  # relative change of a length below which the layer is taken to pass as the last one did
 LARGEST = 1e280  # of a length, whose square root still has room for a few standard deviations

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.training.pretraining.autoencoder import EncoderLayer
+from vanishgrad.choices.pretraining import EncoderLayer
 
 N, VISIBLE, HIDDEN = 40, 6, 4
 

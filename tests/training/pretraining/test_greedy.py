@@ -11,15 +11,15 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Activation, Identity, Sigmoid, Tanh
 from vanishgrad.choices.data import Digits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Xavier
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, NoPretraining, Pretraining
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.data import load
+from vanishgrad.engine.pretrain import LayerEpoch, first_layer_filters, pretrain_
 from vanishgrad.errors import SettingError
 from vanishgrad.models import build
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
-from vanishgrad.training.pretraining import LayerEpoch, first_layer_filters, pretrain_
 
 EVERY = [RBM(epochs=2), RBM(epochs=2, k=3), Autoencoder(epochs=2), DenoisingAutoencoder(epochs=2, tied=False)]
 every = pytest.mark.parametrize("choice", EVERY, ids=str)

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.errors import SettingError
-from vanishgrad.training.pretraining.rbm import (
+from vanishgrad.choices.pretraining import (
     BoltzmannLayer,
     Statistics,
     contrastive_divergence,
@@ -18,6 +17,7 @@ from vanishgrad.training.pretraining.rbm import (
     statistics,
     visible_given,
 )
+from vanishgrad.errors import SettingError
 
 VISIBLE, HIDDEN = 4, 3
 Machine = tuple[Tensor, Tensor, Tensor]

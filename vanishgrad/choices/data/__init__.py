@@ -1,10 +1,9 @@
-"""Data: what is learned. A choice names its examples; `vanishgrad.data.load` reads them."""
+"""Data: what is learned. A choice names its examples; `vanishgrad.choices.data.loading.load` reads them."""
 
-from vanishgrad.choices.data.baseline import Baseline, baseline_of
+from vanishgrad.choices.data.dataset import Baseline, Data, baseline_of
 from vanishgrad.choices.data.images import CIFAR10, MNIST, Digits, FashionMNIST
 from vanishgrad.choices.data.points import Spirals
 from vanishgrad.choices.data.sequences import Adding, Copy, TemporalOrder
-from vanishgrad.choices.data.source import Data
 from vanishgrad.choices.data.text import Text
 from vanishgrad.choices.data.video import MovingDigits
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar
 
-from vanishgrad.choices.data.checks import check_root, check_scale, check_size
-from vanishgrad.errors import one_of
+import numpy as np
+import torch
+
+from vanishgrad.choices.data.dataset import Examples, check_root, check_scale, check_size
+from vanishgrad.errors import SettingError, one_of
 
 SEQUENCES = ("rows", "pixels")
 
@@ -166,3 +172,18 @@ def _check(scale: str, sequence: str | None, root: str | None = None) -> None:
     check_scale(scale)
     if sequence is not None:
         one_of("data.sequence", sequence, (*SEQUENCES, "null"))
+
+
+def read_digits() -> Examples:
+    """All 1,797 digits, `(1797, 1, 8, 8)` with values 0 to 16, in file order."""
+    with gzip.open(_path(), "rt", encoding="ascii") as file:
+        table = torch.from_numpy(np.loadtxt(file, np.float32, delimiter=","))  # (1797, 64 pixels + label)
+    return Examples(table[:, :64].reshape(-1, 1, 8, 8), table[:, 64].long(), (0.0, 16.0))
+
+
+def _path() -> Path:
+    """The file inside scikit-learn, which is not imported: that alone takes more than a second."""
+    package = find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
+        raise SettingError("data=digits: needs scikit-learn, which carries them (pip install scikit-learn)")
+    return Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"

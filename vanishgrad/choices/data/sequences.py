@@ -6,9 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from vanishgrad.choices.data.baseline import Baseline
-from vanishgrad.choices.data.checks import check_generated
+import torch
+from torch import Tensor
+
+from vanishgrad.choices.data.dataset import Baseline, Dataset, check_generated
 from vanishgrad.errors import at_least
+from vanishgrad.streams import stream
 
 
 @dataclass(frozen=True)
@@ -138,3 +141,63 @@ class TemporalOrder:
     @property
     def baseline(self) -> Baseline:
         return Baseline("val_accuracy", 1 / 4, "guessing one of four classes")
+
+
+def draw_adding(data: Adding) -> Dataset:
+    """Inputs `(n, length, 2)`, at each time a number and its mark; targets `(n, 1)`, the marked sum."""
+    return Dataset(
+        *_adding_part(data, data.train_size, "train"), *_adding_part(data, data.held_out, "held out")
+    )
+
+
+def _adding_part(data: Adding, count: int, part: str) -> tuple[Tensor, Tensor]:
+    # A stream for each of the three: the first sequences are then the same however many are drawn.
+    numbers, first, second = (
+        stream(data.seed, "adding", part, what) for what in ("numbers", "first", "second")
+    )
+    half, rows = data.length // 2, torch.arange(count)
+    x = torch.zeros(count, data.length, 2, dtype=torch.float32)
+    x[..., 0] = torch.rand(count, data.length, generator=numbers, dtype=torch.float32)
+    early = torch.randint(half, (count,), generator=first)
+    late = torch.randint(half, data.length, (count,), generator=second)
+    x[rows, early, 1] = x[rows, late, 1] = 1
+    return x, (x[rows, early, 0] + x[rows, late, 0])[:, None]
+
+
+def draw_copy(data: Copy) -> Dataset:
+    """Symbols in and out, both `(n, length + 2 memory)`: the alphabet, then the blank, then the delimiter."""
+    return Dataset(*_copy_part(data, data.train_size, "train"), *_copy_part(data, data.held_out, "held out"))
+
+
+def _copy_part(data: Copy, count: int, part: str) -> tuple[Tensor, Tensor]:
+    generator = stream(data.seed, "copy", part)
+    remembered = torch.randint(data.alphabet, (count, data.memory), generator=generator)
+    blank, delimiter = data.alphabet, data.alphabet + 1
+    x, y = (torch.full((count, data.times), blank) for _ in range(2))
+    x[:, : data.memory] = y[:, -data.memory :] = remembered
+    x[:, -data.memory - 1] = delimiter
+    return x, y
+
+
+DISTRACTORS = 4  # symbols 0 to 3, the a, b, c, d of the paper
+X, Y, START, END = range(DISTRACTORS, 8)
+
+
+def draw_temporal_order(data: TemporalOrder) -> Dataset:
+    """Symbols `(n, length)`; classes `(n,)`: 0 to 3 for XX, XY, YX, YY."""
+    return Dataset(
+        *_order_part(data, data.train_size, "train"), *_order_part(data, data.held_out, "held out")
+    )
+
+
+def _order_part(data: TemporalOrder, count: int, part: str) -> tuple[Tensor, Tensor]:
+    def integers(what: str, low: int, high: int, *shape: int) -> Tensor:
+        # A stream for each: the first sequences are then the same however many are drawn.
+        return torch.randint(low, high, shape, generator=stream(data.seed, "temporal order", part, what))
+
+    x, rows = integers("distractors", 0, DISTRACTORS, count, data.length), torch.arange(count)
+    y = integers("classes", 0, 4, count)
+    x[:, 0], x[:, -1] = START, END
+    x[rows, integers("early", data.length // 10, data.length // 5, count)] = torch.where(y < 2, X, Y)
+    x[rows, integers("late", data.length // 2, data.length * 3 // 5, count)] = torch.where(y % 2 == 0, X, Y)
+    return x, y

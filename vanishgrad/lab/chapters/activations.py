@@ -5,12 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vanishgrad.lab.chapter import Chapter, Plate
-from vanishgrad.lab.claim import at_least, at_most, between, claim, near
-from vanishgrad.lab.colours import BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION
-from vanishgrad.lab.evidence import PROBE, Evidence
-from vanishgrad.lab.experiment import Probe, Training
-from vanishgrad.lab.figures.coloured import coloured
+from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
+from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, between, claim, near
+from vanishgrad.lab.colours import BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION, coloured
 from vanishgrad.lab.figures.over_depth import over_depth
 from vanishgrad.lab.probes.activations import DEEP, DRAWS, NETWORKS, signs, similarity, slopes
 from vanishgrad.lab.rows import (

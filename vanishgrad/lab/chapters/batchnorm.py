@@ -8,23 +8,13 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from vanishgrad.diagnosis.slope import gradient_slope
+from vanishgrad.diagnosis.layers import gradient_slope
 from vanishgrad.lab.chapter import Chapter
 from vanishgrad.lab.chapters.batchnorm_experiments import EXPERIMENTS
-from vanishgrad.lab.claim import at_least, at_most, claim, near
-from vanishgrad.lab.evidence import Evidence
+from vanishgrad.lab.claim import Evidence, at_least, at_most, claim, near
 from vanishgrad.lab.figures.batchnorm import PLATES
 from vanishgrad.lab.probes.batch_norm import FACTOR
-from vanishgrad.lab.rows import (
-    at_first,
-    at_last,
-    by_condition,
-    final,
-    hidden,
-    ratio,
-    steps_to,
-    where,
-)
+from vanishgrad.lab.rows import at_first, at_last, by_condition, final, hidden, ratio, steps_to, where
 
 LEARNED = 0.9  # of the held-out digits
 GROWTH = math.sqrt(math.pi / (math.pi - 1))  # of the norm per layer (Yang et al. 2019)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vanishgrad.lab.experiment import Probe, Training
+from vanishgrad.lab.chapter import Probe, Training
 from vanishgrad.lab.probes.batch_norm import company, modes, scales, shifts
 
 SPEED = Training(

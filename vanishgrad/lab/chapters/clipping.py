@@ -7,12 +7,9 @@ import math
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vanishgrad.lab.chapter import Chapter, Plate
-from vanishgrad.lab.claim import at_least, at_most, claim
-from vanishgrad.lab.colours import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, colours_of
-from vanishgrad.lab.evidence import PROBE, Evidence
-from vanishgrad.lab.experiment import Probe, Training
-from vanishgrad.lab.figures.coloured import coloured
+from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
+from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim
+from vanishgrad.lab.colours import BLACK, BLUE, GREEN, GREY, ORANGE, PINK, coloured, colours_of
 from vanishgrad.lab.figures.weight_sizes import weight_sizes
 from vanishgrad.lab.probes.clipped_gradient import EXPLODING, clipped_once
 from vanishgrad.lab.probes.penalties import penalties

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vanishgrad.lab.chapter import Chapter, Plate
-from vanishgrad.lab.claim import at_least, at_most, claim
+from vanishgrad.lab.chapter import Chapter, Plate, Training
+from vanishgrad.lab.claim import Evidence, at_least, at_most, claim
 from vanishgrad.lab.colours import colours_of
-from vanishgrad.lab.evidence import Evidence
-from vanishgrad.lab.experiment import Training
 from vanishgrad.lab.rows import (
     LAST_HIDDEN,
     at_first,

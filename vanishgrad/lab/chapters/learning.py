@@ -14,11 +14,9 @@ from vanishgrad.lab.chain_rule import (
     quotient_error,
     weight_gradient_error,
 )
-from vanishgrad.lab.chapter import Chapter, Plate
-from vanishgrad.lab.claim import at_least, at_most, claim, near
+from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
+from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim, near
 from vanishgrad.lab.colours import colours_of
-from vanishgrad.lab.evidence import PROBE, Evidence
-from vanishgrad.lab.experiment import Probe, Training
 from vanishgrad.lab.figures.factors import factors
 from vanishgrad.lab.rows import by_condition, gained, per_seed, steps_to
 from vanishgrad.lab.valley import descent_from_anywhere

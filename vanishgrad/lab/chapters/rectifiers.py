@@ -8,10 +8,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from vanishgrad.lab.chapter import Chapter
-from vanishgrad.lab.claim import at_least, at_most, between, claim
-from vanishgrad.lab.evidence import Evidence
-from vanishgrad.lab.experiment import Probe, Training
+from vanishgrad.lab.chapter import Chapter, Probe, Training
+from vanishgrad.lab.claim import Evidence, at_least, at_most, between, claim
 from vanishgrad.lab.figures.rectifiers import PLATES
 from vanishgrad.lab.probes.rectifiers import START, costs, slopes
 from vanishgrad.lab.rows import (

@@ -8,18 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vanishgrad.lab.chapter import Chapter, Plate
-from vanishgrad.lab.claim import at_least, at_most, claim
+from vanishgrad.lab.chapter import Chapter, Plate, Training
+from vanishgrad.lab.claim import Evidence, at_least, at_most, claim
 from vanishgrad.lab.colours import colours_of
-from vanishgrad.lab.evidence import Evidence
-from vanishgrad.lab.experiment import Training
 from vanishgrad.lab.rows import by_condition, per_seed, ratio, where
-from vanishgrad.report.figures import (
-    gate_activity,
-    gradient_through_time,
-    predicted_frames,
-    training_curves,
-)
+from vanishgrad.report.figures import gate_activity, gradient_through_time, predicted_frames, training_curves
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
 

@@ -12,17 +12,15 @@ from matplotlib.figure import Figure
 from vanishgrad import remedies
 from vanishgrad.choices.activation import Sigmoid, Tanh
 from vanishgrad.choices.initialization import Gaussian
-from vanishgrad.cure.cost import relative_costs
-from vanishgrad.lab.chapter import Chapter, Plate
-from vanishgrad.lab.claim import at_least, at_most, claim
-from vanishgrad.lab.evidence import PROBE, Evidence
-from vanishgrad.lab.experiment import Probe, Training
+from vanishgrad.cure.search import relative_costs
+from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
+from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim
 from vanishgrad.lab.figures.ranking import ranking
 from vanishgrad.lab.rows import by_condition, per_seed
 from vanishgrad.prediction import predict
 from vanishgrad.prediction.plane import Chi, chi_around
 from vanishgrad.report.figures import flow_and_learning, trainability_map
-from vanishgrad.report.figures.phase_diagram import Plane, phase_diagram
+from vanishgrad.report.figures.maps import Plane, phase_diagram
 from vanishgrad.run import Run
 
 FAILING = ("depth=20", "width=32", "act=sigmoid", "max_steps=500", "log_every=100", "eval_every=100")

@@ -7,11 +7,9 @@ from collections.abc import Callable
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vanishgrad.lab.chapter import Chapter, Plate
-from vanishgrad.lab.claim import at_least, at_most, claim, near
+from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
+from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim, near
 from vanishgrad.lab.colours import colours_of
-from vanishgrad.lab.evidence import PROBE, Evidence
-from vanishgrad.lab.experiment import Probe, Training
 from vanishgrad.lab.figures.streams import streams
 from vanishgrad.lab.residual_stream import measure_streams
 from vanishgrad.lab.rows import at_first, at_last, by_condition, per_seed, ratio, where

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Activation, ErrorFunction, Sigmoid, Softsign, Tanh
 from vanishgrad.choices.data import Digits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Gaussian, Initialization, Xavier
-from vanishgrad.data import load
-from vanishgrad.layers import weight_matrices
 from vanishgrad.models import build
+from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 

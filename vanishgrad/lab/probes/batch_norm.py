@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.activation import ReLU, Tanh
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import He
 from vanishgrad.choices.normalization import Batch, Group, Layer, NoNorm
-from vanishgrad.data import load
 from vanishgrad.models import build
-from vanishgrad.models.evaluation_mode import evaluation_mode
+from vanishgrad.modules.dropout import evaluation_mode
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 

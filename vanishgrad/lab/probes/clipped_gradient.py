@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Activation, ReLU, Tanh
 from vanishgrad.choices.clipping import AGC, ByNorm, ByValue, Clipping, NoClip
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Normal
-from vanishgrad.data import load
 from vanishgrad.models import build
 from vanishgrad.run import Run
 

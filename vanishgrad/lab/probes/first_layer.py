@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Digits
+from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Xavier
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, Pretraining
-from vanishgrad.data import load
+from vanishgrad.engine.pretrain import LayerEpoch, first_layer_filters, pretrain_
 from vanishgrad.models import build
 from vanishgrad.models.network import Network
 from vanishgrad.run import Run
-from vanishgrad.training.pretraining import LayerEpoch, first_layer_filters, pretrain_
 
 METHODS: tuple[Pretraining, ...] = (RBM(), Autoencoder(), DenoisingAutoencoder())
 SHOWN = 36

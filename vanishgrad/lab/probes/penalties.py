@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.regularization import penalty
 from vanishgrad.lab.probes.clipped_gradient import flat
-from vanishgrad.layers import weight_matrices
 from vanishgrad.models import build
+from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.run import Run
 
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.activation import ELU, GELU, Activation, LeakyReLU, PReLU, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.initialization import He
-from vanishgrad.models.linear import Linear
+from vanishgrad.engine import train
+from vanishgrad.modules.weights import Linear
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
-from vanishgrad.training import train
 
 TIMED: tuple[Activation, ...] = (ReLU(), LeakyReLU(), ELU(), GELU(), Tanh(), Sigmoid())
 BATCH, UNITS, REPETITIONS = 256, 512, 25

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 
 from vanishgrad.choices.regularization import L1, L2, NoReg, Regularization
+from vanishgrad.engine import train
 from vanishgrad.lab.probes.clipped_gradient import flat
-from vanishgrad.layers import weight_matrices
+from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.run import Run
-from vanishgrad.training import train
 
 SIZES = tuple(10 ** (exponent / 4) for exponent in range(-20, 2))
 PENALTIES: tuple[Regularization, ...] = (NoReg(), L1(3e-3), L2(1e-2))

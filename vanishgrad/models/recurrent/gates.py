@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, layer_norm, linear
 
-from vanishgrad.models.linear import Linear
-from vanishgrad.models.observer import Gate
+from vanishgrad.modules.observer import Gate
+from vanishgrad.modules.weights import Linear
 
 Linears = tuple[Linear, ...]
 

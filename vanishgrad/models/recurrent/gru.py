@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from vanishgrad.choices.activation import Activation
-from vanishgrad.models.observer import LinearOutput, Observer, Unrolled
 from vanishgrad.models.recurrent.gates import (
     add_linears,
     gates_over_time,
@@ -18,6 +17,7 @@ from vanishgrad.models.recurrent.gates import (
     project,
     zero_state,
 )
+from vanishgrad.modules.observer import LinearOutput, Observer, Unrolled
 
 GATES = ("reset", "update", "candidate")
 

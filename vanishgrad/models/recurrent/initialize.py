@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.initialization import Default
 from vanishgrad.choices.model import GRU, LSTM, RNN
-from vanishgrad.layers import WeightMatrix
+from vanishgrad.modules.weights import WeightMatrix
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 

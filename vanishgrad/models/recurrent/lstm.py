@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Activation
-from vanishgrad.models.observer import LinearOutput, Observer, Unrolled
 from vanishgrad.models.recurrent.gates import add_linears, gates_over_time, joined_weight, project, zero_state
+from vanishgrad.modules.observer import LinearOutput, Observer, Unrolled
 
 GATES = ("input", "forget", "output", "candidate")
 

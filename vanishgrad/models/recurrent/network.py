@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from vanishgrad.choices.data import Copy, Text
 from vanishgrad.choices.model import GRU, LSTM
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.models.dropout import SeededDropout
-from vanishgrad.models.linear import Linear
-from vanishgrad.models.observer import Observer
 from vanishgrad.models.recurrent.gru import GRULayer
 from vanishgrad.models.recurrent.lstm import LSTMLayer
 from vanishgrad.models.recurrent.rnn import RNNLayer
+from vanishgrad.modules.dropout import SeededDropout
+from vanishgrad.modules.observer import Observer
+from vanishgrad.modules.weights import Linear
 from vanishgrad.run import Run
 
 State = list[tuple[Tensor, ...]]  # of each layer: h, or h and c, each (batch, width)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Activation
-from vanishgrad.models.observer import Gate, LinearOutput, Observer, Unrolled
 from vanishgrad.models.recurrent.gates import add_linears, normalize, product, zero_state
+from vanishgrad.modules.observer import Gate, LinearOutput, Observer, Unrolled
 
 
 class RNNLayer(nn.Module):

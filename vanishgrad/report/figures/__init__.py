@@ -7,33 +7,31 @@ training and the monitor give it:
     figure.savefig("profile.pdf")
 """
 
-from vanishgrad.report.figures.activation_curves import activation_curves
-from vanishgrad.report.figures.activation_inputs import activation_inputs
-from vanishgrad.report.figures.clipping import clipping
-from vanishgrad.report.figures.curves import training_curves
-from vanishgrad.report.figures.dead_units import dead_units
-from vanishgrad.report.figures.filters import filters
-from vanishgrad.report.figures.final_accuracy import final_accuracy
-from vanishgrad.report.figures.flow_and_learning import flow_and_learning
-from vanishgrad.report.figures.frames import frame_cross_entropy, predicted_frames
-from vanishgrad.report.figures.gate_activity import gate_activity
-from vanishgrad.report.figures.gradient_descent import gradient_descent
-from vanishgrad.report.figures.gradient_heatmap import gradient_heatmap
-from vanishgrad.report.figures.learning_speed import learning_speed
-from vanishgrad.report.figures.loss_landscape import loss_landscape
-from vanishgrad.report.figures.palette import Palette, palette
-from vanishgrad.report.figures.pretraining import pretraining
-from vanishgrad.report.figures.profiles import (
+from vanishgrad.report.figures.gradients import (
+    cell_gradient_through_time,
     gradient_by_layer,
+    gradient_heatmap,
     gradient_profile,
+    gradient_terms,
+    gradient_through_time,
     saturation_by_layer,
+    shattered_gradients,
     update_ratio_by_layer,
     weight_drift_by_layer,
 )
-from vanishgrad.report.figures.residual import gradient_terms, shattered_gradients
-from vanishgrad.report.figures.through_time import cell_gradient_through_time, gradient_through_time
-from vanishgrad.report.figures.trainability_map import trainability_map
-from vanishgrad.report.figures.weight_norm import weight_norm
+from vanishgrad.report.figures.images import filters, frame_cross_entropy, predicted_frames
+from vanishgrad.report.figures.landscape import gradient_descent, loss_landscape
+from vanishgrad.report.figures.learning import (
+    clipping,
+    final_accuracy,
+    learning_speed,
+    pretraining,
+    training_curves,
+    weight_norm,
+)
+from vanishgrad.report.figures.maps import flow_and_learning, trainability_map
+from vanishgrad.report.figures.palette import Palette, palette
+from vanishgrad.report.figures.units import activation_curves, activation_inputs, dead_units, gate_activity
 
 signal_by_layer = gradient_profile  # its name until there was theory to draw over it
 

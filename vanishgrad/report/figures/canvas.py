@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
+from math import ceil
 from textwrap import fill
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -11,6 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from vanishgrad.diagnosis.layers import by_layer
+from vanishgrad.report.figures.palette import Palette
 
 GRID = "#e3e3e3"
 QUIET = "#5f6368"
@@ -110,3 +116,50 @@ def loggable(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Numbers that a log axis can show, NaN for zeros and for what is not finite."""
     shown = np.isfinite(values) & (values > 0)
     return np.where(shown, np.clip(values, SMALLEST, LARGEST), np.nan)
+
+
+MOST_MULTIPLES = 12
+MOST_COLUMNS = 3
+
+
+def multiples(title: str, count: int) -> tuple[Figure, list[Axes]]:
+    """A figure with `count` panels in rows of three; unused places stay empty."""
+    columns = min(count, MOST_COLUMNS) if count != 4 else 2
+    figure, axes = panels(title, ceil(count / columns), columns, (4.2 if columns > 1 else 6.5, 2.9))
+    for unused in axes.flat[count:]:
+        unused.set_visible(False)
+    return figure, list(axes.flat[:count])
+
+
+def first_settings(frame: pd.DataFrame, colours: Palette) -> list[str]:
+    """The settings that have a panel, in the order of the report."""
+    present = set(frame["setting"].unique())
+    return [label for label in colours.labels if label in present][:MOST_MULTIPLES]
+
+
+def multiples_notes(frame: pd.DataFrame) -> list[str]:
+    """What the panels leave out."""
+    count = frame["setting"].nunique()
+    said = ["median over seeds"] if frame["run"].nunique() > count else []
+    return said + [f"the first {MOST_MULTIPLES} of {count} settings"] * (count > MOST_MULTIPLES)
+
+
+Drawing = TypeVar("Drawing", bound=Callable[..., Figure])
+ALONE = "this run"
+
+
+def of_runs(draw: Drawing) -> Drawing:
+    """A figure that takes a run's own table as well, such as `result.gradients` or `monitor.frame()`."""
+
+    @wraps(draw)
+    def drawn(table: pd.DataFrame, *given: Any, **named: Any) -> Figure:
+        return draw(as_runs(table), *given, **named)
+
+    return cast(Drawing, drawn)
+
+
+def as_runs(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with `run, setting, seed, status`, as those of the report have them; what it has stays."""
+    rows = by_layer(table) if {"step", "layer", "name"} <= set(table.columns) else table
+    known = {"run": ALONE, "setting": ALONE, "seed": None, "status": "completed"}
+    return rows.assign(**{name: value for name, value in known.items() if name not in rows})

@@ -1,0 +1,130 @@
+"""Arguments of the form key=value, for the commands that compose no setting."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from pathlib import Path
+
+from vanishgrad.errors import SettingError, one_of, require
+
+
+def keywords(
+    arguments: Sequence[str], valid: Collection[str], may_be_empty: Collection[str] = ()
+) -> dict[str, str]:
+    """`["out=DIR"]` -> `{"out": "DIR"}`; keys that are not `valid`, or given twice, are refused."""
+    found: dict[str, str] = {}
+    for argument in arguments:
+        key, sign, value = argument.partition("=")
+        require(bool(sign), f"{argument}: write key=value; valid are {', '.join(valid)}")
+        if key not in valid:
+            near = get_close_matches(key, valid, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise SettingError(f"{argument}: there is no option {key}; valid are {', '.join(valid)}{hint}")
+        require(value != "" or key in may_be_empty, f"{argument}: has no value")
+        require(key not in found, f"{argument}: {key} is given twice")
+        found[key] = value
+    return found
+
+
+def listed(value: str) -> list[str]:
+    """`[A,B]` or `A` as a list."""
+    inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    return [item.strip() for item in inner.split(",") if item.strip()] if inner != value else [value]
+
+
+def several(value: str) -> list[str]:
+    """`[A,B]` or `A,B` as a list: names have no comma, unlike folders."""
+    return listed(value if value.startswith("[") else f"[{value}]")
+
+
+def truth(key: str, value: str) -> bool:
+    """true or false."""
+    require(value in ("true", "false"), f"{key}={value}: must be true or false")
+    return value == "true"
+
+
+PREFIX = "sweep."
+LAUNCHER = "hydra/launcher="
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """How a sweep is run.
+
+    Arguments:
+        max_stack: runs that are trained as one computation at the most; None leaves it to the network's size.
+        resume: the folder of a sweep to go on with.
+        retry: failed or diverged: what is done again when going on, beside what had not ended.
+        fail_fast: begin no more runs once one has failed.
+        verbose: tell why runs are trained alone.
+        typed: the other overrides, as sweep.json keeps them.
+    """
+
+    max_stack: int | None = None
+    resume: Path | None = None
+    retry: str | None = None
+    fail_fast: bool = False
+    verbose: bool = False
+    typed: tuple[str, ...] = ()
+
+
+NAMES = tuple(item.name for item in fields(SweepOptions) if item.name not in ("verbose", "typed"))
+
+
+def sweep_options(texts: Sequence[str], verbose: bool = False) -> tuple[SweepOptions, list[str]]:
+    """The options among the overrides `texts`, and the other overrides.
+
+    Raises:
+        SettingError: for an option that there is not, or a value that it cannot have.
+    """
+    given = dict(text.removeprefix(PREFIX).partition("=")[::2] for text in texts if text.startswith(PREFIX))
+    others = [text for text in texts if not text.startswith(PREFIX)]
+    for name in given:
+        require(name in NAMES, f"sweep.{name}: there is no such option; valid are {', '.join(NAMES)}")
+        _is_vectorized(name, others)
+    options = SweepOptions(
+        _count(given["max_stack"]) if "max_stack" in given else None,
+        _folder(given["resume"]) if "resume" in given else None,
+        _retry(given),
+        _truth(given.get("fail_fast", "false")),
+        verbose,
+        tuple(others),
+    )
+    return options, others
+
+
+def _is_vectorized(name: str, others: Sequence[str]) -> None:
+    """Refuse an option with a launcher that runs job after job by Hydra's rules."""
+    for text in others:
+        require(
+            not text.startswith(LAUNCHER) or text == f"{LAUNCHER}vectorized",
+            f"sweep.{name}: is for hydra/launcher=vectorized, the default; leave out {text}",
+        )
+
+
+def _count(text: str) -> int:
+    require(text.isdecimal() and int(text) > 0, f"sweep.max_stack={text}: must be an integer of at least 1")
+    return int(text)
+
+
+def _folder(text: str) -> Path:
+    found = text.strip("'\"")
+    require(found != "", "sweep.resume=: must be the folder of a sweep")
+    folder = Path(found).expanduser()
+    require(folder.is_dir(), f"sweep.resume={found}: there is no such folder")
+    return folder
+
+
+def _retry(given: dict[str, str]) -> str | None:
+    if "retry" not in given:
+        return None
+    one_of("sweep.retry", given["retry"], ("failed", "diverged"))
+    require("resume" in given, f"sweep.retry={given['retry']}: is for sweep.resume=DIR; give that too")
+    return given["retry"]
+
+
+def _truth(text: str) -> bool:
+    one_of("sweep.fail_fast", text, ("true", "false"))
+    return text == "true"

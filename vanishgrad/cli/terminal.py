@@ -1,0 +1,131 @@
+"""Printing what rich lays out, without the blanks that it puts after short lines."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, TextIO
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+
+def show(console: Console, *renderables: RenderableType) -> None:
+    """Print; where nobody watches, no line ends in blanks, which would be noise in a file."""
+    if console.is_terminal:
+        console.print(*renderables, sep="\n")
+        return
+    with console.capture() as captured:
+        console.print(*renderables, sep="\n")
+    lines = captured.get().splitlines()
+    console.out("\n".join(line.rstrip() for line in lines), highlight=False)
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """Inside, a UserWarning is one line on stderr, once: `note: ...`."""
+    told = set[str]()
+
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
+        text = " ".join(str(message).split())
+        if text not in told:
+            told.add(text)
+            print(f"note: {text}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield
+
+
+WIDEST = 110  # columns of a terminal that are used
+SHOWN = 5  # rows at the beginning, in the middle and at the end of a long table
+EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+Norms = dict[int, float]
+
+
+class Scale(NamedTuple):
+    """A logarithmic axis from 10^low to 10^high, `cells` characters long; `empty` where no norm is on it."""
+
+    low: int
+    high: int
+    cells: int
+    empty: bool = False
+
+    def __str__(self) -> str:
+        return "" if self.empty else f"1e{self.low:+03d} to 1e{self.high:+03d}"
+
+    @classmethod
+    def over(cls, norms: Iterable[float], cells: int) -> Scale:
+        """The axis of whole decades that holds every norm that is finite and not 0."""
+        decades = [math.log10(norm) for norm in norms if math.isfinite(norm) and norm > 0]
+        if not decades:
+            return cls(0, 1, cells, empty=True)
+        low, high = math.floor(min(decades)), math.ceil(max(decades))
+        return cls(low, max(high, low + 1), cells)
+
+    def bar(self, norm: float, ascii_only: bool) -> str:
+        """A bar of eighths of a character; the shortest for what is there at all, none for 0."""
+        if math.isnan(norm) or norm <= 0:
+            return ""
+        share = 1.0 if math.isinf(norm) else (math.log10(norm) - self.low) / (self.high - self.low)
+        eighths = max(1, round(8 * self.cells * share))
+        if ascii_only:
+            return "#" * math.ceil(eighths / 8)
+        return EIGHTHS[8] * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def bar_table(
+    console: Console,
+    heading: str,
+    moments: Mapping[str, Norms],
+    quantity: str,
+    name: Callable[[int], str] = str,
+) -> Table:
+    """A row for every place (a layer, a time step), a number and a bar for every moment.
+
+    Arguments:
+        console: where it will be printed; says how wide, and in which characters.
+        heading: of the places.
+        moments: the name of a moment -> place -> norm.
+        quantity: what the norms are of.
+        name: of a place.
+    """
+    cells = (min(console.width, WIDEST) - 7) // len(moments) - 11
+    scale = Scale.over((norm for norms in moments.values() for norm in norms.values()), max(8, cells))
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column(heading, justify="right", min_width=6)
+    for moment in moments:
+        table.add_column(moment, justify="right", no_wrap=True, min_width=7)
+        table.add_column(f"{quantity}\n{scale}", no_wrap=True, min_width=scale.cells)
+    for place in selected(sorted(next(iter(moments.values())))):
+        if place is None:
+            table.add_row("...")
+            continue
+        norms = [found.get(place, math.nan) for found in moments.values()]
+        table.add_row(name(place), *(cell for norm in norms for cell in _cells(console, norm, scale)))
+    return table
+
+
+def _cells(console: Console, norm: float, scale: Scale) -> tuple[Text, Text]:
+    """The number and its bar; red when it is not finite."""
+    finite = math.isfinite(norm)
+    number = Text("0" if norm == 0 else f"{norm:.1e}", style="" if finite else "bold red")
+    bar = scale.bar(norm, console.options.ascii_only)
+    return number, Text(bar, style="cyan" if finite else "bold red")
+
+
+def selected(places: Sequence[int]) -> list[int | None]:
+    """All places; of many the first, the middle and the last, None standing for those between."""
+    if len(places) <= 3 * SHOWN + 1:
+        return list(places)
+    middle = (len(places) - SHOWN) // 2
+    return [*places[:SHOWN], None, *places[middle : middle + SHOWN], None, *places[-SHOWN:]]

@@ -1,0 +1,10 @@
+"""One run, trained."""
+
+from __future__ import annotations
+
+from vanishgrad.engine.prepare import check
+from vanishgrad.engine.recorder import Provenance, Result
+from vanishgrad.engine.session import Progress
+from vanishgrad.engine.train import resume, train
+
+__all__ = ["Progress", "Provenance", "Result", "check", "resume", "train"]

@@ -1,0 +1,138 @@
+"""Device and threads of a run."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+
+import torch
+
+from vanishgrad.choices.data import Text
+from vanishgrad.choices.data.dataset import Dataset
+from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.model import CNN, GRU, LSTM, RNN, ConvLSTM
+from vanishgrad.choices.normalization import Batch
+from vanishgrad.engine.plan import batch_size_of
+from vanishgrad.errors import require
+from vanishgrad.models.build import blank
+from vanishgrad.models.memory import at_least_parameters, check_memory, gates_of
+from vanishgrad.run import Run, skeleton
+
+SMALL = 1 << 25  # multiplications per layer and batch under which a second thread costs more than it gives
+
+
+def device_of(run: Run) -> torch.device:
+    """The device of `run`; auto takes a CUDA device when there is one.
+
+    Raises:
+        SettingError: for a device that this machine does not have, or that has no float64.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if run.device == "auto":
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    present = ", ".join(name for name, there in available.items() if there)
+    require(available[run.device], f"device={run.device}: not on this machine; choose auto, {present}")
+    require(
+        run.device != "mps",
+        "device=mps: this device has no float64, in which gradients are measured; use cpu",
+    )
+    return torch.device(run.device)
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads_of(run: Run, batch: int) -> int:
+    """CPU threads of `run`: one for small layers, where more only get in each other's way.
+
+    Large ones get as many as torch has in this process, which in a sweep may be a share of the machine.
+    """
+    if isinstance(run.threads, int):
+        return run.threads
+    return 1 if batch * _per_example(run) < SMALL else torch.get_num_threads()
+
+
+def _per_example(run: Run) -> int:
+    """Multiplications of a hidden layer, of a recurrent one at one time step."""
+    match run.model:
+        case CNN():
+            return 9 * run.width**2 * math.prod(run.data.shape[1:])
+        case RNN() | LSTM() | GRU():
+            return gates_of(run) * run.width**2
+        case ConvLSTM(kernel=kernel, patch=patch):
+            return gates_of(run) * run.width**2 * kernel**2 * math.prod(run.data.shape[2:]) // patch**2
+        case _:
+            return run.width**2
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Torch computes with `count` threads inside, with as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def check(run: Run) -> Dataset:
+    """The data of `run`, once it is clear that this machine can train it.
+
+    Raises:
+        SettingError: when the data, the batch size, the device or the memory do not allow the run.
+    """
+    device_of(run)
+    data = load(run.data)
+    examples = len(data.train_x)
+    require(
+        batch_size_of(run, examples) <= examples,
+        f"batch_size={run.batch_size}: there are {examples} training examples; use fewer, or full",
+    )
+    _check_text(run, examples)
+    require(
+        examples > 1 or not run.depth or not isinstance(run.norm, Batch),
+        "norm=batch with one training example: a batch of one has no variance; use more, or norm=layer",
+    )
+    require(
+        examples > 1 or not run.input_gradients,
+        f"input_gradients={run.input_gradients} with one training example: there is no line to a next one; "
+        "use more, or 0",
+    )
+    batch = batch_size_of(run, examples)
+    check_memory(run, at_least_parameters(run), batch)
+    check_memory(run, parameters_of(run), batch)
+    return data
+
+
+def _check_text(run: Run, characters: int) -> None:
+    """Whether every place in the batch has a piece of the text to read."""
+    if isinstance(run.data, Text):
+        require(
+            run.batch_size != "full",
+            "batch_size=full with data=text: is the number of places that the text is read at; use a number",
+        )
+        require(
+            int(run.batch_size) * run.data.length <= characters,
+            f"batch_size={run.batch_size} data.length={run.data.length}: a step reads their product, the "
+            f"text has {characters} characters to train on; use fewer",
+        )
+
+
+def parameters_of(run: Run) -> int:
+    """Parameters of the network of `run`."""
+    return _counted(skeleton(run))
+
+
+@lru_cache(maxsize=4096)
+def _counted(run: Run) -> int:
+    """Parameters, counted without memory; kept, since a sweep has many runs of one structure."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in blank(run).parameters())

@@ -1,0 +1,197 @@
+"""Units that are off on every training example."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
+from numpy.typing import NDArray
+
+from vanishgrad.diagnosis.layers import at_end
+from vanishgrad.report.figures.canvas import (
+    QUIET,
+    first_settings,
+    multiples,
+    multiples_notes,
+    name_axes,
+    note,
+    of_runs,
+    panels,
+    plain,
+    say_empty,
+    whole_ticks,
+)
+from vanishgrad.report.figures.palette import COLOURS, Palette, palette
+from vanishgrad.report.figures.series import draw_views
+from vanishgrad.report.figures.view import FRACTION_LIMITS, View, divergence_mark, over_seeds
+
+TAGS = ["run", "setting", "seed", "status"]
+
+
+@of_runs
+def dead_units(units: pd.DataFrame, colours: Palette | None = None) -> Figure:
+    """The fraction of dead units over steps, all layers together, and by layer at the end."""
+    label = "fraction of units"
+    views = [
+        View(all_layers(units), "step", "dead_fraction", "all layers", label, False),
+        View(at_end(units, "dead_fraction"), "layer", "dead_fraction", "by layer, at the end", label, False),
+    ]
+    return draw_views("Dead units on the whole training set", views, colours or palette(units["setting"]))
+
+
+def all_layers(units: pd.DataFrame) -> pd.DataFrame:
+    """One row per run and step: `dead_fraction` of the units of all layers."""
+    dead = units.assign(dead=units["units"] * units["dead_fraction"])
+    pooled = dead.groupby([*TAGS, "step"], sort=False, dropna=False)[["dead", "units"]].sum().reset_index()
+    return pooled.assign(dead_fraction=pooled["dead"] / pooled["units"])
+
+
+# Tol (2021), high contrast, grey and teal: none of them the colour of a setting.
+GATE_COLOURS = ("#004488", "#BB5566", "#DDAA33", "#777777", "#44AA99")
+ENDS: tuple[tuple[str, str, LineStyleType], ...] = (
+    ("near_one", "near 1 (open)", "-"),
+    ("near_zero", "near 0 (closed)", (0.0, (1.0, 1.2))),
+)
+
+
+@of_runs
+def gate_activity(gates: pd.DataFrame, colours: Palette | None = None) -> Figure:
+    """Fractions of gate values near 0 and near 1 over steps: a panel per setting, a colour per gate."""
+    settings = first_settings(gates, colours or palette(gates["setting"]))
+    figure, axes = multiples("Gate activity over training", len(settings))
+    shades = {
+        gate: GATE_COLOURS[place % len(GATE_COLOURS)]
+        for place, gate in enumerate(dict.fromkeys(gates["gate"]))
+    }
+    for each, setting in zip(axes, settings, strict=True):
+        rows = gates[gates["setting"] == setting]
+        name_axes(each, setting + divergence_mark(rows), "optimizer step", "fraction of gates")
+        _draw_gate(each, rows, shades)
+        each.set_ylim(*FRACTION_LIMITS)
+    figure.legend(handles=_key(shades), loc="outside right upper", fontsize=9, frameon=False)
+    note(figure, "; ".join(["mean over time steps and layers", *multiples_notes(gates)]))
+    return figure
+
+
+def _draw_gate(axes: Axes, rows: pd.DataFrame, shades: dict[str, str]) -> None:
+    drawn = False
+    for gate, of_gate in rows.groupby("gate", sort=False):
+        for end, _, dashes in ENDS:
+            band = over_seeds(of_gate, "step", end, log=False)
+            marker = "o" if len(band) == 1 else None
+            axes.plot(band.index, band["middle"], linestyle=dashes, marker=marker, color=shades[str(gate)])
+            drawn = drawn or not band.empty
+    if not drawn:
+        say_empty(axes)
+
+
+def _key(shades: dict[str, str]) -> list[Line2D]:
+    colours = [Line2D([], [], color=colour, label=plain(gate)) for gate, colour in shades.items()]
+    return colours + [Line2D([], [], color=QUIET, linestyle=dashes, label=text) for _, text, dashes in ENDS]
+
+
+MOST_SETTINGS = 4
+MOST_LAYERS = 12
+HIGHEST = 0.9  # of the distance between two layers
+FLAT_COLOUR = "#f3d3c1"
+TITLES = {"start": "at the start", "end": "at the end"}
+
+
+@of_runs
+def activation_inputs(histograms: pd.DataFrame, colours: Palette | None = None) -> Figure:
+    """The distribution of z by layer, a ridge each: a row per setting, its first run; shaded where f is flat.
+
+    Columns: `moment` (start or end), `edges` of the bins, `fractions` `(layers, bins)` and `flat` `(bins,)`.
+    """
+    colours = colours or palette(histograms["setting"])
+    settings = first_settings(histograms, colours)[:MOST_SETTINGS]
+    most = max(min(len(each), MOST_LAYERS) for each in histograms["fractions"])
+    figure, axes = panels(
+        "Activations by layer: what enters them", len(settings), 2, (4.6, 1.6 + 0.22 * most)
+    )
+    for row, setting in zip(axes, settings, strict=True):
+        mine = histograms[histograms["setting"] == setting]
+        one_run = mine[mine["run"] == mine["run"].iloc[0]].set_index("moment")
+        for each, moment in zip(row, TITLES, strict=True):
+            name_axes(each, f"{setting}: {TITLES[moment]}", "z, what enters the activation", "layer")
+            drawn = one_run.loc[moment]
+            _draw_inputs(each, drawn["edges"], drawn["fractions"], drawn["flat"], colours.colours[setting])
+    note(figure, "; ".join(_notes(histograms, len(settings))))
+    return figure
+
+
+def _draw_inputs(
+    axes: Axes,
+    edges: NDArray[np.float64],
+    fractions: NDArray[np.float64],
+    flat: NDArray[np.bool_],
+    colour: str,
+) -> None:
+    """The first layer at the bottom; every ridge is as high as its own largest fraction."""
+    middle = (edges[1:] + edges[:-1]) / 2
+    for low, high, is_flat in zip(edges[:-1], edges[1:], flat, strict=True):
+        if is_flat:
+            axes.axvspan(low, high, color=FLAT_COLOUR, linewidth=0, zorder=0.5)
+    count = len(fractions)
+    apart = ceil(count / MOST_LAYERS)
+    for layer in range(0, count, apart):
+        height = HIGHEST * apart * fractions[layer] / max(float(fractions[layer].max()), 1e-12)
+        base = float(layer + 1)
+        axes.fill_between(middle, base, base + height, color=colour, alpha=0.75, linewidth=0, zorder=2)
+        axes.plot(middle, base + height, color="white", linewidth=0.8, zorder=2)
+    axes.set_xlim(edges[0], edges[-1])
+    axes.set_ylim(0.7, count + 1.2 * apart)
+    whole_ticks(axes.yaxis, pd.Series(np.arange(1, count + 1)))
+
+
+def _notes(histograms: pd.DataFrame, rows: int) -> list[str]:
+    settings = histograms["setting"].nunique()
+    said = ["shaded: slope under 5 % of the largest, where units are saturated or off"]
+    said += ["one seed each"] * (histograms["run"].nunique() > settings)
+    return said + [f"the first {rows} of {settings} settings"] * (settings > rows)
+
+
+MOST_CURVES = 8
+DASHES = ("-", (0, (5, 2)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+
+
+def activation_curves(curves: pd.DataFrame, colours: object = None) -> Figure:
+    """Each activation and its derivative, the largest slope marked with its value.
+
+    Columns: `act`, what it is called, `x`, `value` and `slope`. Colours are those of activations here, not
+    of settings, which may share one.
+    """
+    names = list(dict.fromkeys(curves["act"]))[:MOST_CURVES]
+    figure, axes = panels("Activation functions and their slopes", 1, 2, (4.6, 3.6), names)
+    for place, name in enumerate(names):
+        rows = curves[curves["act"] == name]
+        style = {
+            "color": COLOURS[place % len(COLOURS)],
+            "linestyle": DASHES[place % len(DASHES)],
+            "linewidth": 1.8,
+        }
+        axes[0, 0].plot(rows["x"], rows["value"], **style)
+        steepest = int(np.nanargmax(rows["slope"].to_numpy(float)))
+        x, slope = float(rows["x"].iloc[steepest]), float(rows["slope"].iloc[steepest])
+        axes[0, 1].plot(rows["x"], rows["slope"], label=f"{plain(name)}: at most {slope:.3g}", **style)
+        axes[0, 1].plot([x], [slope], "o", color=style["color"], markersize=6, markeredgecolor="white")
+    name_axes(axes[0, 0], "activation", "z, the layer's linear output", "output")
+    name_axes(
+        axes[0, 1], "slope", "z, the layer's linear output", "slope: what the gradient is multiplied by"
+    )
+    axes[0, 1].axhline(1.0, color=QUIET, linewidth=1.0, linestyle=(0, (1, 2)))
+    axes[0, 1].set_ylim(bottom=min(-0.05, float(curves["slope"].min()) - 0.05))
+    axes[0, 1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)
+    more = curves["act"].nunique() - len(names)
+    note(
+        figure,
+        f"the first {len(names)} of {len(names) + more} activations"
+        if more
+        else "dot: the largest slope; dotted: 1, nothing lost",
+    )
+    return figure
