@@ -25,13 +25,18 @@ def train_once(depth: int, width: int, steps: int, convolutions: bool, every: in
     from vanishgrad import Run, train
     from vanishgrad.choices.activation import Tanh
     from vanishgrad.choices.model import CNN
-    from vanishgrad.choices.normalization import Batch
+    from vanishgrad.choices.normalization import BatchNorm
     from vanishgrad.choices.residual import IdentityShortcut
 
     run = Run(depth=depth, width=width, act=Tanh(), max_steps=2 * steps, log_every=2, eval_every=10**9)
     if convolutions:
         run = replace(
-            run, model=CNN(), norm=Batch(), residual=IdentityShortcut(), recompute_every=every, batch_size=256
+            run,
+            model=CNN(),
+            norm=BatchNorm(),
+            residual=IdentityShortcut(),
+            recompute_every=every,
+            batch_size=256,
         )
     train(replace(run, depth=4, width=2, max_steps=2, recompute_every=min(1, every)))  # late imports
     before = resident()

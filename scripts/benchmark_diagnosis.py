@@ -32,7 +32,7 @@ from labelled_runs import FAILS, LEARNS, Case, Seen, groups, train_together
 from rival_rules import autotrainer, sagemaker
 from rival_tools import JUDGED, TOOLS, installed, watchable, watched
 
-from vanishgrad.diagnosis import PATHOLOGIES, Diagnosis, Watch, diagnose
+from vanishgrad.diagnosis import PATHOLOGIES, Diagnosis, OnlineDiagnosis, diagnose
 
 Judge = Callable[[Case, Seen], set[str]]
 DEAD = 0.6  # of the hidden units, on all examples: what a rate has to kill to be called a killer
@@ -122,7 +122,7 @@ def milliseconds() -> dict[str, float]:
     metrics = list(
         result.metrics.astype(object).where(result.metrics.notna(), None).itertuples(index=False, name=None)
     )
-    watch = Watch(result.setting)
+    watch = OnlineDiagnosis(result.setting)
     for row, metric in zip(rows, metrics, strict=False):
         watch.add(row, [metric])
     frames = lambda: diagnose(result.gradients, result.metrics, setting=result.setting)  # noqa: E731

@@ -24,7 +24,7 @@ from vanishgrad.choices.activation import (
     ELU,
     GELU,
     SELU,
-    ErrorFunction,
+    Erf,
     LeakyReLU,
     Mish,
     PReLU,
@@ -35,7 +35,7 @@ from vanishgrad.choices.activation import (
     Softsign,
     Tanh,
 )
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue
+from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue
 from vanishgrad.choices.data import Adding, Digits, Spirals
 from vanishgrad.choices.initialization import (
     Critical,
@@ -49,11 +49,11 @@ from vanishgrad.choices.initialization import (
 )
 from vanishgrad.choices.loss import MSE
 from vanishgrad.choices.model import CNN, GRU, LSTM, RNN
-from vanishgrad.choices.normalization import Batch, Layer
+from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, AdamW, RMSprop
 from vanishgrad.choices.pretraining import DenoisingAutoencoder
 from vanishgrad.choices.regularization import L1, Dropout, ElasticNet
-from vanishgrad.choices.residual import Dense, Fixup, Highway, IdentityShortcut
+from vanishgrad.choices.residual import DenseShortcut, Fixup, HighwayShortcut, IdentityShortcut
 
 DEAD, SATURATED, STALLED = frozenset({"dead_units"}), frozenset({"saturated"}), frozenset({"stalled_layers"})
 SWINGS, NOTHING = frozenset({"oscillating"}), frozenset({"not_learning"})
@@ -79,9 +79,9 @@ def widths() -> Iterator[Case]:
 
 def contractions() -> Iterator[Case]:
     runs = [run(act=a, depth=d, init=Gaussian(s, b), lr=0.08) for a, s, b, d in
-            product((ErrorFunction(), Softsign()), (0.4, 0.8), (0.0, 0.1), (4, 17))]  # fmt: skip
+            product((Erf(), Softsign()), (0.4, 0.8), (0.0, 0.1), (4, 17))]  # fmt: skip
     yield from by_theory("contractions", runs)
-    for act, depth in product((SELU(), ErrorFunction()), (4, 9)):
+    for act, depth in product((SELU(), Erf()), (4, 9)):
         yield Case("contractions", run(act=act, depth=depth, init=Critical(), lr=0.04))
 
 
@@ -90,7 +90,7 @@ def images() -> Iterator[Case]:
         one = run(model=CNN(2), act=act, depth=depth, width=6, init=Default(), lr=0.1)
         yield Case("images", one, VANISHING)
     for residual, depth, lr in product((IdentityShortcut(), Fixup()), (5, 9), (0.01, 0.004)):
-        norm = {} if isinstance(residual, Fixup) else {"norm": Batch()}
+        norm = {} if isinstance(residual, Fixup) else {"norm": BatchNorm()}
         one = run(
             model=CNN(2), depth=depth, width=8, init=He(), residual=residual, optim=Adam(), lr=lr, **norm
         )
@@ -108,18 +108,22 @@ def descents() -> Iterator[Case]:
 
 
 def normalized() -> Iterator[Case]:
-    for act, norm, depth in product((GELU(), Softsign(), ELU(), Sigmoid()), (Batch(), Layer()), (6, 9)):
+    for act, norm, depth in product(
+        (GELU(), Softsign(), ELU(), Sigmoid()), (BatchNorm(), LayerNorm()), (6, 9)
+    ):
         yield Case("normalized", run(act=act, norm=norm, depth=depth, init=Xavier(), optim=SGD(0.9), lr=0.03))
 
 
 def shortcuts_of_all_kinds() -> Iterator[Case]:
-    for residual, act, depth in product((Dense(), Fixup(), Highway(-2.0)), (GELU(), ReLU()), (7, 11)):
+    for residual, act, depth in product(
+        (DenseShortcut(), Fixup(), HighwayShortcut(-2.0)), (GELU(), ReLU()), (7, 11)
+    ):
         yield Case("shortcuts_of_all_kinds", run(residual=residual, act=act, depth=depth, init=He(), lr=0.04))
 
 
 def blown_up() -> Iterator[Case]:
     for act, sigma, depth in product((SELU(), LeakyReLU(0.2)), (2.4, 3.2), (13, 18)):
-        one = run(act=act, depth=depth, init=Gaussian(sigma), lr=1e-4, clip=ByNorm(0.05))
+        one = run(act=act, depth=depth, init=Gaussian(sigma), lr=1e-4, clip=ClipByNorm(0.05))
         yield from by_theory("blown_up", [one], healthy=False)
     for act, sigma, depth in product((Tanh(),), (6.0, 9.0), (18, 22)):
         one = run(act=act, depth=depth, init=Gaussian(sigma), optim=Adam(), lr=1e-4)
@@ -152,11 +156,11 @@ def killed() -> Iterator[Case]:
 
 
 def flat_ends() -> Iterator[Case]:
-    for act, sigma, depth in product((ErrorFunction(), Softsign(), Sigmoid()), (25.0, 60.0, 120.0), (2, 3)):
+    for act, sigma, depth in product((Erf(), Softsign(), Sigmoid()), (25.0, 60.0, 120.0), (2, 3)):
         one = run(act=act, init=Gaussian(sigma), depth=depth, lr=0.005)
         if predicted_flat(one, FLAT_EDGE[act.name]) >= 0.75:
             yield Case("flat_ends", one, SATURATED, EXPLODING, outcome=False)
-    for act, lr, depth in product((ErrorFunction(), Softsign(), Tanh()), (0.3, 0.1), (1, 3)):
+    for act, lr, depth in product((Erf(), Softsign(), Tanh()), (0.3, 0.1), (1, 3)):
         yield Case("flat_ends", run(act=act, init=LeCun(), depth=depth, lr=lr, max_steps=500))
 
 
@@ -168,7 +172,7 @@ def over_time() -> Iterator[Case]:
     for length, sigma in product((25, 40), (3.0, 4.0)):
         data = Adding(length=length, train_size=1000, held_out=200)
         one = run(
-            model=RNN(), act=ReLU(), init=Gaussian(sigma), lr=1e-6, clip=ByNorm(1e-3), data=data, width=20
+            model=RNN(), act=ReLU(), init=Gaussian(sigma), lr=1e-6, clip=ClipByNorm(1e-3), data=data, width=20
         )
         yield Case("over_time", one, EXPLODING, DIVERGED)
     rows = Digits(sequence="rows")
@@ -179,7 +183,12 @@ def over_time() -> Iterator[Case]:
 def partly_frozen() -> Iterator[Case]:
     for layers, depth, act in product((1, 3), (5, 7), (GELU(), ELU())):
         one = run(
-            depth=depth, act=act, init=He(), norm=Layer() if depth == 7 else Batch(), optim=Adam(), lr=4e-3
+            depth=depth,
+            act=act,
+            init=He(),
+            norm=LayerNorm() if depth == 7 else BatchNorm(),
+            optim=Adam(),
+            lr=4e-3,
         )
         yield Case("partly_frozen", one, twist=Twist(Frozen(layers)))
 
@@ -194,7 +203,7 @@ def pretrained_denoising() -> Iterator[Case]:
 
 def weighted_losses() -> Iterator[Case]:
     for scale, act in product((1e-5, 1e-2, 1e2, 1e5), (Tanh(), ELU())):
-        one = run(depth=4, act=act, init=LeCun(), norm=Batch() if act == ELU() else Layer(), lr=0.08)
+        one = run(depth=4, act=act, init=LeCun(), norm=BatchNorm() if act == ELU() else LayerNorm(), lr=0.08)
         yield Case("weighted_losses", one, twist=Twist(scale=scale))
     for scale, act in product((1e-4, 1e4), (ReLU(), Softsign())):
         one = run(act=act, depth=18, init=Default(), lr=0.05)
@@ -226,7 +235,7 @@ def nothing_moves() -> Iterator[Case]:
     for act, depth in product((GELU(), ELU(), Softplus()), (2, 4)):
         yield Case("nothing_moves", run(act=act, depth=depth, init=Zeros()), NOTHING)
         yield Case("nothing_moves", run(act=act, depth=depth, init=LeCun(), optim=Adam(), lr=1e-9), NOTHING)
-    for act, clip in product((ELU(), Tanh()), (ByValue(1e-9), AGC(1e-7))):
+    for act, clip in product((ELU(), Tanh()), (ClipByValue(1e-9), AGC(1e-7))):
         yield Case("nothing_moves", run(act=act, depth=3, init=LeCun(), clip=clip, lr=0.1), NOTHING)
     for act, strength in product((ELU(), Tanh()), (0.3, 1.0)):
         yield Case("nothing_moves", run(act=act, depth=2, init=LeCun(), reg=L1(strength), lr=0.02), NOTHING)
@@ -237,7 +246,7 @@ def nothing_moves() -> Iterator[Case]:
 
 def unknown_models() -> Iterator[Case]:
     """Only gradients are shown: nobody says what the model is, nor whether it learns."""
-    for act, depth, norm in product((ELU(), Softsign(), ReLU()), (2, 7), (Batch(), Layer())):
+    for act, depth, norm in product((ELU(), Softsign(), ReLU()), (2, 7), (BatchNorm(), LayerNorm())):
         yield Case(
             "unknown_models",
             run(act=act, init=Xavier(), depth=depth, norm=norm, lr=0.08),

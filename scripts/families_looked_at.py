@@ -27,7 +27,7 @@ from vanishgrad.choices.activation import (
     ELU,
     GELU,
     SELU,
-    ErrorFunction,
+    Erf,
     LeakyReLU,
     ReLU,
     Sigmoid,
@@ -35,24 +35,24 @@ from vanishgrad.choices.activation import (
     Softsign,
     Tanh,
 )
-from vanishgrad.choices.clipping import ByNorm
+from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.data import Digits, Spirals
 from vanishgrad.choices.initialization import Critical, Default, Gaussian, He, LeCun, Normal, Xavier
 from vanishgrad.choices.model import CNN, GRU, LSTM, RNN
-from vanishgrad.choices.normalization import RMS, Batch, Group, Layer
+from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from vanishgrad.choices.optimizer import SGD, Adam, AdamW, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
-from vanishgrad.choices.residual import Highway, IdentityShortcut, Rezero, Scaled
+from vanishgrad.choices.residual import HighwayShortcut, IdentityShortcut, Rezero, ScaledShortcut
 
 
 def activations() -> Iterator[Case]:
-    acts = (Tanh(), Softsign(), ErrorFunction(), ELU(), GELU(), SiLU())
+    acts = (Tanh(), Softsign(), Erf(), ELU(), GELU(), SiLU())
     deep = [
         run(act=act, depth=d, init=Default(), lr=lr) for act, d, lr in product(acts, (16, 22), (0.1, 0.02))
     ]
     yield from by_theory("activations", deep)
-    for act, depth in product((ELU(), SELU(), ErrorFunction(), Softsign(), GELU()), (3, 7)):
+    for act, depth in product((ELU(), SELU(), Erf(), Softsign(), GELU()), (3, 7)):
         yield Case("activations", run(act=act, depth=depth, init=Critical(), lr=0.05))
 
 
@@ -66,7 +66,7 @@ def init_relu() -> Iterator[Case]:
 def convolutions() -> Iterator[Case]:
     for depth, lr in product((18, 24), (0.1, 0.03)):
         yield Case("convolutions", run(model=CNN(), depth=depth, width=6, init=Default(), lr=lr), VANISHING)
-    for depth, norm, lr in product((3, 6), (Batch(), Group(2)), (0.1, 0.05)):
+    for depth, norm, lr in product((3, 6), (BatchNorm(), GroupNorm(2)), (0.1, 0.05)):
         yield Case("convolutions", run(model=CNN(), depth=depth, width=6, init=He(), norm=norm, lr=lr))
 
 
@@ -82,7 +82,7 @@ def adam() -> Iterator[Case]:
 
 def norms() -> Iterator[Case]:
     for norm, act, depth in product(
-        (RMS(), Group(4), Layer("post"), Batch("post")), (ReLU(), Tanh()), (4, 8)
+        (RMSNorm(), GroupNorm(4), LayerNorm("post"), BatchNorm("post")), (ReLU(), Tanh()), (4, 8)
     ):
         yield Case(
             "norms", run(act=act, depth=depth, norm=norm, init=He() if act == ReLU() else Xavier(), lr=0.05)
@@ -91,14 +91,14 @@ def norms() -> Iterator[Case]:
 
 def highways() -> Iterator[Case]:
     for residual, act, depth in product(
-        (Highway(-1.0), IdentityShortcut(), Scaled(), Rezero()), (Tanh(), ELU()), (8, 13)
+        (HighwayShortcut(-1.0), IdentityShortcut(), ScaledShortcut(), Rezero()), (Tanh(), ELU()), (8, 13)
     ):
         yield Case("highways", run(residual=residual, act=act, depth=depth, init=LeCun(), lr=0.03))
 
 
 def exploding_starts() -> Iterator[Case]:
     for act, sigma, depth in product((ReLU(), ELU()), (2.5, 3.5), (10, 16)):
-        one = run(act=act, depth=depth, init=Gaussian(sigma), lr=1e-9, clip=ByNorm(0.1))
+        one = run(act=act, depth=depth, init=Gaussian(sigma), lr=1e-9, clip=ClipByNorm(0.1))
         yield from by_theory("exploding_starts", [one])
     for act, depth, std in product((ReLU(), LeakyReLU()), (8, 14), (1.0, 2.0)):
         yield Case(
@@ -184,7 +184,9 @@ def penalties() -> Iterator[Case]:
         one = run(act=act, depth=2, init=Xavier(), reg=L2(strength), lr=0.05)
         yield Case("penalties", one, nothing, VANISHING)
     for act, depth in product((ReLU(), Tanh()), (2, 4)):
-        yield Case("penalties", run(act=act, depth=depth, init=Xavier(), clip=ByNorm(1e-6), lr=0.1), nothing)
+        yield Case(
+            "penalties", run(act=act, depth=depth, init=Xavier(), clip=ClipByNorm(1e-6), lr=0.1), nothing
+        )
     for reg, seed in product((L2(1e-4), WeightDecay(1e-3), Dropout(0.1)), (0, 1)):
         yield Case("penalties", run(depth=3, init=He(), reg=reg, lr=0.05, seed=seed))
 

@@ -9,14 +9,14 @@ from itertools import product
 from labelled_families import DIVERGED, EXPLODING, FLAT_EDGE, THROWN, VANISHING, Family, by_theory, run
 from labelled_runs import Case, Twist, predicted_flat
 
-from vanishgrad.choices.activation import ELU, ErrorFunction, LeakyReLU, ReLU, Sigmoid, Tanh
+from vanishgrad.choices.activation import ELU, Erf, LeakyReLU, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.data import Adding, Digits
 from vanishgrad.choices.initialization import Default, Gaussian, He, Xavier, Zeros
 from vanishgrad.choices.loss import MSE
 from vanishgrad.choices.model import GRU, LSTM, RNN
-from vanishgrad.choices.normalization import Batch, Layer
+from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.optimizer import SGD, Adam
-from vanishgrad.choices.residual import Fixup, IdentityShortcut, Rezero, Scaled
+from vanishgrad.choices.residual import Fixup, IdentityShortcut, Rezero, ScaledShortcut
 
 
 def depth_sigmoid() -> Iterator[Case]:
@@ -50,9 +50,9 @@ def init_tanh() -> Iterator[Case]:
 
 def norm_batch() -> Iterator[Case]:
     for act, depth, lr in product((Sigmoid(), Tanh(), ReLU()), (5, 10), (0.1, 0.03)):
-        yield Case("norm_batch", run(act=act, depth=depth, norm=Batch(), lr=lr))
+        yield Case("norm_batch", run(act=act, depth=depth, norm=BatchNorm(), lr=lr))
     for act, lr in product((Tanh(), ReLU()), (0.1, 0.03)):
-        yield Case("norm_batch", run(act=act, depth=8, norm=Layer(), lr=lr))
+        yield Case("norm_batch", run(act=act, depth=8, norm=LayerNorm(), lr=lr))
 
 
 def rate_relu() -> Iterator[Case]:
@@ -102,7 +102,9 @@ def loss_scaled() -> Iterator[Case]:
             VANISHING,
             twist=Twist(scale=scale),
         )
-        yield Case("loss_scaled", run(act=Tanh(), depth=5, norm=Batch(), lr=0.1), twist=Twist(scale=scale))
+        yield Case(
+            "loss_scaled", run(act=Tanh(), depth=5, norm=BatchNorm(), lr=0.1), twist=Twist(scale=scale)
+        )
 
 
 def converged() -> Iterator[Case]:
@@ -113,7 +115,7 @@ def converged() -> Iterator[Case]:
 
 
 def shortcuts() -> Iterator[Case]:
-    for residual, depth in product((IdentityShortcut(), Rezero(), Fixup(), Scaled()), (9, 15)):
+    for residual, depth in product((IdentityShortcut(), Rezero(), Fixup(), ScaledShortcut()), (9, 15)):
         yield Case("shortcuts", run(residual=residual, depth=depth, init=He(), lr=0.05))
 
 
@@ -135,7 +137,7 @@ def edge_of_stability() -> Iterator[Case]:
 
 def chaos() -> Iterator[Case]:
     runs = [run(act=a, depth=d, init=Gaussian(s), lr=lr) for a, s, d, lr in
-            product((Tanh(), ErrorFunction()), (5.0, 7.0), (16, 20), (0.01, 0.001))]  # fmt: skip
+            product((Tanh(), Erf()), (5.0, 7.0), (16, 20), (0.01, 0.001))]  # fmt: skip
     yield from by_theory("chaos", runs, healthy=False)
 
 

@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from vanishgrad.choices.activation import LeakyReLU
 from vanishgrad.choices.loss import MSE
-from vanishgrad.choices.schedule import Step
+from vanishgrad.choices.schedule import StepLR
 from vanishgrad.config.plan import loader, plan_of, without_hydra
-from vanishgrad.config.setting import Setting, to_setting
+from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.config.typed import shown, typed
 from vanishgrad.description import describe
 from vanishgrad.errors import SettingError
@@ -31,7 +31,7 @@ def composed(*overrides: str) -> DictConfig:
         return compose("config", list(overrides))
 
 
-def setting(*overrides: str) -> Setting:
+def setting(*overrides: str) -> ComposedRun:
     return to_setting(without_hydra(plan_of(overrides, multirun=False).config))
 
 
@@ -74,7 +74,7 @@ def test_what_is_typed_arrives() -> None:
     ).composed  # fmt: skip
     assert found == Run(
         depth=20, lr=1.0, act=LeakyReLU(0.2), batch_size="full", loss=MSE(),
-        schedule=Step(milestones=(0.25, 0.5)), name="2024",
+        schedule=StepLR(milestones=(0.25, 0.5)), name="2024",
     )  # fmt: skip
     assert isinstance(found.lr, float)
     hash(found)

@@ -9,11 +9,11 @@ import pytest
 
 from vanishgrad import Run
 from vanishgrad.choices.activation import LeakyReLU
-from vanishgrad.choices.data import MNIST, Adding, Copy
+from vanishgrad.choices.data import MNIST, Adding, CopyMemory
 from vanishgrad.choices.loss import MSE
 from vanishgrad.choices.model import LSTM
 from vanishgrad.choices.optimizer import Adam
-from vanishgrad.choices.schedule import Step
+from vanishgrad.choices.schedule import StepLR
 from vanishgrad.description import choices_of, describe, described
 from vanishgrad.errors import SettingError
 from vanishgrad.records import strict
@@ -22,8 +22,8 @@ from vanishgrad.run import GROUPS
 CONF = Path(__file__).parents[1] / "conf"
 RUNS = [
     Run(),
-    Run(depth=3, lr=0.2, act=LeakyReLU(0.2), loss=MSE(), schedule=Step(), name="x", batch_size="full"),
-    Run(model=LSTM(chrono=50), data=Copy(length=7), optim=Adam()),
+    Run(depth=3, lr=0.2, act=LeakyReLU(0.2), loss=MSE(), schedule=StepLR(), name="x", batch_size="full"),
+    Run(model=LSTM(chrono=50), data=CopyMemory(length=7), optim=Adam()),
     Run(data=MNIST(root="somewhere", sequence="rows")),
 ]
 

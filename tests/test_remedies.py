@@ -9,10 +9,10 @@ import torch
 
 from vanishgrad import Run, build, remedies
 from vanishgrad.choices.activation import ELU, SELU, LeakyReLU, PReLU, ReLU, Sigmoid, Tanh
-from vanishgrad.choices.clipping import ByNorm
+from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.initialization import Critical, Gaussian, He, Xavier
 from vanishgrad.choices.model import GRU, LSTM, RNN
-from vanishgrad.choices.normalization import Batch, Layer
+from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L1, L2
@@ -37,11 +37,11 @@ CASES: list[tuple[Remedy, dict[str, Any]]] = [
     (remedies.UseXavier("uniform"), {"init": Xavier("uniform")}),
     (remedies.UseHe("uniform"), {"init": He("uniform")}),
     (remedies.UseCritical(), {"init": Critical()}),
-    (remedies.UseBatchNorm("post"), {"norm": Batch("post")}),
-    (remedies.UseLayerNorm("post"), {"norm": Layer("post")}),
+    (remedies.UseBatchNorm("post"), {"norm": BatchNorm("post")}),
+    (remedies.UseLayerNorm("post"), {"norm": LayerNorm("post")}),
     (remedies.UseResidual(3), {"residual": IdentityShortcut(3)}),
     (remedies.UseRezero(1), {"residual": Rezero(1)}),
-    (remedies.UseClipping(0.5), {"clip": ByNorm(0.5)}),
+    (remedies.UseClipping(0.5), {"clip": ClipByNorm(0.5)}),
     (remedies.UseL1(0.2), {"reg": L1(0.2)}),
     (remedies.UseL2(0.2), {"reg": L2(0.2)}),
     (remedies.UseAdam(), {"optim": Adam(), "lr": None}),

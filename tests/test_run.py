@@ -11,9 +11,16 @@ from vanishgrad import Run
 from vanishgrad.choices.activation import ReLU, Sigmoid, Softplus, Tanh
 from vanishgrad.choices.initialization import Critical, Gaussian, Normal, Orthogonal, Zeros
 from vanishgrad.choices.loss import MSE, CrossEntropy
-from vanishgrad.choices.normalization import Batch, Group, Instance, Layer, Weight
+from vanishgrad.choices.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, WeightNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
-from vanishgrad.choices.residual import Dense, Fixup, Highway, IdentityShortcut, Rezero, Scaled
+from vanishgrad.choices.residual import (
+    DenseShortcut,
+    Fixup,
+    HighwayShortcut,
+    IdentityShortcut,
+    Rezero,
+    ScaledShortcut,
+)
 from vanishgrad.errors import SettingError
 from vanishgrad.run import GROUPS, SCALARS
 
@@ -49,8 +56,8 @@ def test_equal_settings_are_equal_and_hash_alike() -> None:
 
 
 def test_a_choice_differs_from_another_with_the_same_parameters() -> None:
-    assert Run(residual=Rezero(3)) != Run(residual=Dense(3))
-    assert Run(norm=Batch()) != Run(norm=Layer())
+    assert Run(residual=Rezero(3)) != Run(residual=DenseShortcut(3))
+    assert Run(norm=BatchNorm()) != Run(norm=LayerNorm())
 
 
 def test_a_run_cannot_be_changed() -> None:
@@ -62,7 +69,7 @@ def test_a_run_cannot_be_changed() -> None:
 
 
 def test_a_run_survives_pickling_and_its_repr_names_what_was_chosen() -> None:
-    run = Run(depth=20, act=Sigmoid(), norm=Group(4, "post"), residual=Scaled(0.5, 3))
+    run = Run(depth=20, act=Sigmoid(), norm=GroupNorm(4, "post"), residual=ScaledShortcut(0.5, 3))
     assert pickle.loads(pickle.dumps(run)) == run
     assert all(
         part in repr(run) for part in ("depth=20", "Sigmoid()", "groups=4", "position='post'", "scale=0.5")
@@ -110,15 +117,17 @@ REFUSALS = [
     refused(r"dtype=float16: choose one of float32, float64", dtype="float16"),
     refused(r"measure=some: choose one of all, gradients", measure="some"),
     refused(r"act='relu': give a choice", act="relu"),
-    refused(r"norm=batch with batch_size=1: .*norm=layer", norm=Batch(), batch_size=1),
-    refused(r"norm=instance: a perceptron's units have no extent", norm=Instance()),
-    refused(r"norm\.groups=8: must divide width=12", norm=Group(8), width=12),
+    refused(r"norm=batch with batch_size=1: .*norm=layer", norm=BatchNorm(), batch_size=1),
+    refused(r"norm=instance: a perceptron's units have no extent", norm=InstanceNorm()),
+    refused(r"norm\.groups=8: must divide width=12", norm=GroupNorm(8), width=12),
     refused(r"residual=fixup with depth=2: .*depth of at least 3", residual=Fixup(), depth=2),
     refused(r"init=critical: Softplus has no critical point.*choose", init=Critical(), act=Softplus()),
-    refused(r"norm=weight with weights that start at 0", norm=Weight(), init=Zeros()),
-    refused(r"norm=weight with weights that start at 0: .*another init", norm=Weight(), init=Gaussian(0.0)),
-    refused(r"norm=weight with weights that start at 0: g v", norm=Weight(), init=Normal(0.0)),
-    refused(r"norm=weight with .* another residual than fixup", norm=Weight(), residual=Fixup()),
+    refused(r"norm=weight with weights that start at 0", norm=WeightNorm(), init=Zeros()),
+    refused(
+        r"norm=weight with weights that start at 0: .*another init", norm=WeightNorm(), init=Gaussian(0.0)
+    ),
+    refused(r"norm=weight with weights that start at 0: g v", norm=WeightNorm(), init=Normal(0.0)),
+    refused(r"norm=weight with .* another residual than fixup", norm=WeightNorm(), residual=Fixup()),
 ]
 
 
@@ -133,8 +142,8 @@ def test_a_setting_that_makes_no_sense_is_refused_with_value_and_rule(
 PARAMETERS: list[tuple[Callable[[], object], str]] = [
     (lambda: IdentityShortcut(0), r"residual\.every=0: must be at least 1"),
     (lambda: Fixup(1), r"residual\.every=1: .*so at least 2"),
-    (lambda: Highway(0.0), r"residual\.gate_bias=0\.0: must be negative"),
-    (lambda: Scaled(float("nan")), r"residual\.scale=nan: must be a finite number, or null"),
+    (lambda: HighwayShortcut(0.0), r"residual\.gate_bias=0\.0: must be negative"),
+    (lambda: ScaledShortcut(float("nan")), r"residual\.scale=nan: must be a finite number, or null"),
     (lambda: SGD(1.0), r"optim\.momentum=1\.0: must be at least 0 and below 1"),
 ]
 
@@ -155,8 +164,8 @@ def test_a_parameter_that_makes_no_sense_is_refused_with_value_and_rule(
         {"epochs": 0},
         {"max_steps": 0},
         {"batch_size": "full"},
-        {"norm": Layer(), "batch_size": 1},
-        {"norm": Weight(), "init": Orthogonal()},
+        {"norm": LayerNorm(), "batch_size": 1},
+        {"norm": WeightNorm(), "init": Orthogonal()},
         {"init": Critical(), "act": ReLU()},
         {"depth": 10_000, "width": 32},
     ],

@@ -13,7 +13,7 @@ from vanishgrad.choices.activation import (
     GELU,
     SELU,
     Activation,
-    ErrorFunction,
+    Erf,
     Identity,
     LeakyReLU,
     Mish,
@@ -52,7 +52,7 @@ FORMULAS: list[tuple[Activation, Callable[[float], float]]] = [
     (GELU(), lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
     (SiLU(), lambda x: x / (1 + math.exp(-x))),
     (Mish(), lambda x: x * math.tanh(math.log(1 + math.exp(x)))),
-    (ErrorFunction(), math.erf),
+    (Erf(), math.erf),
     (Identity(), lambda x: x),
 ]
 

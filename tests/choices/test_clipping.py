@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue, Clipping, NoClip
+from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue, Clipping, NoClip
 from vanishgrad.errors import SettingError
 
 SHAPES = [(5, 4), (5,), (3, 5), (3,), ()]
@@ -33,20 +33,20 @@ def clipped(clip: Clipping, gradients: list[Tensor], parameters: list[Tensor] | 
 @pytest.mark.parametrize("max_norm", [1e-4, 1e-3])
 def test_norm_keeps_the_direction_and_meets_the_bound(scale: float, max_norm: float) -> None:
     before = tensors(scale, seed=0)
-    after = flat(clipped(ByNorm(max_norm), before))
+    after = flat(clipped(ClipByNorm(max_norm), before))
     assert float(after.norm()) == pytest.approx(max_norm, rel=1e-6)
     torch.testing.assert_close(after / after.norm(), flat(before) / flat(before).norm(), rtol=1e-6, atol=0)
 
 
 def test_norm_bounds_the_largest_gradients_that_float32_has() -> None:
     before = [torch.full((64, 64), 3e38), torch.full((9,), -3e38)]
-    after = flat(clipped(ByNorm(1e-3), before, before))
+    after = flat(clipped(ClipByNorm(1e-3), before, before))
     # the factor, 5e-44, is below float32's normal numbers
     assert float(after.norm()) == pytest.approx(1e-3, rel=1e-5)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-3])
-@pytest.mark.parametrize("clip", [ByNorm(1.0), ByValue(1.0), NoClip()], ids=str)
+@pytest.mark.parametrize("clip", [ClipByNorm(1.0), ClipByValue(1.0), NoClip()], ids=str)
 def test_gradients_within_the_bound_stay_as_they_are_bit_by_bit(clip: Clipping, scale: float) -> None:
     before = tensors(scale, seed=0)
     assert all(map(torch.equal, clipped(clip, before), before))
@@ -60,7 +60,7 @@ def test_no_clip_leaves_the_largest_alone() -> None:
 @pytest.mark.parametrize("scale", [1.0, 1e30])
 def test_value_clamps_every_element(scale: float) -> None:
     before = tensors(scale, seed=0)
-    after = clipped(ByValue(0.25), before)
+    after = clipped(ClipByValue(0.25), before)
     for one, other in zip(before, after, strict=True):
         expected = [min(max(value, -0.25), 0.25) for value in one.flatten().tolist()]
         assert other.flatten().tolist() == pytest.approx(expected, rel=1e-7)
@@ -118,9 +118,9 @@ def test_agc_counts_a_kernel_as_one_unit_per_output() -> None:
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: ByNorm(0.0), r"clip\.max_norm=0\.0: must be above 0"),
-        (lambda: ByNorm(math.nan), r"clip\.max_norm=nan: must be above 0"),
-        (lambda: ByValue(-1.0), r"clip\.max_value=-1\.0: must be above 0"),
+        (lambda: ClipByNorm(0.0), r"clip\.max_norm=0\.0: must be above 0"),
+        (lambda: ClipByNorm(math.nan), r"clip\.max_norm=nan: must be above 0"),
+        (lambda: ClipByValue(-1.0), r"clip\.max_value=-1\.0: must be above 0"),
         (lambda: AGC(0.0), r"clip\.factor=0\.0: must be above 0"),
     ],
 )

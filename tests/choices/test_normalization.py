@@ -7,7 +7,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.normalization import RMS, Batch, Group, Instance, Layer, NoNorm, Normalization, Weight
+from vanishgrad.choices.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    NoNorm,
+    Normalization,
+    RMSNorm,
+    WeightNorm,
+)
 from vanishgrad.errors import SettingError
 
 
@@ -40,7 +49,7 @@ def test_batch_normalizes_over_the_batch_in_training_and_with_running_statistics
     shape: tuple[int, ...],
 ) -> None:
     spatial = len(shape) - 2
-    module, axes = module_of(Batch(), 6, spatial), (0, 2, 3)[: 1 + spatial]
+    module, axes = module_of(BatchNorm(), 6, spatial), (0, 2, 3)[: 1 + spatial]
     broadcast = (1, 6, *(1,) * spatial)
     mean, variance = torch.zeros(6, dtype=torch.float64), torch.ones(6, dtype=torch.float64)
     for seed in range(3):
@@ -62,14 +71,14 @@ def over_groups(x: Tensor, groups: int) -> Tensor:
 
 
 FORMULAS: list[tuple[Normalization, int, Callable[[Tensor], Tensor]]] = [
-    (Layer(), 0, lambda x: standardized(x, (1,))),
-    (Layer(), 2, lambda x: standardized(x, (1, 2, 3))),
-    (RMS(), 0, lambda x: x / (x**2).mean(1, keepdim=True).sqrt()),
-    (RMS(), 2, lambda x: x / (x**2).mean(1, keepdim=True).sqrt()),
-    (Group(3), 0, lambda x: over_groups(x, 3)),
-    (Group(3), 2, lambda x: over_groups(x, 3)),
-    (Group(6), 2, lambda x: standardized(x, (2, 3))),
-    (Instance(), 2, lambda x: standardized(x, (2, 3))),
+    (LayerNorm(), 0, lambda x: standardized(x, (1,))),
+    (LayerNorm(), 2, lambda x: standardized(x, (1, 2, 3))),
+    (RMSNorm(), 0, lambda x: x / (x**2).mean(1, keepdim=True).sqrt()),
+    (RMSNorm(), 2, lambda x: x / (x**2).mean(1, keepdim=True).sqrt()),
+    (GroupNorm(3), 0, lambda x: over_groups(x, 3)),
+    (GroupNorm(3), 2, lambda x: over_groups(x, 3)),
+    (GroupNorm(6), 2, lambda x: standardized(x, (2, 3))),
+    (InstanceNorm(), 2, lambda x: standardized(x, (2, 3))),
 ]
 
 
@@ -83,22 +92,24 @@ def test_example_wise_normalizations_are_their_formulas(
 
 
 @pytest.mark.parametrize(
-    "norm, spatial", [*((n, s) for n, s, _ in FORMULAS), (Batch(), 0), (Batch(), 2)], ids=str
+    "norm, spatial", [*((n, s) for n, s, _ in FORMULAS), (BatchNorm(), 0), (BatchNorm(), 2)], ids=str
 )
 def test_scale_and_shift_are_learned_and_start_without_effect(norm: Normalization, spatial: int) -> None:
     parameters = list(module_of(norm, 6, spatial).parameters())
     starts = {value for parameter in parameters for value in parameter.tolist()}
     assert starts <= {0.0, 1.0}
-    assert len(parameters) == (1 if isinstance(norm, RMS) else 2)
+    assert len(parameters) == (1 if isinstance(norm, RMSNorm) else 2)
     assert all(parameter.shape == (6,) for parameter in parameters)
 
 
-@pytest.mark.parametrize("norm", [NoNorm(), NoNorm("post"), Weight(), Weight("post")], ids=str)
+@pytest.mark.parametrize("norm", [NoNorm(), NoNorm("post"), WeightNorm(), WeightNorm("post")], ids=str)
 def test_none_and_weight_are_no_layers(norm: Normalization) -> None:
     assert norm.module(6) is None
 
 
-@pytest.mark.parametrize("choice", [NoNorm, Batch, Layer, RMS, Group, Instance, Weight])
+@pytest.mark.parametrize(
+    "choice", [NoNorm, BatchNorm, LayerNorm, RMSNorm, GroupNorm, InstanceNorm, WeightNorm]
+)
 def test_the_position_is_pre_or_post(choice: type) -> None:
     assert choice().position == "pre"
     assert choice(position="post").position == "post"
@@ -108,18 +119,18 @@ def test_the_position_is_pre_or_post(choice: type) -> None:
 
 def test_instance_norm_needs_extent() -> None:
     with pytest.raises(SettingError, match="norm=instance: a perceptron's units have no extent"):
-        Instance().module(6)
+        InstanceNorm().module(6)
 
 
 def test_groups_divide_the_width() -> None:
     with pytest.raises(SettingError, match=r"norm\.groups=4: must divide width=6"):
-        Group(4).module(6)
+        GroupNorm(4).module(6)
     with pytest.raises(SettingError, match=r"norm\.groups=0: must be at least 1"):
-        Group(0)
+        GroupNorm(0)
 
 
 def test_what_would_always_be_zero_is_refused() -> None:
     with pytest.raises(SettingError, match=r"norm\.groups=6 with width=6: a group of one unit is always 0"):
-        Group(6).module(6)
+        GroupNorm(6).module(6)
     with pytest.raises(SettingError, match="norm=layer with width=1: one unit alone is always 0"):
-        Layer().module(1)
+        LayerNorm().module(1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from vanishgrad import Run, build, penalty
-from vanishgrad.choices.normalization import Batch, Weight
+from vanishgrad.choices.normalization import BatchNorm, WeightNorm
 from vanishgrad.choices.optimizer import SGD, AdamW
 from vanishgrad.choices.regularization import (
     L1,
@@ -71,14 +71,14 @@ def norm_run(**choices: object) -> Run:
 
 
 def test_only_weights_are_penalized_no_biases_and_no_normalization() -> None:
-    model = build(norm_run(norm=Batch()))
+    model = build(norm_run(norm=BatchNorm()))
     penalty(model).backward()
     reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
     assert reached == {"linear_1.weight", "linear_2.weight", "linear_3.weight", "output.weight"}
 
 
 def test_with_weight_normalization_the_effective_weight_is_penalized() -> None:
-    plain, normalized = build(norm_run()), build(norm_run(norm=Weight()))
+    plain, normalized = build(norm_run()), build(norm_run(norm=WeightNorm()))
     with torch.no_grad():
         for module in normalized.children():
             if hasattr(module, "parametrizations"):
@@ -117,7 +117,7 @@ def batch() -> tuple[Tensor, Tensor]:
 
 def test_decoupled_decay_is_that_of_torch_adamw_on_weights_alone() -> None:
     """torch.optim.AdamW is Loshchilov and Hutter's algorithm 2; two groups exempt what must not decay."""
-    run = norm_run(norm=Batch(), optim=AdamW(), reg=WeightDecay(0.5), lr=0.01)
+    run = norm_run(norm=BatchNorm(), optim=AdamW(), reg=WeightDecay(0.5), lr=0.01)
     trainer, twin = Trainer(run, torch.device("cpu")), build(run)
     weights = [parameter for parameter in twin.parameters() if parameter.ndim == 2]
     others = [parameter for parameter in twin.parameters() if parameter.ndim < 2]

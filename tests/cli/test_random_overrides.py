@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from vanishgrad.config.catalogue import Group, groups
+from vanishgrad.config.catalogue import ChoiceGroup, groups
 
 GROUPS = {group.name: group for group in groups() if group.name not in ("experiment", "data", "model")}
 BASE = ("depth=2", "width=8", "max_steps=2", "log_every=1", "data.train_size=128")
@@ -70,7 +70,7 @@ def some_value(chance: random.Random, default: Any) -> str:
     return chance.choice(near)
 
 
-def some_choice(chance: random.Random, group: Group) -> list[str]:
+def some_choice(chance: random.Random, group: ChoiceGroup) -> list[str]:
     """A choice of a group, at times mistyped, at times with a parameter of its own or of another choice."""
     choice = chance.choice(group.choices)
     name = choice.name if chance.random() < 0.9 else choice.name[::-1]

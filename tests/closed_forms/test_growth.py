@@ -18,7 +18,7 @@ import torch
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import Identity, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.initialization import Default, Gaussian, He, Initialization, Xavier
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.theory import chi_1, critical_point, length_map
 from vanishgrad.theory.gaussian import Function
 
@@ -111,5 +111,5 @@ def test_batch_norm_with_relu_explodes_by_pi_over_pi_minus_1(init: Initializatio
 
     At width 512 the largest batches fall short of it again, by batch / width; 256 lies within 0.3 %.
     """
-    run = replace(BASE, act=ReLU(), norm=Batch(), init=init)
+    run = replace(BASE, act=ReLU(), norm=BatchNorm(), init=init)
     assert growth(run, batch=256, seeds=2) == pytest.approx(math.pi / (math.pi - 1), rel=0.02)

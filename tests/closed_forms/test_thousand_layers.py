@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad import Run, build, train
-from vanishgrad.choices.clipping import ByNorm
+from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import He, Normal
 from vanishgrad.choices.model import CNN
-from vanishgrad.choices.normalization import Batch, NoNorm, Normalization
+from vanishgrad.choices.normalization import BatchNorm, NoNorm, Normalization
 from vanishgrad.choices.optimizer import SGD, Adam
-from vanishgrad.choices.residual import Fixup, IdentityShortcut, NoResidual, Residual, Rezero, Scaled
+from vanishgrad.choices.residual import Fixup, IdentityShortcut, NoResidual, Residual, Rezero, ScaledShortcut
 
 BASE = Run(depth=1000, width=32)
 CONV = replace(BASE, width=8, model=CNN())
@@ -75,8 +75,8 @@ def test_rezero_carries_the_gradient_of_maps_through_each_stage_bit_by_bit() -> 
 
 
 @pytest.mark.parametrize("residual, norm, growth", [
-    (IdentityShortcut(), Batch(), 1000.0),  # a power of the depth: block l adds about 1/l to the stream
-    (Scaled(), NoNorm(), 10.0),
+    (IdentityShortcut(), BatchNorm(), 1000.0),  # a power of the depth: block l adds about 1/l to the stream
+    (ScaledShortcut(), NoNorm(), 10.0),
 ], ids=str)  # fmt: skip
 @pytest.mark.parametrize("init", [BASE.init, He()], ids=str)
 def test_a_thousand_convolutions_carry_gradients_to_the_first(
@@ -119,7 +119,7 @@ def test_fixup_learns_the_digits_at_depth_1000() -> None:
 @pytest.mark.parametrize(
     "choices",
     [
-        {"residual": IdentityShortcut(), "norm": Batch(), "recompute_every": 32, "epochs": 4},
+        {"residual": IdentityShortcut(), "norm": BatchNorm(), "recompute_every": 32, "epochs": 4},
         {"residual": Rezero(), "init": He(), "optim": Adam(), "lr": None, "epochs": 4},
     ],
     ids=["batchnorm", "rezero"],
@@ -147,7 +147,7 @@ def test_large_weights_explode() -> None:
 
 
 def test_clipping_keeps_large_weights_finite() -> None:
-    result = train(replace(LARGE, clip=ByNorm(1.0)))
+    result = train(replace(LARGE, clip=ClipByNorm(1.0)))
     assert result.status == "completed"
     assert result.steps == 30
     assert (result.metrics["grad_norm"] > 1e10).all()

@@ -10,7 +10,7 @@ from vanishgrad import Run
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
 from vanishgrad.choices.data import Adding
 from vanishgrad.choices.model import RNN
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.cure.candidates import (
     Candidates,
@@ -94,7 +94,7 @@ def test_a_critical_point_that_saturates_is_left_out_every_time() -> None:
 
 def test_what_this_machine_cannot_train_is_left_out() -> None:
     def small(run: Run) -> None:
-        if isinstance(run.norm, Batch):
+        if isinstance(run.norm, BatchNorm):
             raise SettingError("no room")
 
     found = candidates(SICK, diagnosis("norm=batch", "act=relu", "init=he"), small, 10)
@@ -146,7 +146,7 @@ def test_a_gated_cell_goes_with_clipping_but_not_with_another_activation() -> No
 
 def test_a_pair_is_both_changes_and_both_texts() -> None:
     pair = together(SICK, made(SICK, "act=relu"), made(SICK, "remedy=batchnorm"))
-    assert pair.run == Run(depth=20, norm=Batch())
+    assert pair.run == Run(depth=20, norm=BatchNorm())
     assert pair.label == "act=relu norm=batch"
 
 

@@ -11,9 +11,9 @@ from vanishgrad import Run, remedies
 from vanishgrad.choices.activation import LeakyReLU, Sigmoid
 from vanishgrad.choices.initialization import Gaussian, He, Normal
 from vanishgrad.choices.model import LSTM, RNN
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.optimizer import SGD, Adam
-from vanishgrad.choices.schedule import Step
+from vanishgrad.choices.schedule import StepLR
 from vanishgrad.cli.cure_table import composed
 from vanishgrad.cure.candidates import KNOWN
 from vanishgrad.cure.override_text import changed, kept, overrides_of, rounded, treated
@@ -55,10 +55,10 @@ TEXTS = {
     "lr=1e-3": {"lr": 0.001},
     "lr=1": {"lr": 1.0},
     "optim=adam lr=null": {"optim": Adam(), "lr": None},
-    "schedule=step schedule.milestones=[0.5,0.9]": {"schedule": Step(milestones=(0.5, 0.9))},
+    "schedule=step schedule.milestones=[0.5,0.9]": {"schedule": StepLR(milestones=(0.5, 0.9))},
     "warmup=10": {"warmup": 10},
     "remedy=leaky_relu remedy.slope=0.2": {"act": LeakyReLU(0.2)},
-    "remedy=batchnorm init=he": {"norm": Batch(), "init": He()},
+    "remedy=batchnorm init=he": {"norm": BatchNorm(), "init": He()},
     "remedy=small_rate": {"lr": 0.03},
 }
 

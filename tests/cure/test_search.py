@@ -11,7 +11,7 @@ import pytest
 from vanishgrad import Run
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data.loading import load
-from vanishgrad.cure import Cure, Plan, Stage, Treatment, Trial, find_cure
+from vanishgrad.cure import Cure, SearchPlan, Stage, Treatment, Trial, find_cure
 from vanishgrad.cure.trial import Round, Yardstick
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 
@@ -53,7 +53,7 @@ def search(trial: MakeTrial, yard: Yardstick) -> Callable[..., tuple[Cure, Clini
     ) -> tuple[Cure, Clinic, list[Stage]]:
         clinic, stages = Clinic(trial, yard, effects), list[Stage]()
         found = find_cure(
-            SICK, clinic, Plan(400, **options), lambda alone: diagnosis, lambda run: DATA,  # type: ignore[arg-type]
+            SICK, clinic, SearchPlan(400, **options), lambda alone: diagnosis, lambda run: DATA,  # type: ignore[arg-type]
             stages.append, ones,
         )  # fmt: skip
         return found, clinic, stages
@@ -133,7 +133,7 @@ def test_a_healthy_setting_is_not_treated(trial: MakeTrial, yard: Yardstick) -> 
     clinic = Healthy(trial, yard, {})
     mild = Diagnosis((Finding("saturated", 0.2, 1.0, (1,), 0, {}),), True)
     for diagnosis in (Diagnosis((), True), mild):
-        found = find_cure(SICK, clinic, Plan(400), lambda alone: diagnosis, lambda run: DATA)  # type: ignore[arg-type] # noqa: B023
+        found = find_cure(SICK, clinic, SearchPlan(400), lambda alone: diagnosis, lambda run: DATA)  # type: ignore[arg-type] # noqa: B023
         assert found.healthy
         assert (found.standings, found.winner) == ((), None)
     assert [some for _, some in clinic.asked] == [["untreated"]] * 2

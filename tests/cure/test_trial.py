@@ -12,7 +12,7 @@ from vanishgrad import Run, train
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Spirals
 from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.schedule import Cosine
+from vanishgrad.choices.schedule import CosineLR
 from vanishgrad.cure.candidates import Treatment, treatment
 from vanishgrad.cure.override_text import treated
 from vanishgrad.cure.trial import Round, Trials, small_copy, yardstick
@@ -73,7 +73,7 @@ def test_a_trial_is_what_training_its_setting_alone_gives(trials: Trials) -> Non
 
 
 def test_a_short_run_is_a_small_copy_of_the_whole_one() -> None:
-    whole = replace(SICK, warmup=40, schedule=Cosine(), max_steps=400, epochs=1000, save_every=7, seed=1)
+    whole = replace(SICK, warmup=40, schedule=CosineLR(), max_steps=400, epochs=1000, save_every=7, seed=1)
     short = small_copy(whole, Round(100), 400, seed=9)
     assert (short.max_steps, short.warmup, short.seed, short.save_every) == (100, 10, 9, 0)
     for step in (0, 4, 8, 20, 50, 99):

@@ -6,16 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vanishgrad.choices.data import Copy
+from vanishgrad.choices.data import CopyMemory
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.loss import CrossEntropy
 
-SMALL = Copy(length=6, memory=3, alphabet=4, train_size=2_000, held_out=1_000)
+SMALL = CopyMemory(length=6, memory=3, alphabet=4, train_size=2_000, held_out=1_000)
 
 
 def test_sequences_are_as_in_arjovsky_et_al_2016() -> None:
     """10 symbols of a0 to a7, T - 1 blanks a8, the delimiter a9, 10 blanks; the answer has T + 10 blanks."""
-    data = load(Copy(length=30, train_size=200, held_out=100))
+    data = load(CopyMemory(length=30, train_size=200, held_out=100))
     for x, y in ((data.train_x, data.train_y), (data.val_x, data.val_y)):
         for sequence, answer in zip(x.tolist(), y.tolist(), strict=True):
             remembered = sequence[:10]
@@ -40,8 +40,8 @@ def test_symbols_are_uniform() -> None:
     assert ((counts - 1_500) ** 2 / 1_500).sum() < 30.7  # chi-square's 1 - 1e-6 quantile, 3 degrees
 
 
-@pytest.mark.parametrize("data", [SMALL, Copy(length=30, held_out=500)])
-def test_blanks_and_then_random_symbols_reach_the_baseline(data: Copy) -> None:
+@pytest.mark.parametrize("data", [SMALL, CopyMemory(length=30, held_out=500)])
+def test_blanks_and_then_random_symbols_reach_the_baseline(data: CopyMemory) -> None:
     wanted = load(data).val_y
     outputs = torch.full((*wanted.shape, data.outputs), -math.inf)
     outputs[:, : -data.memory, data.alphabet] = 0
@@ -50,7 +50,7 @@ def test_blanks_and_then_random_symbols_reach_the_baseline(data: Copy) -> None:
 
 
 def test_the_baseline_is_the_published_one() -> None:
-    assert Copy(length=100).baseline.value == pytest.approx(10 * math.log(8) / 120)
+    assert CopyMemory(length=100).baseline.value == pytest.approx(10 * math.log(8) / 120)
 
 
 def test_the_first_sequences_are_the_same_however_many_there_are() -> None:

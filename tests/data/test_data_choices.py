@@ -13,7 +13,7 @@ from vanishgrad.choices.data import (
     CIFAR10,
     MNIST,
     Adding,
-    Copy,
+    CopyMemory,
     Data,
     Digits,
     FashionMNIST,
@@ -26,7 +26,7 @@ from vanishgrad.errors import SettingError
 
 IMAGES = (Digits, MNIST, FashionMNIST, CIFAR10)
 SCALED = (*IMAGES, Spirals)
-GENERATED = (Adding, Copy, TemporalOrder)
+GENERATED = (Adding, CopyMemory, TemporalOrder)
 CONF = Path(__file__).parents[2] / "conf" / "data"
 
 
@@ -44,8 +44,8 @@ CONF = Path(__file__).parents[2] / "conf" / "data"
         (CIFAR10(sequence="pixels"), (1024, 3), 10, None, "cross_entropy"),
         (Spirals(classes=5), (2,), 5, None, "cross_entropy"),
         (Adding(length=7), (7, 2), 1, None, "mse"),
-        (Copy(length=100), (120,), 9, 10, "cross_entropy"),
-        (Copy(length=5, memory=2, alphabet=3), (9,), 4, 5, "cross_entropy"),
+        (CopyMemory(length=100), (120,), 9, 10, "cross_entropy"),
+        (CopyMemory(length=5, memory=2, alphabet=3), (9,), 4, 5, "cross_entropy"),
         (TemporalOrder(length=30), (30,), 4, 8, "cross_entropy"),
     ],
 )
@@ -59,7 +59,7 @@ def test_only_data_with_a_published_baseline_has_one() -> None:
     assert [baseline_of(choice()) for choice in SCALED] == [None] * 5
     assert {choice: getattr(baseline_of(choice()), "metric", None) for choice in GENERATED} == {
         Adding: "val_loss",
-        Copy: "val_loss",
+        CopyMemory: "val_loss",
         TemporalOrder: "val_accuracy",
     }
 
@@ -111,12 +111,12 @@ def test_the_yaml_file_of_a_choice_lists_its_fields_and_defaults(choice: Any) ->
             "data.train_size=50000 data.held_out=2000: sequences of this length must be at most 12500 in "
             "all, to fit into memory",
         ),
-        (Copy, {"length": 0}, "data.length=0: must be at least 1"),
-        (Copy, {"memory": 0}, "data.memory=0: must be at least 1"),
-        (Copy, {"alphabet": 1}, "data.alphabet=1: must be at least 2"),
-        (Copy, {"train_size": -1}, "data.train_size=-1: must be at least 1"),
+        (CopyMemory, {"length": 0}, "data.length=0: must be at least 1"),
+        (CopyMemory, {"memory": 0}, "data.memory=0: must be at least 1"),
+        (CopyMemory, {"alphabet": 1}, "data.alphabet=1: must be at least 2"),
+        (CopyMemory, {"train_size": -1}, "data.train_size=-1: must be at least 1"),
         (
-            Copy,
+            CopyMemory,
             {"length": 10**9},
             "data.train_size=20000 data.held_out=1000: sequences of this length must be at most 0 in all, "
             "to fit into memory",

@@ -13,7 +13,7 @@ from vanishgrad.description import describe
 from vanishgrad.diagnosis import Advice, ladders
 from vanishgrad.diagnosis import advice as module
 from vanishgrad.diagnosis.advice import Treatment, advised
-from vanishgrad.diagnosis.record import Setting
+from vanishgrad.diagnosis.record import RecordedSetting
 
 LADDERS = {
     name: ladder for name, ladder in vars(ladders).items() if isinstance(ladder, tuple) and name.isupper()
@@ -72,8 +72,10 @@ def composing(settings: dict[tuple[str, ...], dict[str, object]], kind: Callable
     """Try each text that is advised, once for every kind of model."""
     seen = set()
     for overrides, effective in settings.items():
-        for one in (one for ladder in LADDERS.values() for one in advised(ladder, Setting(effective))):
-            known = (kind(Setting(effective).name("model")), one.override)
+        for one in (
+            one for ladder in LADDERS.values() for one in advised(ladder, RecordedSetting(effective))
+        ):
+            known = (kind(RecordedSetting(effective).name("model")), one.override)
             if known not in seen:
                 seen.add(known)
                 assert composed(treated(overrides, one.override)) != effective, (overrides, one.override)
@@ -95,15 +97,15 @@ def test_every_ladder_has_something_for_every_kind_of_model(
     for overrides, effective in settings.items():
         recurrent = any("model=rnn" in text or "model=gru" in text for text in overrides)
         if recurrent if in_time else "depth=8" in overrides and "act=sigmoid" in overrides:
-            assert advised(LADDERS[name], Setting(effective)), (name, overrides)
-    foreign = advised(LADDERS[name], Setting({"model": {"name": "Net"}}))
+            assert advised(LADDERS[name], RecordedSetting(effective)), (name, overrides)
+    foreign = advised(LADDERS[name], RecordedSetting({"model": {"name": "Net"}}))
     assert foreign
     assert all("remedy=" not in one.override for one in foreign)
-    assert advised(LADDERS[name], Setting()) == foreign
+    assert advised(LADDERS[name], RecordedSetting()) == foreign
 
 
 def test_what_is_there_already_is_not_advised() -> None:
-    treated = Setting(
+    treated = RecordedSetting(
         composed(
             ["depth=8", "act=relu", "init=he", "norm=batch", "residual=identity", "optim=adam", "clip=norm"]
         )
@@ -120,7 +122,7 @@ def test_what_is_there_already_is_not_advised() -> None:
 
 
 def test_the_rate_is_that_of_the_setting() -> None:
-    found = advised(ladders.OSCILLATING, Setting(composed(["lr=0.3"])))
+    found = advised(ladders.OSCILLATING, RecordedSetting(composed(["lr=0.3"])))
     assert found[0] == Advice("lr=0.03", "the steps are longer than the valley is wide")
 
 

@@ -18,7 +18,7 @@ from vanishgrad import GradientMonitor, Run, diagnose, train
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.model import LSTM
-from vanishgrad.diagnosis import Diagnosis, Finding, Watch
+from vanishgrad.diagnosis import Diagnosis, Finding, OnlineDiagnosis
 from vanishgrad.diagnosis.layers import MEASURED, by_layer
 from vanishgrad.diagnosis.tables import record_of
 from vanishgrad.errors import SettingError
@@ -79,19 +79,19 @@ def test_what_cannot_be_diagnosed_is_refused(tmp_path: Path) -> None:
 
 def test_rows_as_they_come_say_what_the_tables_say(folder: Path) -> None:
     result = train(DEEP)
-    watch, metrics = Watch(result.setting), cells(result.metrics, METRIC_COLUMNS)
+    watch, metrics = OnlineDiagnosis(result.setting), cells(result.metrics, METRIC_COLUMNS)
     for step, rows in result.gradients.groupby("step"):
         watch.add(cells(rows, GRADIENT_COLUMNS), [row for row in metrics if row[0] == step])
     watch.add((), [row for row in metrics if row[0] % 20])
     found, expected = watch.diagnosis("completed"), result.diagnosis
     assert [f.finding for f in found] == [f.finding for f in expected] == ["vanishing"]
     assert found.findings[0].evidence == pytest.approx(expected.findings[0].evidence)
-    assert Watch().diagnosis() == Diagnosis()
+    assert OnlineDiagnosis().diagnosis() == Diagnosis()
 
 
 def test_a_long_run_is_watched_in_bounded_memory(tables: Tables) -> None:
     rows, metrics = tables(5.0, steps=300, depth=4, accuracy=(0.1, 0.1))
-    watch, told = Watch(most_steps=32), cells(metrics, METRIC_COLUMNS)
+    watch, told = OnlineDiagnosis(most_steps=32), cells(metrics, METRIC_COLUMNS)
     for place, (_, group) in enumerate(rows.groupby("step")):
         watch.add(cells(group, GRADIENT_COLUMNS), [told[place]])
         kept = watch.record().steps

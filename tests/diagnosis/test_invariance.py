@@ -13,7 +13,7 @@ from vanishgrad import Run, diagnose, train
 from vanishgrad.choices.activation import Sigmoid, Tanh
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.initialization import He, Xavier
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.residual import Fixup, Rezero
 from vanishgrad.diagnosis import Diagnosis
@@ -43,7 +43,7 @@ def results() -> dict[str, Result]:
     runs = {
         "healthy": replace(SMALL, depth=3),
         "vanishing": replace(SMALL, depth=14, act=Sigmoid(), init=Xavier()),
-        "normalized": replace(SMALL, depth=6, act=Sigmoid(), norm=Batch()),
+        "normalized": replace(SMALL, depth=6, act=Sigmoid(), norm=BatchNorm()),
         "diverged": replace(SMALL, depth=2, lr=1e6),
         "stuck": replace(SMALL, depth=2, lr=1e-8),
     }

@@ -12,7 +12,7 @@ import torch
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Tanh
 from vanishgrad.choices.initialization import He
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.lab import PROBE, Claim, Evidence
 from vanishgrad.lab.chapters import batchnorm
 from vanishgrad.lab.probes.batch_norm import company, disagreement, drawn, modes, scales, shifts
@@ -160,7 +160,7 @@ def test_the_gradient_stands_at_right_angles_to_the_weights_only_with_batch_norm
 
 
 def test_scaled_weights_give_the_gradient_that_finite_differences_give() -> None:
-    model = build(Run(depth=5, act=Tanh(), init=He(), norm=Batch(), dtype="float64", seed=0))
+    model = build(Run(depth=5, act=Tanh(), init=He(), norm=BatchNorm(), dtype="float64", seed=0))
     x, y = drawn(Run(dtype="float64", seed=0), 64, "scales")
     weight = dict(model.named_parameters())["linear_3.weight"]
     direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -187,7 +187,7 @@ def test_only_batch_norm_notices_the_company() -> None:
 
 
 def test_modes_agree_where_the_running_statistics_are_those_of_the_batch() -> None:
-    model = build(Run(depth=2, norm=Batch(), seed=0))
+    model = build(Run(depth=2, norm=BatchNorm(), seed=0))
     x, _ = drawn(Run(seed=0), 256, "test")
     assert disagreement(model, x, 256) > 0.1  # mean 0, variance 1: what they begin with
     with torch.no_grad():

@@ -12,7 +12,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Tanh
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue
+from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue
 from vanishgrad.choices.initialization import Normal
 from vanishgrad.lab import Claim, Evidence
 from vanishgrad.lab.chapters import clipping
@@ -155,8 +155,8 @@ def test_the_probe_covers_every_clip_and_layer() -> None:
 
 
 def test_bounds() -> None:
-    assert clipped_gradient.bound(ByNorm(3.0), 100) == 3.0
-    assert clipped_gradient.bound(ByValue(0.5), 100) == 5.0
+    assert clipped_gradient.bound(ClipByNorm(3.0), 100) == 3.0
+    assert clipped_gradient.bound(ClipByValue(0.5), 100) == 5.0
     assert math.isnan(clipped_gradient.bound(AGC(), 100))
 
 

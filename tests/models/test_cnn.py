@@ -14,17 +14,26 @@ from vanishgrad.choices.data import CIFAR10, Digits
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import LSUV, Orthogonal
 from vanishgrad.choices.model import CNN
-from vanishgrad.choices.normalization import RMS, Batch, Group, Instance, Layer, NoNorm, Normalization, Weight
+from vanishgrad.choices.normalization import (
+    BatchNorm,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    NoNorm,
+    Normalization,
+    RMSNorm,
+    WeightNorm,
+)
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import (
-    Dense,
+    DenseShortcut,
     Fixup,
-    Highway,
+    HighwayShortcut,
     IdentityShortcut,
     NoResidual,
     Residual,
     Rezero,
-    Scaled,
+    ScaledShortcut,
 )
 from vanishgrad.models.build import blank
 from vanishgrad.models.residual import Fork, Resize
@@ -32,7 +41,7 @@ from vanishgrad.modules.observer import Unrolled
 from vanishgrad.modules.weights import weight_matrices
 
 WIDTH = 4
-KINDS = [IdentityShortcut, Scaled, Rezero, Fixup, Highway, Dense]
+KINDS = [IdentityShortcut, ScaledShortcut, Rezero, Fixup, HighwayShortcut, DenseShortcut]
 
 
 def run_with(residual: Residual, depth: int, **choices: object) -> Run:
@@ -68,14 +77,14 @@ def cifar_resnet(blocks: int) -> int:
     return convolutions + norms + 64 * 10 + 10
 
 
-@pytest.mark.parametrize("residual", [IdentityShortcut(), NoResidual(), Scaled()], ids=str)
+@pytest.mark.parametrize("residual", [IdentityShortcut(), NoResidual(), ScaledShortcut()], ids=str)
 @pytest.mark.parametrize("layers, published", [
     (20, "0.27"), (32, "0.46"), (44, "0.66"), (56, "0.85"), (110, "1.7"), (1202, "19.4"),
 ])  # fmt: skip
 def test_the_resnets_for_cifar_have_the_published_parameter_counts(
     layers: int, published: str, residual: Residual
 ) -> None:
-    run = Run(depth=layers - 1, width=16, model=CNN(), residual=residual, norm=Batch(), data=CIFAR10())
+    run = Run(depth=layers - 1, width=16, model=CNN(), residual=residual, norm=BatchNorm(), data=CIFAR10())
     count = parameters(run)
     assert count == cifar_resnet((layers - 2) // 6)
     assert f"{count / 1e6:.{len(published.split('.')[1])}f}" == published
@@ -112,7 +121,7 @@ class ByHand:
 
     def tanh(self, scope: str, x: Tensor, index: int) -> Tensor:
         """Batch norm where the run has it, and tanh."""
-        if isinstance(self.run.norm, Batch):
+        if isinstance(self.run.norm, BatchNorm):
             scale, shift = (self.values[f"{scope}norm_{index}.{key}"] for key in ("weight", "bias"))
             x = x - x.mean((0, 2, 3), keepdim=True)
             x = x / (x.square().mean((0, 2, 3), keepdim=True) + 1e-5).sqrt()
@@ -140,7 +149,7 @@ class ByHand:
         if self.stride(self.blocks[number - 1][0]) == 1:
             return x
         examples, channels, height, width = x.shape
-        more = channels if isinstance(self.run.residual, Dense) else 2 * channels
+        more = channels if isinstance(self.run.residual, DenseShortcut) else 2 * channels
         small = x.new_zeros(examples, more, (height + 1) // 2, (width + 1) // 2)
         for row in range(small.shape[2]):
             for column in range(small.shape[3]):
@@ -152,14 +161,14 @@ class ByHand:
         match self.run.residual:
             case IdentityShortcut():
                 return stream + self.branch(number, x)
-            case Scaled():
+            case ScaledShortcut():
                 return stream + len(self.blocks) ** -0.5 * self.branch(number, x)
             case Rezero():
                 return stream + self.values[f"block_{number}.alpha"] * self.branch(number, x)
             case Fixup():
                 scale = self.values[f"block_{number}.branch.multiplier.scale"]
                 return stream + scale * self.branch(number, x)
-            case Highway():
+            case HighwayShortcut():
                 layers = self.blocks[number - 1]
                 gate = torch.sigmoid(self.conv(f"block_{number}.gate.gate_{layers[0]}", x, layers[0]))
                 return gate * self.plain(x, layers, f"block_{number}.branch.") + (1 - gate) * stream
@@ -169,10 +178,10 @@ class ByHand:
         kind = self.run.residual
         if not self.blocks:
             return self.plain(x, list(range(1, self.run.depth + 1)))
-        x = self.plain(x, [1]) if isinstance(kind, Highway) else self.conv("conv_1", x, 1)
+        x = self.plain(x, [1]) if isinstance(kind, HighwayShortcut) else self.conv("conv_1", x, 1)
         for number in range(1, len(self.blocks) + 1):
             x = self.block(number, x)
-        if not isinstance(kind, Highway):
+        if not isinstance(kind, HighwayShortcut):
             x = self.tanh("", x, self.run.depth + 1)
         return x + self.values["bias_output.bias"] if isinstance(kind, Fixup) else x
 
@@ -188,7 +197,7 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("norm", [NoNorm(), Batch()], ids=str)
+@pytest.mark.parametrize("norm", [NoNorm(), BatchNorm()], ids=str)
 @pytest.mark.parametrize("residual, depth", CASES, ids=str)
 def test_a_network_is_its_formula(residual: Residual, depth: int, norm: Normalization) -> None:
     if isinstance(residual, Fixup) and not isinstance(norm, NoNorm):
@@ -233,9 +242,9 @@ def test_stages_share_the_blocks_and_the_last_one_takes_the_remainder(
 
 
 def test_dense_blocks_add_width_channels_each_and_read_all_before() -> None:
-    shapes = [tuple(m.weight.shape[:2]) for m in weight_matrices(build(run_with(Dense(), 7)))]
+    shapes = [tuple(m.weight.shape[:2]) for m in weight_matrices(build(run_with(DenseShortcut(), 7)))]
     assert shapes == [(4, 1), (4, 4), (4, 4), (4, 8), (4, 4), (4, 12), (4, 4), (10, 16)]
-    assert maps(run_with(Dense(1), 4)) == [(4, 8), (4, 8), (4, 4), (4, 2)]
+    assert maps(run_with(DenseShortcut(1), 4)) == [(4, 8), (4, 8), (4, 4), (4, 2)]
 
 
 @pytest.mark.parametrize("side", [1, 2, 7, 8])
@@ -330,7 +339,7 @@ def test_the_direct_term_is_the_gradient_above_at_the_kept_pixels() -> None:
 @pytest.mark.parametrize("residual", [NoResidual(), *(kind() for kind in KINDS)], ids=str)
 @pytest.mark.parametrize("recompute_every", [1, 2, 3, 10])
 def test_recomputing_changes_neither_outputs_nor_gradients(residual: Residual, recompute_every: int) -> None:
-    run = run_with(residual, 8, norm=Batch(), reg=Dropout(0.3))
+    run = run_with(residual, 8, norm=BatchNorm(), reg=Dropout(0.3))
     models = [network(run), network(replace(run, recompute_every=recompute_every))]
     for _ in range(2):  # noise and running statistics go on alike
         for model in models:
@@ -347,7 +356,7 @@ def test_terms_are_the_same_under_an_observer_that_hears_the_recomputation_too()
     found = []
     for recompute_every in (0, 3):
         model = network(
-            replace(run_with(IdentityShortcut(), 9, norm=Batch()), recompute_every=recompute_every)
+            replace(run_with(IdentityShortcut(), 9, norm=BatchNorm()), recompute_every=recompute_every)
         )
         forks = Forks(model)
         loss = model(inputs()).square().sum()
@@ -358,12 +367,13 @@ def test_terms_are_the_same_under_an_observer_that_hears_the_recomputation_too()
 
 
 NORMS: list[Normalization] = [
-    NoNorm(), Batch(), Batch("post"), Layer(), RMS(), Group(2), Instance(), Weight(),
+    NoNorm(), BatchNorm(), BatchNorm("post"), LayerNorm(), RMSNorm(), GroupNorm(2), InstanceNorm(),
+    WeightNorm(),
 ]  # fmt: skip
 PAIRS = [(kind(), norm) for kind in (NoResidual, *KINDS) for norm in NORMS]
 
 
-@pytest.mark.parametrize("residual, norm", [p for p in PAIRS if p != (Fixup(), Weight())], ids=str)
+@pytest.mark.parametrize("residual, norm", [p for p in PAIRS if p != (Fixup(), WeightNorm())], ids=str)
 def test_every_norm_goes_with_every_shortcut(residual: Residual, norm: Normalization) -> None:
     model = build(run_with(residual, 7, norm=norm))
     outputs = model(inputs())
@@ -375,7 +385,7 @@ def test_every_norm_goes_with_every_shortcut(residual: Residual, norm: Normaliza
 @pytest.mark.parametrize("norm", NORMS, ids=str)
 def test_convolutions_have_biases_where_nothing_else_shifts_their_channels(norm: Normalization) -> None:
     shifted = norm.name in ("batch", "layer", "group", "instance")
-    for residual in (NoResidual(), IdentityShortcut(), Highway()):
+    for residual in (NoResidual(), IdentityShortcut(), HighwayShortcut()):
         model = build(run_with(residual, 5, norm=norm))
         convs = {path: module for path, module in model.named_modules() if isinstance(module, nn.Conv2d)}
         assert all((convs[path].bias is None) == (shifted and "gate_" not in path) for path in convs)
@@ -398,8 +408,9 @@ def starts(run: Run) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("twin", [
-    {"residual": IdentityShortcut()}, {"residual": Rezero()}, {"residual": Highway()}, {"norm": Batch()},
-    {"norm": Weight()}, {"init": Orthogonal(), "residual": Scaled()},
+    {"residual": IdentityShortcut()}, {"residual": Rezero()}, {"residual": HighwayShortcut()},
+    {"norm": BatchNorm()},
+    {"norm": WeightNorm()}, {"init": Orthogonal(), "residual": ScaledShortcut()},
 ], ids=str)  # fmt: skip
 def test_a_treated_twin_starts_with_the_same_convolutions(twin: dict[str, object]) -> None:
     plain = run_with(NoResidual(), 7, **{"init": twin["init"]} if "init" in twin else {})
@@ -427,15 +438,17 @@ def test_fixup_starts_by_its_rules() -> None:
 
 
 def test_a_normalized_kernel_is_g_v_over_the_length_of_v() -> None:
-    matrix = weight_matrices(network(run_with(NoResidual(), 2, norm=Weight())))[1]
+    matrix = weight_matrices(network(run_with(NoResidual(), 2, norm=WeightNorm())))[1]
     assert matrix.parametrization is not None
     g, v = matrix.parametrization.original0, matrix.parametrization.original1
     rows = [g[i] * v[i] / v[i].square().sum().sqrt() for i in range(WIDTH)]
     torch.testing.assert_close(matrix.weight, torch.stack(rows))
 
 
-@pytest.mark.parametrize("residual", [NoResidual(), IdentityShortcut(), Highway(), Dense()], ids=str)
-@pytest.mark.parametrize("norm", [NoNorm(), Batch(), Weight()], ids=str)
+@pytest.mark.parametrize(
+    "residual", [NoResidual(), IdentityShortcut(), HighwayShortcut(), DenseShortcut()], ids=str
+)
+@pytest.mark.parametrize("norm", [NoNorm(), BatchNorm(), WeightNorm()], ids=str)
 def test_lsuv_gives_every_convolution_unit_output_variance(residual: Residual, norm: Normalization) -> None:
     data = Digits(train_size=100)
     model = build(run_with(residual, 7, norm=norm, data=data, width=8, init=LSUV(0.02, 10, 100)))

@@ -9,10 +9,18 @@ from torch import nn
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import ELU, PReLU, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.initialization import Critical, Gaussian, He, Orthogonal, Xavier, Zeros
-from vanishgrad.choices.normalization import Batch, Layer, Weight
+from vanishgrad.choices.normalization import BatchNorm, LayerNorm, WeightNorm
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.regularization import L2, Dropout
-from vanishgrad.choices.residual import Dense, Fixup, Highway, IdentityShortcut, Residual, Rezero, Scaled
+from vanishgrad.choices.residual import (
+    DenseShortcut,
+    Fixup,
+    HighwayShortcut,
+    IdentityShortcut,
+    Residual,
+    Rezero,
+    ScaledShortcut,
+)
 from vanishgrad.modules.weights import weight_matrices
 
 BASE = Run(depth=7, width=16, act=Tanh())
@@ -34,14 +42,14 @@ def starts(run: Run) -> dict[tuple[str, tuple[int, ...]], torch.Tensor]:
 TWINS = [
     replace(BASE, act=ReLU()),
     replace(BASE, act=PReLU()),
-    replace(BASE, norm=Batch()),
-    replace(BASE, norm=Layer("post")),
-    replace(BASE, norm=Weight()),
+    replace(BASE, norm=BatchNorm()),
+    replace(BASE, norm=LayerNorm("post")),
+    replace(BASE, norm=WeightNorm()),
     replace(BASE, residual=IdentityShortcut()),
     replace(BASE, residual=IdentityShortcut(3)),
-    replace(BASE, residual=Scaled()),
+    replace(BASE, residual=ScaledShortcut()),
     replace(BASE, residual=Rezero(1)),
-    replace(BASE, residual=Highway()),
+    replace(BASE, residual=HighwayShortcut()),
     replace(BASE, reg=Dropout()),
     replace(BASE, reg=L2(), optim=Adam(), lr=0.5, batch_size=8),
 ]
@@ -64,7 +72,7 @@ def test_other_initializations_are_shared_between_twins_too(init: Xavier) -> Non
 
 
 def test_dense_twins_share_what_has_the_same_shape() -> None:
-    plain, dense = starts(BASE), starts(replace(BASE, residual=Dense()))
+    plain, dense = starts(BASE), starts(replace(BASE, residual=DenseShortcut()))
     # the bias of a layer that reads more is drawn within another bound
     shared = {(name, shape) for name, shape in plain.keys() & dense.keys() if len(shape) == 2}
     assert {name for name, _ in shared} == {f"linear_{i}.weight" for i in (1, 2, 3, 5, 7)}
@@ -90,13 +98,15 @@ def test_layers_and_seeds_differ() -> None:
 
 def test_building_is_repeatable_and_leaves_the_global_generator_alone() -> None:
     before = torch.get_rng_state()
-    run = replace(BASE, residual=Highway(), norm=Batch(), act=PReLU(), reg=Dropout())
+    run = replace(BASE, residual=HighwayShortcut(), norm=BatchNorm(), act=PReLU(), reg=Dropout())
     one, other = build(run), build(run)
     assert all(map(torch.equal, one.parameters(), other.parameters()))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("residual", [Highway(), Dense(), Rezero(), Fixup(), Scaled()], ids=str)
+@pytest.mark.parametrize(
+    "residual", [HighwayShortcut(), DenseShortcut(), Rezero(), Fixup(), ScaledShortcut()], ids=str
+)
 @pytest.mark.parametrize("act", [Tanh(), PReLU(0.3), ELU(), Sigmoid()], ids=str)
 def test_no_parameter_is_left_without_a_value(
     residual: Residual, act: Tanh, monkeypatch: pytest.MonkeyPatch
@@ -111,7 +121,7 @@ def test_no_parameter_is_left_without_a_value(
         return model
 
     monkeypatch.setattr(nn.Module, "to_empty", poisoned)
-    model = build(replace(BASE, residual=residual, act=act, norm=Batch()))
+    model = build(replace(BASE, residual=residual, act=act, norm=BatchNorm()))
     assert all(value.isfinite().all() for value in [*model.parameters(), *model.buffers()])
     assert all(counter.item() == 0 for name, counter in model.named_buffers() if "num_batches" in name)
 
@@ -137,7 +147,7 @@ def test_rezero_starts_as_the_identity() -> None:
 @pytest.mark.parametrize("gate_bias", [-2.0, -0.5])
 @pytest.mark.parametrize("init", [Xavier(), Gaussian(1.0, 0.3)], ids=str)
 def test_highway_gates_start_biased_towards_carrying(gate_bias: float, init: Xavier) -> None:
-    model = build(replace(BASE, residual=Highway(gate_bias), init=init))
+    model = build(replace(BASE, residual=HighwayShortcut(gate_bias), init=init))
     gates = [value for name, value in model.named_parameters() if "gate_" in name and name.endswith("bias")]
     assert len(gates) == 3
     assert all((gate == gate_bias).all() for gate in gates)

@@ -11,9 +11,16 @@ from vanishgrad.choices.activation import Activation, ReLU, Tanh
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import LSUV
-from vanishgrad.choices.normalization import Batch, NoNorm, Normalization, Weight
+from vanishgrad.choices.normalization import BatchNorm, NoNorm, Normalization, WeightNorm
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.choices.residual import Dense, Highway, IdentityShortcut, NoResidual, Residual, Rezero
+from vanishgrad.choices.residual import (
+    DenseShortcut,
+    HighwayShortcut,
+    IdentityShortcut,
+    NoResidual,
+    Residual,
+    Rezero,
+)
 
 EXAMPLES = 200
 # all training examples are the batch, so that its order and its draw do not matter
@@ -42,9 +49,9 @@ def variances(run: Run) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("act", [Tanh(), ReLU()], ids=str)
-@pytest.mark.parametrize("norm", [NoNorm(), Batch(), Weight()], ids=str)
+@pytest.mark.parametrize("norm", [NoNorm(), BatchNorm(), WeightNorm()], ids=str)
 @pytest.mark.parametrize(
-    "residual", [NoResidual(), IdentityShortcut(), Rezero(), Highway(), Dense()], ids=str
+    "residual", [NoResidual(), IdentityShortcut(), Rezero(), HighwayShortcut(), DenseShortcut()], ids=str
 )
 def test_every_layer_starts_with_unit_output_variance(
     act: Activation, norm: Normalization, residual: Residual
@@ -73,7 +80,7 @@ def test_weights_stay_orthonormal_up_to_a_factor_and_biases_are_zero(act: Activa
 
 
 def test_running_statistics_and_modes_are_as_new_afterwards() -> None:
-    model = build(replace(BASE, norm=Batch(), reg=Dropout()))
+    model = build(replace(BASE, norm=BatchNorm(), reg=Dropout()))
     assert all(module.training for module in model.modules())
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d):

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from vanishgrad import Run, build
 from vanishgrad.choices.data import CIFAR10, Adding, MovingDigits
 from vanishgrad.choices.model import CNN, GRU, LSTM, RNN, ConvLSTM, Model
-from vanishgrad.choices.normalization import Batch
-from vanishgrad.choices.residual import Dense, IdentityShortcut, NoResidual, Residual
+from vanishgrad.choices.normalization import BatchNorm
+from vanishgrad.choices.residual import DenseShortcut, IdentityShortcut, NoResidual, Residual
 from vanishgrad.errors import SettingError
 from vanishgrad.models.build import blank
 from vanishgrad.models.memory import OBJECTS, at_least_parameters, check_memory, needed_bytes
@@ -39,12 +39,14 @@ def estimated(run: Run) -> float:
     return needed_bytes(run, 0, BATCH) - OBJECTS * run.depth
 
 
-@pytest.mark.parametrize("residual", [NoResidual(), IdentityShortcut(), Dense(), Dense(1)], ids=str)
+@pytest.mark.parametrize(
+    "residual", [NoResidual(), IdentityShortcut(), DenseShortcut(), DenseShortcut(1)], ids=str
+)
 @pytest.mark.parametrize("base", [
     Run(depth=24, width=32), Run(depth=24, width=4, model=CNN()), Run(depth=24, width=4, model=CNN(1)),
 ], ids=["mlp", "cnn", "one stage"])  # fmt: skip
 def test_activations_take_about_what_the_estimate_says(base: Run, residual: Residual) -> None:
-    run = replace(base, residual=residual, norm=Batch())
+    run = replace(base, residual=residual, norm=BatchNorm())
     assert 0.35 < kept(run) / estimated(run) < 0.58  # the rest: gradients, and what the monitor copies
 
 
@@ -65,7 +67,8 @@ def test_recurrent_activations_grow_with_gates_and_time(model: Model) -> None:
     Run(depth=5, width=8, model=CNN()), Run(depth=5, width=8),
     Run(depth=5, width=8, model=CNN(), data=CIFAR10()),
     Run(depth=7, width=3, model=CNN(), residual=IdentityShortcut()),
-    Run(depth=5, width=8, residual=Dense()), Run(depth=5, width=8, model=CNN(), residual=Dense()),
+    Run(depth=5, width=8, residual=DenseShortcut()),
+    Run(depth=5, width=8, model=CNN(), residual=DenseShortcut()),
     Run(depth=2, width=8, model=LSTM(), data=Adding()), Run(depth=2, width=8, model=GRU(), data=Adding()),
     Run(depth=2, width=8, model=RNN(), data=Adding()),
     Run(depth=2, width=8, model=ConvLSTM(), data=MovingDigits()),

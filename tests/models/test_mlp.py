@@ -8,17 +8,25 @@ from torch import Tensor, nn
 
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import PReLU, Tanh
-from vanishgrad.choices.normalization import RMS, Batch, Group, Layer, NoNorm, Normalization, Weight
+from vanishgrad.choices.normalization import (
+    BatchNorm,
+    GroupNorm,
+    LayerNorm,
+    NoNorm,
+    Normalization,
+    RMSNorm,
+    WeightNorm,
+)
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import (
-    Dense,
+    DenseShortcut,
     Fixup,
-    Highway,
+    HighwayShortcut,
     IdentityShortcut,
     NoResidual,
     Residual,
     Rezero,
-    Scaled,
+    ScaledShortcut,
 )
 from vanishgrad.modules.weights import weight_matrices
 
@@ -98,13 +106,13 @@ class ByHand:
         match self.run.residual:
             case IdentityShortcut():
                 return x + self.branch(number, x)
-            case Scaled(scale=scale):
+            case ScaledShortcut(scale=scale):
                 return x + (len(self.blocks) ** -0.5 if scale is None else scale) * self.branch(number, x)
             case Rezero():
                 return x + self.values[f"block_{number}.alpha"] * self.branch(number, x)
             case Fixup():
                 return x + self.fixup_branch(number, x)
-            case Highway():
+            case HighwayShortcut():
                 return self.highway(number, x)
         return torch.cat([x, self.branch(number, x)], 1)
 
@@ -112,24 +120,24 @@ class ByHand:
         if not self.blocks:
             return self.plain(x.flatten(1))
         x = self.linear("linear_1", x.flatten(1))
-        if isinstance(self.run.residual, Highway):
+        if isinstance(self.run.residual, HighwayShortcut):
             x = torch.tanh(x)
         for number in range(1, len(self.blocks) + 1):
             x = self.block(number, x)
         if isinstance(self.run.residual, Fixup):
             x = x + self.values[f"bias_act_{self.run.depth + 1}.bias"]
-        if not isinstance(self.run.residual, Highway):
+        if not isinstance(self.run.residual, HighwayShortcut):
             x = torch.tanh(x)
         if isinstance(self.run.residual, Fixup):
             x = x + self.values["bias_output.bias"]
         return self.linear("output", x)
 
 
-KINDS = [IdentityShortcut, Scaled, Rezero, Fixup, Highway, Dense]
+KINDS = [IdentityShortcut, ScaledShortcut, Rezero, Fixup, HighwayShortcut, DenseShortcut]
 CASES = [
     *((kind(every=every), depth) for kind in KINDS for every in (1, 2, 3) for depth in (0, 1, 2, 3, 4, 6, 7)
       if kind is not Fixup or (every > 1 and depth != 2)),
-    *((Scaled(scale=scale), 5) for scale in (0.3, -2.0)),
+    *((ScaledShortcut(scale=scale), 5) for scale in (0.3, -2.0)),
 ]  # fmt: skip
 
 
@@ -164,7 +172,7 @@ def test_blocks_take_every_layers_and_the_last_one_the_remainder(depth: int, eve
 
 @pytest.mark.parametrize("every, blocks", [(1, 6), (2, 3), (3, 2), (4, 1), (9, 1)])
 def test_dense_blocks_read_everything_before_them(every: int, blocks: int) -> None:
-    run = run_with(Dense(every), 7)
+    run = run_with(DenseShortcut(every), 7)
     shapes = {matrix.layer: tuple(matrix.weight.shape) for matrix in weight_matrices(build(run))}
     read = {block[0]: WIDTH * number for number, block in enumerate(run.blocks, 1)}
     assert len(run.blocks) == blocks
@@ -192,10 +200,10 @@ def order(model: nn.Module, layer: int) -> list[str]:
     return [name for name in leaves if name.endswith(f"_{layer}")]
 
 
-@pytest.mark.parametrize("norm", [Batch, Layer, RMS, Group])
+@pytest.mark.parametrize("norm", [BatchNorm, LayerNorm, RMSNorm, GroupNorm])
 def test_normalization_stands_before_or_after_the_activation(norm: type) -> None:
     def leaves(position: str, residual: Residual) -> list[str]:
-        choice = norm(2, position) if norm is Group else norm(position)
+        choice = norm(2, position) if norm is GroupNorm else norm(position)
         return order(build(run_with(residual, 3, norm=choice)), 2)
 
     assert leaves("pre", NoResidual()) == ["linear_2", "norm_2", "act_2"]
@@ -206,22 +214,22 @@ def test_normalization_stands_before_or_after_the_activation(norm: type) -> None
 
 @pytest.mark.parametrize("residual", [NoResidual(), *(kind() for kind in KINDS)], ids=str)
 def test_every_hidden_layer_has_its_own_activation_normalization_and_dropout(residual: Residual) -> None:
-    model = build(replace(run_with(residual, 5), act=PReLU(), norm=Layer(), reg=Dropout(0.1)))
+    model = build(replace(run_with(residual, 5), act=PReLU(), norm=LayerNorm(), reg=Dropout(0.1)))
     for name in ("act", "norm", "dropout"):
         found = [path for path, _ in model.named_modules() if path.split(".")[-1].startswith(f"{name}_")]
         assert len(found) == 5
 
 
 def test_dropout_comes_after_activation_and_normalization_and_not_before_the_first_layer() -> None:
-    run = run_with(NoResidual(), 2, norm=Batch("post"), reg=Dropout(0.2))
+    run = run_with(NoResidual(), 2, norm=BatchNorm("post"), reg=Dropout(0.2))
     assert order(build(run), 1) == ["linear_1", "act_1", "norm_1", "dropout_1"]
 
 
-NORMS: list[Normalization] = [NoNorm(), Batch(), Layer(), RMS(), Group(3), Weight()]
+NORMS: list[Normalization] = [NoNorm(), BatchNorm(), LayerNorm(), RMSNorm(), GroupNorm(3), WeightNorm()]
 PAIRS = [(kind(), norm) for kind in (NoResidual, *KINDS) for norm in NORMS]
 
 
-@pytest.mark.parametrize("residual, norm", [p for p in PAIRS if p != (Fixup(), Weight())], ids=str)
+@pytest.mark.parametrize("residual, norm", [p for p in PAIRS if p != (Fixup(), WeightNorm())], ids=str)
 def test_every_norm_goes_with_every_shortcut(residual: Residual, norm: Normalization) -> None:
     model = build(run_with(residual, 5, norm=norm))
     outputs = model(inputs())
@@ -231,7 +239,7 @@ def test_every_norm_goes_with_every_shortcut(residual: Residual, norm: Normaliza
 
 
 def test_weight_normalization_starts_at_the_weights_of_the_initialization() -> None:
-    plain, normalized = (build(run_with(NoResidual(), 3, norm=norm)) for norm in (NoNorm(), Weight()))
+    plain, normalized = (build(run_with(NoResidual(), 3, norm=norm)) for norm in (NoNorm(), WeightNorm()))
     for one, other in zip(weight_matrices(plain), weight_matrices(normalized), strict=True):
         torch.testing.assert_close(other.weight, one.weight, rtol=1e-14, atol=0)
         assert (other.parametrization is not None) == (other.name != "output")
@@ -242,7 +250,7 @@ def test_weight_normalization_starts_at_the_weights_of_the_initialization() -> N
 
 
 def test_a_normalized_weight_is_g_v_over_the_length_of_v() -> None:
-    model = network(run_with(NoResidual(), 2, norm=Weight()))
+    model = network(run_with(NoResidual(), 2, norm=WeightNorm()))
     owner = weight_matrices(model)[0].parametrization
     assert owner is not None
     g, v = owner.original0, owner.original1
@@ -250,10 +258,10 @@ def test_a_normalized_weight_is_g_v_over_the_length_of_v() -> None:
     torch.testing.assert_close(weight_matrices(model)[0].weight, torch.stack(rows))
 
 
-@pytest.mark.parametrize("residual", [NoResidual(), Rezero(), Dense()], ids=str)
+@pytest.mark.parametrize("residual", [NoResidual(), Rezero(), DenseShortcut()], ids=str)
 @pytest.mark.parametrize("recompute_every", [1, 2, 10])
 def test_recomputing_changes_neither_outputs_nor_gradients(residual: Residual, recompute_every: int) -> None:
-    run = run_with(residual, 6, norm=Batch(), reg=Dropout(0.3))
+    run = run_with(residual, 6, norm=BatchNorm(), reg=Dropout(0.3))
     models = [network(run), network(replace(run, recompute_every=recompute_every))]
     for _ in range(2):  # noise and running statistics go on alike
         for model in models:
@@ -268,7 +276,7 @@ def test_recomputing_changes_neither_outputs_nor_gradients(residual: Residual, r
 
 def test_a_network_is_built_in_the_dtype_of_the_run_and_in_training_mode() -> None:
     for dtype in ("float32", "float64"):
-        model = build(replace(run_with(NoResidual(), 2, norm=Batch()), dtype=dtype))
+        model = build(replace(run_with(NoResidual(), 2, norm=BatchNorm()), dtype=dtype))
         assert {str(p.dtype) for p in model.parameters()} == {f"torch.{dtype}"}
         assert all(module.training for module in model.modules())
         assert {p.device.type for p in model.parameters()} == {"cpu"}

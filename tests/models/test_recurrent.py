@@ -10,14 +10,14 @@ from torch.func import functional_call, stack_module_state
 
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Activation, PReLU, ReLU, Tanh
-from vanishgrad.choices.data import CIFAR10, Adding, Copy, Digits
+from vanishgrad.choices.data import CIFAR10, Adding, CopyMemory, Digits
 from vanishgrad.choices.model import GRU, LSTM, RNN, Model
-from vanishgrad.choices.normalization import Layer
+from vanishgrad.choices.normalization import LayerNorm
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.models.recurrent import Recurrent
 
 BASE = Run(model=LSTM(), data=Adding(length=9), width=5, depth=1, dtype="float64", seed=3)
-EVERY_STEP = replace(BASE, data=Copy(length=3, memory=2))  # 7 steps of 10 symbols, 9 outputs at each
+EVERY_STEP = replace(BASE, data=CopyMemory(length=3, memory=2))  # 7 steps of 10 symbols, 9 outputs at each
 TORCH = {"rnn": (nn.RNN, "h"), "lstm": (nn.LSTM, "ifco"), "gru": (nn.GRU, "rzn")}  # gates in torch's order
 CELLS = [RNN(), LSTM(), LSTM(peepholes=True), GRU()]
 
@@ -120,9 +120,9 @@ def test_symbols_and_outputs_at_every_step_are_those_of_torch_on_one_hot_vectors
     compare_gradients(ours, theirs, run)
 
 
-@pytest.mark.parametrize("norm", [BASE.norm, Layer()], ids=lambda norm: norm.name)
+@pytest.mark.parametrize("norm", [BASE.norm, LayerNorm()], ids=lambda norm: norm.name)
 @pytest.mark.parametrize("model", CELLS, ids=str)
-def test_selecting_columns_gives_the_very_numbers_of_one_hot_products(model: Model, norm: Layer) -> None:
+def test_selecting_columns_gives_the_very_numbers_of_one_hot_products(model: Model, norm: LayerNorm) -> None:
     ours, x = disturbed(replace(EVERY_STEP, model=model, norm=norm)), numbers(4, 7)
     assert torch.equal(ours(x), ours(nn.functional.one_hot(x, 10).double()))
 
@@ -182,11 +182,11 @@ def naive_lstm(model: Recurrent, x: Tensor) -> Tensor:
 
 
 NAIVE = [
-    (replace(BASE, model=RNN(), norm=Layer()), naive_rnn),
-    (replace(BASE, model=GRU(), norm=Layer()), naive_gru),
-    (replace(BASE, norm=Layer()), naive_lstm),
+    (replace(BASE, model=RNN(), norm=LayerNorm()), naive_rnn),
+    (replace(BASE, model=GRU(), norm=LayerNorm()), naive_gru),
+    (replace(BASE, norm=LayerNorm()), naive_lstm),
     (replace(BASE, model=LSTM(peepholes=True)), naive_lstm),
-    (replace(BASE, model=LSTM(peepholes=True), norm=Layer()), naive_lstm),
+    (replace(BASE, model=LSTM(peepholes=True), norm=LayerNorm()), naive_lstm),
 ]
 
 
@@ -250,9 +250,9 @@ def test_digits_as_images_and_as_rows_are_the_same_network() -> None:
 
 @pytest.mark.parametrize("data", [BASE.data, EVERY_STEP.data], ids=lambda data: data.name)
 @pytest.mark.parametrize("act", [Tanh(), PReLU()], ids=lambda act: act.name)
-@pytest.mark.parametrize("norm", [BASE.norm, Layer()], ids=lambda norm: norm.name)
+@pytest.mark.parametrize("norm", [BASE.norm, LayerNorm()], ids=lambda norm: norm.name)
 @pytest.mark.parametrize("model", CELLS, ids=str)
-def test_runs_stack(model: Model, norm: Layer, act: Activation, data: Adding) -> None:
+def test_runs_stack(model: Model, norm: LayerNorm, act: Activation, data: Adding) -> None:
     run = replace(BASE, model=model, norm=norm, act=act, data=data, depth=2)
     models = [network(replace(run, seed=seed)) for seed in range(3)]
     parameters, buffers = stack_module_state(models)
@@ -273,7 +273,7 @@ def test_runs_stack(model: Model, norm: Layer, act: Activation, data: Adding) ->
 
 @pytest.mark.parametrize("model", CELLS, ids=str)
 def test_every_parameter_gets_a_gradient_at_depth_3_with_a_learned_activation(model: Model) -> None:
-    ours = disturbed(replace(BASE, model=model, depth=3, norm=Layer(), act=PReLU()))
+    ours = disturbed(replace(BASE, model=model, depth=3, norm=LayerNorm(), act=PReLU()))
     ours(draw(4, 9, 2)).square().sum().backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in ours.parameters())
 

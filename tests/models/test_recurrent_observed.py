@@ -11,17 +11,17 @@ from torch import Tensor, nn
 
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Identity, PReLU
-from vanishgrad.choices.data import Adding, Copy
+from vanishgrad.choices.data import Adding, CopyMemory
 from vanishgrad.choices.initialization import Zeros
 from vanishgrad.choices.model import GRU, LSTM, RNN, Model
-from vanishgrad.choices.normalization import Layer
+from vanishgrad.choices.normalization import LayerNorm
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.modules.observer import LinearOutput, Unrolled
 
-BASE = Run(model=LSTM(), data=Copy(length=3, memory=2), width=5, depth=2, dtype="float64", seed=3)
+BASE = Run(model=LSTM(), data=CopyMemory(length=3, memory=2), width=5, depth=2, dtype="float64", seed=3)
 CELLS = [RNN(), LSTM(), LSTM(peepholes=True), GRU()]
-NORMS = [BASE.norm, Layer()]
+NORMS = [BASE.norm, LayerNorm()]
 TIMES = range(7)
 
 
@@ -71,7 +71,7 @@ def observed(model: Recurrent, x: Tensor) -> tuple[Witness, Tensor]:
 
 
 @pytest.mark.parametrize(
-    "run", [BASE, replace(BASE, reg=Dropout(), norm=Layer()), replace(BASE, data=Adding())]
+    "run", [BASE, replace(BASE, reg=Dropout(), norm=LayerNorm()), replace(BASE, data=Adding())]
 )
 @pytest.mark.parametrize("model", CELLS, ids=str)
 def test_being_observed_changes_no_number(model: Model, run: Run) -> None:
@@ -102,7 +102,7 @@ def test_every_layer_shows_all_its_time_steps_from_the_input_up(model: Model) ->
 
 @pytest.mark.parametrize("model", CELLS, ids=str)
 def test_shown_are_the_matrices_and_the_activations_and_all_of_them_belong_to_a_layer(model: Model) -> None:
-    ours = network(replace(BASE, model=model, norm=Layer(), reg=Dropout(), act=PReLU()))
+    ours = network(replace(BASE, model=model, norm=LayerNorm(), reg=Dropout(), act=PReLU()))
     kinds = (nn.Linear, nn.Sigmoid, nn.PReLU)
     assert ours.shown() == {module for module in ours.modules() if isinstance(module, kinds)}
     linear = {name: module for name, module in ours.named_modules() if isinstance(module, nn.Linear)}
@@ -164,7 +164,7 @@ def deltas(part: LinearOutput, loss: Tensor) -> list[Tensor]:
 
 @pytest.mark.parametrize("norm", NORMS, ids=lambda norm: norm.name)
 @pytest.mark.parametrize("model", CELLS, ids=str)
-def test_gradients_of_linear_outputs_make_up_those_of_their_weights(model: Model, norm: Layer) -> None:
+def test_gradients_of_linear_outputs_make_up_those_of_their_weights(model: Model, norm: LayerNorm) -> None:
     """dLoss/dW = sum over t of dLoss/dz_t times what W read at t; without normalization db = sum of dz."""
     ours = network(replace(BASE, model=model, norm=norm))
     witness, loss = observed(ours, numbers())
@@ -177,7 +177,7 @@ def test_gradients_of_linear_outputs_make_up_those_of_their_weights(model: Model
                 read = x if name.startswith("x") else h
                 expected = sum(delta[t].t() @ read[t] for t in TIMES)
                 torch.testing.assert_close(module.weight.grad, expected, rtol=1e-9, atol=1e-11)
-                if module.bias is not None and not isinstance(norm, Layer):
+                if module.bias is not None and not isinstance(norm, LayerNorm):
                     torch.testing.assert_close(module.bias.grad, delta.sum((0, 1)), rtol=1e-9, atol=1e-11)
 
 
@@ -197,7 +197,7 @@ WAYS = [
 @pytest.mark.parametrize("layer", [1, 2])
 @pytest.mark.parametrize("t", [0, 4])
 def test_dloss_dh_and_dloss_dc_are_full_derivatives(
-    model: Model, source: str, gate: str | None, target: str, norm: Layer, layer: int, t: int
+    model: Model, source: str, gate: str | None, target: str, norm: LayerNorm, layer: int, t: int
 ) -> None:
     """Central differences: h_t (or c_t) is moved, and the rest of the network follows."""
     ours = network(replace(BASE, model=model, norm=norm))

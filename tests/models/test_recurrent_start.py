@@ -11,10 +11,10 @@ from torch import Tensor
 
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import PReLU, ReLU
-from vanishgrad.choices.data import Adding, Copy
+from vanishgrad.choices.data import Adding, CopyMemory
 from vanishgrad.choices.initialization import Default, Gaussian, Initialization, Orthogonal, Xavier, Zeros
 from vanishgrad.choices.model import GRU, LSTM, RNN, Model
-from vanishgrad.choices.normalization import Layer
+from vanishgrad.choices.normalization import LayerNorm
 from vanishgrad.errors import SettingError
 from vanishgrad.models.build import blank
 from vanishgrad.models.initialize import initialize_
@@ -32,12 +32,12 @@ def starts(run: Run) -> dict[str, Tensor]:
 # Biases of the gates
 
 
-@pytest.mark.parametrize("norm", [BASE.norm, Layer()], ids=lambda norm: norm.name)
+@pytest.mark.parametrize("norm", [BASE.norm, LayerNorm()], ids=lambda norm: norm.name)
 @pytest.mark.parametrize("peepholes", [False, True])
 @pytest.mark.parametrize("init", INITS, ids=lambda init: init.name)
 @pytest.mark.parametrize("forget_bias", [1.0, 0.0, -2.5])
 def test_all_biases_that_reach_the_forget_gate_add_up_to_forget_bias(
-    forget_bias: float, init: Initialization, peepholes: bool, norm: Layer
+    forget_bias: float, init: Initialization, peepholes: bool, norm: LayerNorm
 ) -> None:
     """At h = 0, c = 0 and x = 0 the gate is sigmoid of its bias alone, whatever adds to it."""
     model = build(replace(BASE, model=LSTM(forget_bias, peepholes=peepholes), init=init, norm=norm, depth=1))
@@ -132,7 +132,7 @@ def test_an_identity_rnn_with_relu_holds_what_it_has() -> None:
     "twin",
     [
         replace(BASE, model=LSTM(peepholes=True)),
-        replace(BASE, norm=Layer()),
+        replace(BASE, norm=LayerNorm()),
         replace(BASE, act=PReLU()),
         replace(BASE, depth=3),
     ],
@@ -153,7 +153,7 @@ def test_peepholes_change_nothing_at_the_start() -> None:
 @pytest.mark.parametrize("model", [RNN(), LSTM(peepholes=True), LSTM(chrono=10), GRU()], ids=str)
 @pytest.mark.parametrize("init", INITS, ids=lambda init: init.name)
 def test_no_parameter_is_left_without_a_value(model: Model, init: Initialization) -> None:
-    run = replace(BASE, model=model, init=init, norm=Layer(), act=PReLU())
+    run = replace(BASE, model=model, init=init, norm=LayerNorm(), act=PReLU())
     network = blank(run)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -167,14 +167,14 @@ def test_no_parameter_is_left_without_a_value(model: Model, init: Initialization
 @pytest.mark.parametrize("model", [LSTM(), RNN(), GRU()], ids=lambda model: model.name)
 def test_layer_norm_of_one_unit_is_refused(model: Model) -> None:
     with pytest.raises(SettingError, match="width=1"):
-        build(replace(BASE, model=model, norm=Layer(), width=1))
+        build(replace(BASE, model=model, norm=LayerNorm(), width=1))
 
 
 # Counts
 
 
 @pytest.mark.parametrize("depth", [1, 3])
-@pytest.mark.parametrize("data, features, outputs", [(Adding(), 2, 1), (Copy(), 10, 9)])
+@pytest.mark.parametrize("data, features, outputs", [(Adding(), 2, 1), (CopyMemory(), 10, 9)])
 @pytest.mark.parametrize(
     "model, gates, biases, peepholes, gains",
     [
@@ -200,5 +200,5 @@ def test_parameters_are_as_many_as_the_formula_says(
     expected = first + (depth - 1) * 2 * n * n * gates + depth * (biases + peepholes) * n + (n + 1) * outputs
     run = replace(BASE, model=model, data=data, depth=depth)
     assert sum(parameter.numel() for parameter in build(run).parameters()) == expected
-    normed = sum(parameter.numel() for parameter in build(replace(run, norm=Layer())).parameters())
+    normed = sum(parameter.numel() for parameter in build(replace(run, norm=LayerNorm())).parameters())
     assert normed == expected + depth * gains * n

@@ -14,12 +14,12 @@ from vanishgrad.choices.data.loading import load
 from vanishgrad.engine.plan import Order
 from vanishgrad.models import build
 from vanishgrad.models.residual import (
-    Concatenation,
-    HighwayShortcut,
-    RezeroShortcut,
+    DenseBlock,
+    HighwayBlock,
+    ResidualBlock,
+    RezeroBlock,
     ScalarBias,
     ScalarMultiplier,
-    Shortcut,
 )
 from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.run import Run
@@ -99,14 +99,14 @@ class Walk:
                 return x.reshape(len(x), -1)
             case nn.Linear():
                 return self._linear(module, x, path)
-            case HighwayShortcut():
+            case HighwayBlock():
                 gate = self.through(module.gate, x, f"{path}.gate")
                 return gate * self.through(module.branch, x, f"{path}.branch") + (1 - gate) * x
-            case Shortcut() | RezeroShortcut() | Concatenation():
+            case ResidualBlock() | RezeroBlock() | DenseBlock():
                 inner = self.through(module.branch, x, f"{path}.branch")
-                if isinstance(module, Concatenation):
+                if isinstance(module, DenseBlock):
                     return torch.cat([x, inner], 1)
-                return x + (module.alpha if isinstance(module, RezeroShortcut) else module.scale) * inner
+                return x + (module.alpha if isinstance(module, RezeroBlock) else module.scale) * inner
             case ScalarBias() | ScalarMultiplier() | SeededDropout() | nn.BatchNorm1d():
                 return module(x)
             case nn.LayerNorm() | nn.RMSNorm() | nn.GroupNorm():

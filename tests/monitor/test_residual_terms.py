@@ -14,16 +14,16 @@ from vanishgrad.choices.activation import Identity, ReLU, Tanh
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.model import CNN
-from vanishgrad.choices.normalization import Batch, Weight
+from vanishgrad.choices.normalization import BatchNorm, WeightNorm
 from vanishgrad.choices.residual import (
-    Dense,
+    DenseShortcut,
     Fixup,
-    Highway,
+    HighwayShortcut,
     IdentityShortcut,
     NoResidual,
     Residual,
     Rezero,
-    Scaled,
+    ScaledShortcut,
 )
 from vanishgrad.engine import train
 from vanishgrad.engine.plan import Order
@@ -36,7 +36,15 @@ SMALL = Run(
     depth=7, width=6, act=Tanh(), residual=IdentityShortcut(), batch_size=8, max_steps=1, log_every=1,
     dtype="float64", data=Digits(train_size=64),
 )  # fmt: skip
-KINDS: list[Residual] = [IdentityShortcut(), Scaled(), Rezero(), Fixup(), Highway(), Dense(), Scaled(0.5, 3)]
+KINDS: list[Residual] = [
+    IdentityShortcut(),
+    ScaledShortcut(),
+    Rezero(),
+    Fixup(),
+    HighwayShortcut(),
+    DenseShortcut(),
+    ScaledShortcut(0.5, 3),
+]
 
 
 def terms(run: Run) -> pd.DataFrame:
@@ -73,7 +81,7 @@ CONVOLUTIONAL = replace(SMALL, model=CNN(stages=2), width=4)
     "run",
     [
         *(replace(run, residual=kind) for run in (SMALL, CONVOLUTIONAL) for kind in KINDS),
-        replace(SMALL, norm=Weight()),
+        replace(SMALL, norm=WeightNorm()),
     ],
     ids=lambda run: f"{run.model.name} {run.residual} {run.norm.name}",
 )
@@ -142,5 +150,5 @@ def test_terms_are_right_from_the_smallest_to_the_largest_gradients(size: float)
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_recomputed_activations_give_the_same_terms(every: int, model: str) -> None:
     changes = {"model": CNN(stages=2), "width": 4} if model == "cnn" else {}
-    run = replace(SMALL, norm=Batch(), act=ReLU(), dtype="float32", **changes)  # type: ignore[arg-type]
+    run = replace(SMALL, norm=BatchNorm(), act=ReLU(), dtype="float32", **changes)  # type: ignore[arg-type]
     pd.testing.assert_frame_equal(terms(replace(run, recompute_every=every)), terms(run), rtol=1e-6)

@@ -15,7 +15,7 @@ from vanishgrad.choices.data import Adding, MovingDigits
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Gaussian, Zeros
 from vanishgrad.choices.model import GRU, LSTM, RNN, ConvLSTM, Model
-from vanishgrad.choices.normalization import Layer
+from vanishgrad.choices.normalization import LayerNorm
 from vanishgrad.choices.regularization import L2, Dropout
 from vanishgrad.engine import train
 from vanishgrad.engine.plan import Order
@@ -55,8 +55,10 @@ class Kept:
 
 
 @pytest.mark.parametrize("model", CELLS, ids=str)
-@pytest.mark.parametrize("norm", [None, Layer()], ids=["plain", "layer norm"])
-def test_rows_are_the_gradients_of_the_states_that_later_steps_read(model: Model, norm: Layer | None) -> None:
+@pytest.mark.parametrize("norm", [None, LayerNorm()], ids=["plain", "layer norm"])
+def test_rows_are_the_gradients_of_the_states_that_later_steps_read(
+    model: Model, norm: LayerNorm | None
+) -> None:
     run = replace(SMALL, model=model, **({"norm": norm} if norm else {}))
     table = train(run).extra["time_gradients"]
     network, watcher = build(run), Kept()

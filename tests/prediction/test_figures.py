@@ -17,7 +17,7 @@ from vanishgrad.choices.activation import (
     ELU,
     GELU,
     SELU,
-    ErrorFunction,
+    Erf,
     LeakyReLU,
     ReLU,
     Sigmoid,
@@ -39,10 +39,10 @@ from vanishgrad.choices.initialization import (
     Zeros,
 )
 from vanishgrad.choices.model import CNN, GRU, LSTM, RNN
-from vanishgrad.choices.normalization import Batch, Group, Layer
+from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2
-from vanishgrad.choices.residual import Fixup, Highway, IdentityShortcut, Rezero, Scaled
+from vanishgrad.choices.residual import Fixup, HighwayShortcut, IdentityShortcut, Rezero, ScaledShortcut
 from vanishgrad.description import choices_of
 from vanishgrad.errors import SettingError
 from vanishgrad.models import build
@@ -73,7 +73,7 @@ def test_relu_with_pytorchs_own_weights_loses_a_factor_of_six_per_layer() -> Non
     (Tanh(), Gaussian(0.9, 0.1), "ordered"), (Tanh(), Orthogonal(), "critical"),
     (Tanh(), LeCun(), "critical"), (Tanh(), Gaussian(1.5, 0.0), "chaotic"), (SELU(), LeCun(), "chaotic"),
     (Sigmoid(), Gaussian(4.0, 0.0), "ordered"), (SELU(), Critical(), "critical"),
-    (LeakyReLU(0.2), He(), "critical"), (ErrorFunction(), Critical(), "critical"),
+    (LeakyReLU(0.2), He(), "critical"), (Erf(), Critical(), "critical"),
 ], ids=str)  # fmt: skip
 def test_phases(act: Any, init: Any, phase: str) -> None:
     assert predict(replace(BASE, act=act, init=init)).phase == phase
@@ -181,8 +181,8 @@ def test_the_shallowest_networks(depth: int, profile: tuple[float, ...]) -> None
 @pytest.mark.parametrize("run", [
     replace(BASE, init=Zeros()), replace(BASE, init=Gaussian(0.0, 0.5)),
     replace(BASE, act=Sigmoid(), pretrain=Autoencoder()),
-    replace(BASE, norm=Group(32)), replace(BASE, norm=Batch(), batch_size=3),
-    replace(BASE, norm=Batch(), residual=Highway()), replace(BASE, model=CNN(), norm=Batch()),
+    replace(BASE, norm=GroupNorm(32)), replace(BASE, norm=BatchNorm(), batch_size=3),
+    replace(BASE, norm=BatchNorm(), residual=HighwayShortcut()), replace(BASE, model=CNN(), norm=BatchNorm()),
     Run(model=LSTM(), data=Adding()), Run(model=GRU(), data=Text()), Run(model=RNN(), depth=3, data=Adding()),
 ], ids=repr)  # fmt: skip
 def test_what_is_not_covered_is_said(run: Run) -> None:
@@ -203,8 +203,8 @@ def test_shortcuts_without_normalization_double_per_block() -> None:
     assert found.chi_1 == pytest.approx(math.sqrt(2))
     assert found.log10_gradient_ratio is not None
     assert found.log10_gradient_ratio == pytest.approx(499 * math.log10(2) / 2 + math.log10(2) / 2, abs=0.2)
-    assert predict(replace(BASE, residual=Scaled(), init=He())).phase == "critical"
-    assert predict(replace(BASE, residual=IdentityShortcut(), norm=Layer())).phase == "critical"
+    assert predict(replace(BASE, residual=ScaledShortcut(), init=He())).phase == "critical"
+    assert predict(replace(BASE, residual=IdentityShortcut(), norm=LayerNorm())).phase == "critical"
 
 
 def test_the_scatter_is_given_where_it_is_known() -> None:
@@ -273,7 +273,7 @@ def test_no_pair_of_choices_raises() -> None:
 
 @pytest.mark.parametrize("choices", [
     {"init": Normal(1e200)}, {"init": Gaussian(1.0, 1e200)}, {"act": LeakyReLU(1e200)}, {"act": ELU(1e300)},
-    {"residual": Scaled(1e200)}, {"residual": Highway(-1e10)},
+    {"residual": ScaledShortcut(1e200)}, {"residual": HighwayShortcut(-1e10)},
 ], ids=str)  # fmt: skip
 def test_numbers_without_sense_are_told(choices: dict[str, Any]) -> None:
     found = predict(replace(BASE, **choices))

@@ -38,9 +38,24 @@ from vanishgrad.choices.initialization import (
     Xavier,
 )
 from vanishgrad.choices.model import CNN, RNN
-from vanishgrad.choices.normalization import RMS, Batch, Group, Layer, NoNorm, Normalization, Weight
+from vanishgrad.choices.normalization import (
+    BatchNorm,
+    GroupNorm,
+    LayerNorm,
+    NoNorm,
+    Normalization,
+    RMSNorm,
+    WeightNorm,
+)
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.choices.residual import Dense, Highway, IdentityShortcut, NoResidual, Residual, Scaled
+from vanishgrad.choices.residual import (
+    DenseShortcut,
+    HighwayShortcut,
+    IdentityShortcut,
+    NoResidual,
+    Residual,
+    ScaledShortcut,
+)
 from vanishgrad.diagnosis.layers import by_layer
 
 WIDTH, DEPTH, SEEDS = 512, 11, 3
@@ -63,27 +78,27 @@ CASES: dict[str, tuple[Activation, Initialization, Normalization, Residual]] = {
     "silu normal": (SiLU(), Normal(0.06), NoNorm(), NoResidual()),
     "softsign gaussian": (Softsign(), Gaussian(1.5, 0.5), NoNorm(), NoResidual()),
     "elu lsuv": (ELU(), LSUV(tolerance=0.01), NoNorm(), NoResidual()),
-    "tanh weight norm": (Tanh(), Default(), Weight(), NoResidual()),
-    "relu layer": (ReLU(), He(), Layer(), NoResidual()),
-    "tanh layer post": (Tanh(), Gaussian(1.5, 0.3), Layer("post"), NoResidual()),
-    "tanh rms": (Tanh(), Default(), RMS(), NoResidual()),
-    "relu rms post": (ReLU(), Default(), RMS("post"), NoResidual()),
-    "relu group": (ReLU(), Default(), Group(64), NoResidual()),
-    "relu batch": (ReLU(), He(), Batch(), NoResidual()),
-    "tanh batch": (Tanh(), Default(), Batch(), NoResidual()),
-    "relu batch post": (ReLU(), He(), Batch("post"), NoResidual()),
+    "tanh weight norm": (Tanh(), Default(), WeightNorm(), NoResidual()),
+    "relu layer": (ReLU(), He(), LayerNorm(), NoResidual()),
+    "tanh layer post": (Tanh(), Gaussian(1.5, 0.3), LayerNorm("post"), NoResidual()),
+    "tanh rms": (Tanh(), Default(), RMSNorm(), NoResidual()),
+    "relu rms post": (ReLU(), Default(), RMSNorm("post"), NoResidual()),
+    "relu group": (ReLU(), Default(), GroupNorm(64), NoResidual()),
+    "relu batch": (ReLU(), He(), BatchNorm(), NoResidual()),
+    "tanh batch": (Tanh(), Default(), BatchNorm(), NoResidual()),
+    "relu batch post": (ReLU(), He(), BatchNorm("post"), NoResidual()),
     "relu identity": (ReLU(), He(), NoNorm(), IdentityShortcut()),
     "tanh identity": (Tanh(), Xavier(), NoNorm(), IdentityShortcut(every=1)),
-    "relu identity batch": (ReLU(), He(), Batch(), IdentityShortcut()),
-    "relu identity batch post": (ReLU(), He(), Batch("post"), IdentityShortcut()),
-    "gelu identity layer": (GELU(), Default(), Layer(), IdentityShortcut(every=3)),
-    "relu scaled": (ReLU(), He(), NoNorm(), Scaled()),
-    "relu scaled half": (ReLU(), He(), RMS(), Scaled(0.5)),
-    "relu highway": (ReLU(), He(), NoNorm(), Highway()),
-    "tanh highway": (Tanh(), Xavier(), Layer(), Highway(gate_bias=-0.5, every=1)),
-    "relu dense": (ReLU(), He(), NoNorm(), Dense()),
-    "tanh dense": (Tanh(), LeCun(), NoNorm(), Dense(every=1)),
-    "relu dense batch": (ReLU(), He(), Batch(), Dense()),
+    "relu identity batch": (ReLU(), He(), BatchNorm(), IdentityShortcut()),
+    "relu identity batch post": (ReLU(), He(), BatchNorm("post"), IdentityShortcut()),
+    "gelu identity layer": (GELU(), Default(), LayerNorm(), IdentityShortcut(every=3)),
+    "relu scaled": (ReLU(), He(), NoNorm(), ScaledShortcut()),
+    "relu scaled half": (ReLU(), He(), RMSNorm(), ScaledShortcut(0.5)),
+    "relu highway": (ReLU(), He(), NoNorm(), HighwayShortcut()),
+    "tanh highway": (Tanh(), Xavier(), LayerNorm(), HighwayShortcut(gate_bias=-0.5, every=1)),
+    "relu dense": (ReLU(), He(), NoNorm(), DenseShortcut()),
+    "tanh dense": (Tanh(), LeCun(), NoNorm(), DenseShortcut(every=1)),
+    "relu dense batch": (ReLU(), He(), BatchNorm(), DenseShortcut()),
 }
 
 
@@ -126,14 +141,14 @@ def test_the_profile_is_the_measured_one(case: str) -> None:
 
 def test_a_small_batch_makes_batch_norm_explode_faster() -> None:
     """Its finite-batch correction: at 8 examples about 1.4 times the growth of large batches."""
-    run = replace(BASE, act=ReLU(), norm=Batch(), batch_size=8)
+    run = replace(BASE, act=ReLU(), norm=BatchNorm(), batch_size=8)
     found = predict(run)
     assert found.chi_1 is not None
     assert found.chi_1 > 1.2 * math.pi / (math.pi - 1)
     np.testing.assert_allclose(np.array(found.profile, dtype=float), measured(run), atol=2 * DECADES)
 
 
-@pytest.mark.parametrize("norm", [NoNorm(), Batch()], ids=["plain", "batch"])
+@pytest.mark.parametrize("norm", [NoNorm(), BatchNorm()], ids=["plain", "batch"])
 def test_dropout_adds_to_the_growth(norm: Normalization) -> None:
     run = replace(BASE, act=ReLU(), norm=norm, reg=Dropout(0.3))
     found = predict(run)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from vanishgrad.report.figures.maps import Plane, phase_diagram
+from vanishgrad.report.figures.maps import PhasePlane, phase_diagram
 
 W, B = np.linspace(0.1, 4.0, 60), np.linspace(0.0, 1.0, 40)
-PLANE = Plane(W, B, np.repeat(W[None, :] ** 2 / 2, len(B), axis=0), (1.0, 0.25))
+PLANE = PhasePlane(W, B, np.repeat(W[None, :] ** 2 / 2, len(B), axis=0), (1.0, 0.25))
 
 
 def texts(figure: Figure) -> list[str]:
@@ -33,7 +33,7 @@ def test_phases_lines_and_the_setting_are_named() -> None:
 
 
 def test_a_phase_that_is_not_there_is_not_named() -> None:
-    ordered = Plane(W, B, np.full((len(B), len(W)), 0.5), (1.0, 0.0))
+    ordered = PhasePlane(W, B, np.full((len(B), len(W)), 0.5), (1.0, 0.0))
     assert not any("chaotic" in text for text in texts(phase_diagram("t", ordered, [0.0])))
 
 

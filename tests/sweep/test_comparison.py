@@ -13,7 +13,7 @@ import pytest
 
 from vanishgrad.choices.activation import LeakyReLU, ReLU, Tanh
 from vanishgrad.choices.optimizer import SGD
-from vanishgrad.choices.schedule import Step
+from vanishgrad.choices.schedule import StepLR
 from vanishgrad.errors import SettingError
 from vanishgrad.records import SWEEP_RUNS_FILE
 from vanishgrad.run import Run
@@ -46,7 +46,7 @@ def test_a_changed_setting_is_refused_with_the_difference(tmp_path: Path) -> Non
 
 
 def test_a_choice_with_a_list_equals_itself(tmp_path: Path) -> None:
-    jobs = jobs_in(tmp_path, [Run(schedule=Step(milestones=(0.3, 0.6)))])
+    jobs = jobs_in(tmp_path, [Run(schedule=StepLR(milestones=(0.3, 0.6)))])
     begin(tmp_path, jobs)
     assert reopen(tmp_path, jobs, None) == jobs
 

@@ -9,14 +9,14 @@ import pytest
 
 from vanishgrad import Run
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
-from vanishgrad.choices.clipping import ByNorm
+from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.data import Digits, Text
 from vanishgrad.choices.model import RNN
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder
 from vanishgrad.run import structure
 from vanishgrad.sweep import work
 from vanishgrad.sweep.job import Job
-from vanishgrad.sweep.work import ENOUGH, MOST, Group, alone_because, fitting, grouped
+from vanishgrad.sweep.work import ENOUGH, MOST, JobGroup, alone_because, fitting, grouped
 
 SMALL = Run(depth=2, width=4, max_steps=2, data=Digits(train_size=64))
 UNIT = Digits(train_size=64, scale="unit")
@@ -31,7 +31,7 @@ def seeds(count: int, run: Run = SMALL) -> list[Run]:
     return [replace(run, seed=seed) for seed in range(count)]
 
 
-def sizes(groups: list[Group]) -> list[int]:
+def sizes(groups: list[JobGroup]) -> list[int]:
     return [len(group.jobs) for group in groups]
 
 
@@ -41,7 +41,7 @@ MIXED = [
     for run in (
         replace(SMALL, act=Tanh(), seed=seed),
         replace(SMALL, act=ReLU(), lr=0.1 * (seed + 1)),
-        replace(SMALL, clip=ByNorm(1.0 + seed)),
+        replace(SMALL, clip=ClipByNorm(1.0 + seed)),
         replace(SMALL, recompute_every=1, seed=seed),
     )
 ]

@@ -24,7 +24,7 @@ from vanishgrad.run import Run
 from vanishgrad.sweep.job import Job, Outcome
 from vanishgrad.sweep.ledger import Follower, append, begin, extend, outcomes
 from vanishgrad.sweep.resumption import clear, fail, interrupt, reopen
-from vanishgrad.sweep.work import Group, train_group
+from vanishgrad.sweep.work import JobGroup, train_group
 
 TINY = Run(depth=1, width=4, max_steps=3, log_every=1, device="cpu", snapshots=2)
 ENDS = [
@@ -483,7 +483,7 @@ def trained(jobs: Sequence[Job], folder: Path) -> dict[int, Outcome]:
     def measures(result: Result) -> dict[str, float | None]:
         return result.final
 
-    train_group(Group(tuple(jobs)), lambda outcome: append(folder, outcome), measures)
+    train_group(JobGroup(tuple(jobs)), lambda outcome: append(folder, outcome), measures)
     return outcomes(folder)
 
 

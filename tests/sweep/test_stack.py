@@ -15,18 +15,18 @@ from torch import Tensor, nn
 
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue
-from vanishgrad.choices.data import Adding, Copy, Digits, MovingDigits, Spirals, TemporalOrder
+from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue
+from vanishgrad.choices.data import Adding, CopyMemory, Digits, MovingDigits, Spirals, TemporalOrder
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import LSUV, He, Normal, Xavier
 from vanishgrad.choices.loss import BCE, MSE
 from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM
-from vanishgrad.choices.normalization import Batch, Layer
+from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.optimizer import SGD
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder
 from vanishgrad.choices.regularization import L1, L2, Dropout, ElasticNet, WeightDecay
 from vanishgrad.choices.residual import Fixup, IdentityShortcut, Rezero
-from vanishgrad.choices.schedule import Cosine, Step
+from vanishgrad.choices.schedule import CosineLR, StepLR
 from vanishgrad.description import choices_of
 from vanishgrad.engine import Result
 from vanishgrad.engine.chain import StackedChain
@@ -131,7 +131,7 @@ def test_every_normalization_of_images(kind: type, position: str) -> None:
     assert_equal_to_lone_runs(seeds(norm=small_norm(kind, position), **IMAGES))
 
 
-@pytest.mark.parametrize("norm", [{}, {"norm": Batch(), "act": Sigmoid()}], ids=["none", "batch"])
+@pytest.mark.parametrize("norm", [{}, {"norm": BatchNorm(), "act": Sigmoid()}], ids=["none", "batch"])
 @pytest.mark.parametrize("kind", of_group("residual"))
 def test_every_residual(kind: type, norm: dict[str, Any]) -> None:
     assert_equal_to_lone_runs(seeds(residual=kind(), depth=5, **norm))
@@ -164,15 +164,15 @@ def test_every_loss(loss: Any, model: dict[str, Any]) -> None:
     "changes",
     [
         {"model": CNN(), "width": 4},
-        {"model": CNN(stages=2), "width": 4, "residual": IdentityShortcut(), "norm": Batch(), "depth": 5},
+        {"model": CNN(stages=2), "width": 4, "residual": IdentityShortcut(), "norm": BatchNorm(), "depth": 5},
         {"data": Spirals(train_size=128), "act": Tanh()},
         {"model": RNN(), "depth": 2, "data": SEQUENCES},
         {"model": RNN(recurrent_init="identity"), "act": ReLU(), "depth": 1, "data": SEQUENCES},
         {"model": LSTM(), "depth": 2, "data": SEQUENCES},
-        {"model": LSTM(peepholes=True, chrono=6), "depth": 1, "data": SEQUENCES, "norm": Layer()},
-        {"model": GRU(), "depth": 1, "data": SEQUENCES, "norm": Layer()},
+        {"model": LSTM(peepholes=True, chrono=6), "depth": 1, "data": SEQUENCES, "norm": LayerNorm()},
+        {"model": GRU(), "depth": 1, "data": SEQUENCES, "norm": LayerNorm()},
         {"model": GRU(), "depth": 2, "data": TemporalOrder(length=20, train_size=128, held_out=64)},
-        {"model": LSTM(), "depth": 1, "data": Copy(length=5, memory=3, train_size=128, held_out=64)},
+        {"model": LSTM(), "depth": 1, "data": CopyMemory(length=5, memory=3, train_size=128, held_out=64)},
         {"model": RNN(), "depth": 1, "data": Digits(train_size=128)},
         {"model": RNN(), "depth": 2, "data": Digits(train_size=128), "reg": Dropout(0.2)},
         FRAMES,
@@ -190,8 +190,8 @@ def test_every_model(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "key, values",
     [
-        ("clip", (ByNorm(0.05), ByNorm(10.0))),
-        ("clip", (ByValue(1e-3), ByValue(1.0))),
+        ("clip", (ClipByNorm(0.05), ClipByNorm(10.0))),
+        ("clip", (ClipByValue(1e-3), ClipByValue(1.0))),
         ("clip", (AGC(1e-3), AGC(0.5))),
         ("reg", (L1(1e-3), L1(0.0))),
         ("reg", (L2(1e-3), L2(1e-1))),
@@ -200,7 +200,7 @@ def test_every_model(changes: dict[str, Any]) -> None:
         ("reg", (Dropout(0.2), Dropout(0.5), Dropout(0.0))),
         ("optim", (SGD(), SGD(momentum=0.9))),
         ("init", (He(), Normal(std=0.3), LSUV(), choices_of("init")["zeros"]())),
-        ("schedule", (Cosine(), Step(), choices_of("schedule")["constant"]())),
+        ("schedule", (CosineLR(), StepLR(), choices_of("schedule")["constant"]())),
         ("warmup", (0, 5)),
         ("name", (None, "one")),
     ],
@@ -222,12 +222,12 @@ def test_numbers_that_differ_within_a_stack(model: Any, key: str, values: tuple[
         {"batch_size": "full", "reg": L2(1e-3)},
         {"batch_size": 50},
         {"measure": "gradients"},
-        {"measure": "gradients", "norm": Batch()},
+        {"measure": "gradients", "norm": BatchNorm()},
         {"measure": "gradients", "model": LSTM(), "data": SEQUENCES, "depth": 1},
         {"dead_every": 4},
         {"dead_every": 4, "model": CNN(), "width": 4, "residual": Rezero()},
         {"input_gradients": 16},
-        {"input_gradients": 16, "norm": Batch(), "residual": Rezero()},
+        {"input_gradients": 16, "norm": BatchNorm(), "residual": Rezero()},
         {"pretrain": Autoencoder(epochs=1), "act": Sigmoid()},
         {"pretrain": DenoisingAutoencoder(epochs=1, tied=False), "act": Tanh()},
         {"pretrain": RBM(epochs=1), "act": Sigmoid(), "data": Digits(train_size=128, scale="unit")},
@@ -236,7 +236,7 @@ def test_numbers_that_differ_within_a_stack(model: Any, key: str, values: tuple[
         {"max_steps": 0},
         {"epochs": 3, "max_steps": None, "eval_every": None},
         {"log_every": 1, "eval_every": 1, "max_steps": 3},
-        {"log_every": 100, "eval_every": 3, "clip": ByNorm(0.1)},
+        {"log_every": 100, "eval_every": 3, "clip": ClipByNorm(0.1)},
     ],
     ids=lambda changes: "-".join(changes),
 )
@@ -248,8 +248,8 @@ def test_what_else_a_run_can_be_asked_for(changes: dict[str, Any]) -> None:
     "changes",
     [
         {"act": Tanh()},
-        {"act": Tanh(), "norm": Batch()},
-        {"residual": IdentityShortcut(), "norm": Layer(), "act": Tanh()},
+        {"act": Tanh(), "norm": BatchNorm()},
+        {"residual": IdentityShortcut(), "norm": LayerNorm(), "act": Tanh()},
         {"model": CNN(stages=2), "width": 4, "act": Tanh()},
         {"model": LSTM(), "data": SEQUENCES, "depth": 1},
         {"reg": Dropout(0.3), "act": Tanh()},
@@ -264,7 +264,7 @@ def test_float32_is_equal_to_four_digits(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {}, {"norm": Batch()}, {"residual": Fixup()}, {"init": LSUV()}, {"model": CNN(), "width": 4},
+        {}, {"norm": BatchNorm()}, {"residual": Fixup()}, {"init": LSUV()}, {"model": CNN(), "width": 4},
         {"model": LSTM(chrono=6), "data": SEQUENCES, "depth": 2}, FRAMES,
         {"pretrain": Autoencoder(epochs=1), "act": Sigmoid()},
     ],

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vanishgrad import Run
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue
+from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, AdamW, RMSprop
 from vanishgrad.choices.regularization import WeightDecay
 from vanishgrad.engine.update import Descent, clip_, total_norms
@@ -22,8 +22,8 @@ SHAPES = [(), (1,), (5,), (4, 5), (4, 5), (1, 5), (5, 1), (3, 2, 3, 3), (3, 1, 1
 OUTPUT = len(SHAPES) - 2
 RUNS = 3
 CLIPS: list[Sequence[Any]] = [
-    (ByNorm(1e-3), ByNorm(1.0), ByNorm(1e6)),
-    (ByValue(1e-3), ByValue(0.5), ByValue(1e6)),
+    (ClipByNorm(1e-3), ClipByNorm(1.0), ClipByNorm(1e6)),
+    (ClipByValue(1e-3), ClipByValue(0.5), ClipByValue(1e6)),
     (AGC(1e-4), AGC(0.1), AGC(1e6)),
 ]
 TOLERANCES = {torch.float32: 1e-6, torch.float64: 1e-14}

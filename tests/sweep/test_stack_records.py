@@ -15,10 +15,10 @@ from torch import nn
 
 from vanishgrad import Run, load_runs, train
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue
+from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue
 from vanishgrad.choices.data import Adding, Digits
 from vanishgrad.choices.model import CNN, GRU
-from vanishgrad.choices.normalization import Batch, Layer, Weight
+from vanishgrad.choices.normalization import BatchNorm, LayerNorm, WeightNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
@@ -28,7 +28,7 @@ from vanishgrad.engine.stack import Stack
 from vanishgrad.engine.train import load_trained
 from vanishgrad.sweep import work
 from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.work import Group, train_group, train_stack
+from vanishgrad.sweep.work import JobGroup, train_group, train_stack
 
 SMALL = Run(
     depth=3, width=6, max_steps=8, log_every=3, eval_every=4, data=Digits(train_size=128), act=Tanh(),
@@ -105,12 +105,12 @@ FOLDERS: dict[str, dict[str, Any]] = {
     "adam": {"optim": Adam(), "save_every": 4, "snapshots": 3, "lr": 1e-3},
     "adagrad": {"optim": Adagrad(), "lr": 1e-2},
     "rmsprop": {"optim": RMSprop(), "lr": 1e-3},
-    "batch": {"norm": Batch(), "residual": IdentityShortcut(), "snapshots": 2},
-    "weight": {"norm": Weight(), "reg": WeightDecay(0.1)},
+    "batch": {"norm": BatchNorm(), "residual": IdentityShortcut(), "snapshots": 2},
+    "weight": {"norm": WeightNorm(), "reg": WeightDecay(0.1)},
     "dropout": {"reg": Dropout(0.3), "snapshots": 2},
     "pretrained": {"pretrain": Autoencoder(epochs=1), "act": Sigmoid()},
     "dead": {"dead_every": 3, "input_gradients": 8},
-    "cnn": {"model": CNN(), "width": 3, "norm": Layer()},
+    "cnn": {"model": CNN(), "width": 3, "norm": LayerNorm()},
     "gru": {"model": GRU(), "data": SEQUENCES, "depth": 1},
 }
 
@@ -159,7 +159,7 @@ def test_files_hold_one_run_alone(tmp_path: Path) -> None:
 def test_a_checkpoint_on_the_way_can_be_resumed_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = seeds(optim=Adam(), lr=1e-3, norm=Batch(), reg=Dropout(0.2), save_every=5)
+    runs = seeds(optim=Adam(), lr=1e-3, norm=BatchNorm(), reg=Dropout(0.2), save_every=5)
     step = Stack._step
 
     def until_the_seventh(stack: Stack, number: int) -> None:
@@ -187,11 +187,11 @@ DIVERGING: dict[str, dict[str, Any]] = {
     "vmap": {"reg": L2(1e-3)},
     "momentum": {"optim": SGD(0.9)},
     "adam": {"optim": Adam()},
-    "norm": {"clip": ByNorm(0.5)},
-    "value": {"clip": ByValue(0.1)},
+    "norm": {"clip": ClipByNorm(0.5)},
+    "value": {"clip": ClipByValue(0.1)},
     "agc": {"clip": AGC()},
-    "clip-weight": {"clip": ByNorm(0.5), "norm": Weight()},
-    "batch": {"norm": Batch()},
+    "clip-weight": {"clip": ClipByNorm(0.5), "norm": WeightNorm()},
+    "batch": {"norm": BatchNorm()},
     "dropout": {"reg": Dropout(0.3)},
     "cnn": {"model": CNN(), "width": 3, "max_steps": 4},
     "gru": {"model": GRU(), "data": SEQUENCES, "depth": 1},
@@ -210,7 +210,7 @@ def test_a_run_that_diverges_leaves_as_it_does_alone_and_touches_no_other(
     assert mine[1].status == lone.status == "diverged"
     assert (mine[1].steps, mine[1].diverged_at) == (lone.steps, lone.diverged_at)
     noisy = (
-        changes.get("norm") == Batch()
+        changes.get("norm") == BatchNorm()
     )  # a bias before batch norm changes by rounding errors, times the learning rate
     assert_same_folder(tmp_path / "1", tmp_path / "lone", weights=not noisy)
     for place in (0, 2):
@@ -250,7 +250,7 @@ def test_a_diverged_run_keeps_its_network() -> None:
 def test_a_run_that_diverges_at_its_last_step_counts_that_batch_as_it_does_alone(
     steps: int, tmp_path: Path
 ) -> None:
-    runs = [replace(BOLD, norm=Batch(), max_steps=steps, lr=lr) for lr in (WILD, 0.1)]
+    runs = [replace(BOLD, norm=BatchNorm(), max_steps=steps, lr=lr) for lr in (WILD, 0.1)]
     stacked(runs, tmp_path)
     lone = train(runs[0], tmp_path / "lone")
     assert lone.status == "diverged"
@@ -294,7 +294,7 @@ def measured(result: Result) -> dict[str, float | None]:
     return {"val_loss": result.final["val_loss"]}
 
 
-def outcomes(group: Group) -> dict[int, Outcome]:
+def outcomes(group: JobGroup) -> dict[int, Outcome]:
     told: dict[int, Outcome] = {}
 
     def tell(outcome: Outcome) -> None:
@@ -307,7 +307,7 @@ def outcomes(group: Group) -> dict[int, Outcome]:
 
 def test_a_group_tells_how_every_run_ended(tmp_path: Path) -> None:
     runs = with_a_wild_one()
-    told = outcomes(Group(tuple(jobs(runs, tmp_path))))
+    told = outcomes(JobGroup(tuple(jobs(runs, tmp_path))))
     assert [told[number].status for number in range(3)] == ["completed", "diverged", "completed"]
     for number, run in enumerate(runs):
         lone = train(run)
@@ -319,14 +319,14 @@ def test_a_group_tells_how_every_run_ended(tmp_path: Path) -> None:
 
 def test_files_of_a_job_are_left_in_its_folder(tmp_path: Path) -> None:
     (job,) = jobs(seeds(1), tmp_path)
-    outcomes(Group((replace(job, files=((".hydra/config.yaml", "depth: 3\n"),)),)))
+    outcomes(JobGroup((replace(job, files=((".hydra/config.yaml", "depth: 3\n"),)),)))
     assert (job.folder / ".hydra" / "config.yaml").read_text() == "depth: 3\n"
 
 
 def test_a_stack_that_breaks_is_done_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work, "Stack", _broken(work.Stack))
     runs = seeds(3)
-    told = outcomes(Group(tuple(jobs(runs, tmp_path))))
+    told = outcomes(JobGroup(tuple(jobs(runs, tmp_path))))
     assert [told[number].status for number in range(3)] == ["completed"] * 3
     for number, run in enumerate(runs):
         train(run, tmp_path / "lone")

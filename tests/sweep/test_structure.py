@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.clipping import ByNorm, ByValue
+from vanishgrad.choices.clipping import ClipByNorm, ClipByValue
 from vanishgrad.choices.data import Digits, MovingDigits, Text
 from vanishgrad.choices.initialization import He, Zeros
 from vanishgrad.choices.model import CNN, RNN, ConvLSTM
@@ -106,9 +106,9 @@ def test_another_choice_keeps_two_runs_apart_but_for_initial_values_and_rates(gr
 
 
 def test_numbers_that_vary_may_all_differ_at_once() -> None:
-    one = Run(clip=ByNorm(0.1), reg=L1(1e-4), optim=SGD())
+    one = Run(clip=ClipByNorm(0.1), reg=L1(1e-4), optim=SGD())
     two = Run(
-        clip=ByNorm(3.0), reg=L1(1e-2), optim=SGD(momentum=0.9), init=He(), seed=7, lr=1.0, warmup=5,
+        clip=ClipByNorm(3.0), reg=L1(1e-2), optim=SGD(momentum=0.9), init=He(), seed=7, lr=1.0, warmup=5,
         name="two", schedule=choices_of("schedule")["cosine"](),
     )  # fmt: skip
     assert structure(one) == structure(two)
@@ -116,7 +116,7 @@ def test_numbers_that_vary_may_all_differ_at_once() -> None:
 
 
 def test_the_kind_of_clipping_penalty_and_optimizer_counts() -> None:
-    assert structure(Run(clip=ByNorm())) != structure(Run(clip=ByValue()))
+    assert structure(Run(clip=ClipByNorm())) != structure(Run(clip=ClipByValue()))
     assert structure(Run(reg=L1())) != structure(Run(reg=L2()))
     assert structure(Run(reg=Dropout())) != structure(Run())
     assert structure(Run(optim=Adam())) != structure(Run(optim=SGD()))

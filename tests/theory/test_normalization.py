@@ -18,7 +18,7 @@ from vanishgrad.theory.normalization import (
     small_batch,
     sphere_expectation,
 )
-from vanishgrad.theory.stack import Pass, Signal, plain, stack
+from vanishgrad.theory.stack import PassageMap, Signal, plain, stack
 
 
 def called(value: object) -> str:
@@ -29,7 +29,7 @@ def called(value: object) -> str:
 TINY = 1e-12
 
 
-def growth(passing: Pass, variance_w: float = 2.0, variance_b: float = 0.0) -> float:
+def growth(passing: PassageMap, variance_w: float = 2.0, variance_b: float = 0.0) -> float:
     """The factor on the squared gradient per layer after a few layers."""
     *_, last = stack(Signal(1.0, 0.0), [lambda square: (variance_w, variance_b)] * 6, passing)
     return last.passage.gain * variance_w
@@ -92,7 +92,7 @@ def test_batch_norm_after_the_activation_agrees_with_random_units(f: Function, s
 @pytest.mark.parametrize("passing", [
     norm_first(nn.ReLU(), TINY), norm_last(nn.ReLU(), TINY, centred=False),
 ])  # fmt: skip
-def test_relu_keeps_its_gradients_under_rms_norm(passing: Pass) -> None:
+def test_relu_keeps_its_gradients_under_rms_norm(passing: PassageMap) -> None:
     """E[f'^2] = E[f^2] / q: critical without biases, at any scale of the weights."""
     for variance_w in (0.1, 2.0, 50.0):
         assert growth(passing, variance_w) == pytest.approx(1, rel=1e-9)

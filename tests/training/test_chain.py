@@ -22,7 +22,7 @@ from vanishgrad.choices.activation import (
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
-from vanishgrad.choices.normalization import Batch, Weight
+from vanishgrad.choices.normalization import BatchNorm, WeightNorm
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.engine.chain import Chain
@@ -89,8 +89,8 @@ def test_the_weights_of_fifty_steps_agree_with_autograd() -> None:
     [
         {"act": ELU()},
         {"act": PReLU()},
-        {"norm": Batch()},
-        {"norm": Weight()},
+        {"norm": BatchNorm()},
+        {"norm": WeightNorm()},
         {"residual": IdentityShortcut()},
         {"reg": Dropout()},
         {"reg": L2()},

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.normalization import Batch, Weight
+from vanishgrad.choices.normalization import BatchNorm, WeightNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
@@ -23,8 +23,9 @@ from vanishgrad.run import Run
 @pytest.mark.parametrize(
     "changes",
     [
-        {}, {"norm": Batch(), "reg": Dropout(0.3)}, {"norm": Weight()}, {"residual": Rezero(), "depth": 5},
-        {"dtype": "float64"}, {"norm": Batch(), "residual": IdentityShortcut(), "depth": 5}, {"depth": 0},
+        {}, {"norm": BatchNorm(), "reg": Dropout(0.3)}, {"norm": WeightNorm()},
+        {"residual": Rezero(), "depth": 5},
+        {"dtype": "float64"}, {"norm": BatchNorm(), "residual": IdentityShortcut(), "depth": 5}, {"depth": 0},
     ],
     ids=str,
 )  # fmt: skip
@@ -67,7 +68,7 @@ def test_checkpoints_are_saved_on_the_way(small: Run, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_on_the_way_holds_the_network_of_its_step(small: Run, tmp_path: Path) -> None:
-    run = replace(small, norm=Batch(), reg=Dropout(0.3))
+    run = replace(small, norm=BatchNorm(), reg=Dropout(0.3))
 
     def stop(progress: Progress) -> None:
         if progress.step == 5:

@@ -15,7 +15,7 @@ from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.choices.model import CNN
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.choices.residual import Highway
+from vanishgrad.choices.residual import HighwayShortcut
 from vanishgrad.engine import train
 from vanishgrad.engine.observations import dead_rows
 from vanishgrad.models import build
@@ -54,7 +54,7 @@ def test_a_unit_alive_for_one_example_alone_is_alive() -> None:
 
 
 def test_the_gates_of_a_highway_are_no_layers() -> None:
-    run = replace(SMALL, depth=5, residual=Highway())
+    run = replace(SMALL, depth=5, residual=HighwayShortcut())
     table = train(run).extra["dead_units"]
     at_start = table[table["step"] == 0].set_index("layer")
     assert list(at_start.index) == [1, 2, 3, 4, 5]

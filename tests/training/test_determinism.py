@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.clipping import ByNorm
-from vanishgrad.choices.normalization import Batch, Layer
+from vanishgrad.choices.clipping import ClipByNorm
+from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import IdentityShortcut
@@ -50,7 +50,9 @@ def flat(tree: Any, key: str = "") -> list[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"norm": Batch(), "reg": Dropout(0.3), "optim": Adam()}, {"batch_size": "full"}], ids=str
+    "changes",
+    [{}, {"norm": BatchNorm(), "reg": Dropout(0.3), "optim": Adam()}, {"batch_size": "full"}],
+    ids=str,
 )
 def test_the_same_seed_gives_the_same_files(changes: dict[str, Any], small: Run, tmp_path: Path) -> None:
     run = replace(small, log_every=1, **changes)
@@ -94,7 +96,8 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], tuple[dict[str, Ten
 
 TREATMENTS = {
     "dropout": {"reg": Dropout(0.5)}, "weight_decay": {"reg": WeightDecay(0.1)}, "l2": {"reg": L2(0.1)},
-    "batchnorm": {"norm": Batch()}, "layernorm": {"norm": Layer()}, "clipping": {"clip": ByNorm(0.1)},
+    "batchnorm": {"norm": BatchNorm()}, "layernorm": {"norm": LayerNorm()},
+    "clipping": {"clip": ClipByNorm(0.1)},
     "residual": {"residual": IdentityShortcut()}, "adam": {"optim": Adam()}, "sigmoid": {"act": Sigmoid()},
     "deeper": {"depth": 6}, "rate": {"lr": 0.01}, "measured": {"log_every": 1},
     "recompute": {"recompute_every": 1},

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Activation, Identity, ReLU, Sigmoid, Tanh
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue, Clipping
+from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue, Clipping
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Normal
 from vanishgrad.choices.loss import MSE
-from vanishgrad.choices.normalization import Batch, Weight
+from vanishgrad.choices.normalization import BatchNorm, WeightNorm
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.engine import train
 from vanishgrad.models import build
@@ -215,7 +215,7 @@ def test_looking_for_the_layer_changes_neither_statistics_nor_noise(
     reg: Dropout | L2, recompute_every: int, small: Run, same_state: Same
 ) -> None:
     run = replace(
-        small, depth=3, norm=Batch(), reg=reg, lr=1e38, max_steps=9, recompute_every=recompute_every
+        small, depth=3, norm=BatchNorm(), reg=reg, lr=1e38, max_steps=9, recompute_every=recompute_every
     )
     logged, not_logged = train(replace(run, log_every=1)), train(replace(run, log_every=100))
     assert logged.status == not_logged.status == "diverged"
@@ -239,7 +239,7 @@ def test_rows_of_a_divergence_between_logged_steps_equal_those_of_a_logged_one(s
     assert ours == pytest.approx(theirs, rel=1e-6, nan_ok=True)
 
 
-@pytest.mark.parametrize("clip", [ByNorm(), ByValue(), AGC()], ids=lambda clip: clip.name)
+@pytest.mark.parametrize("clip", [ClipByNorm(), ClipByValue(), AGC()], ids=lambda clip: clip.name)
 def test_clipping_does_not_hide_a_divergence(clip: Clipping, small: Run, poison: Poison) -> None:
     poison(lambda model: model.get_submodule("linear_2").weight.fill_(math.inf))  # type: ignore[union-attr, operator, arg-type, return-value]
     result = train(replace(small, clip=clip))
@@ -247,7 +247,7 @@ def test_clipping_does_not_hide_a_divergence(clip: Clipping, small: Run, poison:
 
 
 def test_weight_normalization_that_diverges_is_recorded(small: Run) -> None:
-    result = train(replace(small, norm=Weight(), lr=1e38, act=Identity()))
+    result = train(replace(small, norm=WeightNorm(), lr=1e38, act=Identity()))
     assert result.status == "diverged"
     assert result.diverged_at is not None
 
@@ -255,5 +255,5 @@ def test_weight_normalization_that_diverges_is_recorded(small: Run) -> None:
 def test_large_weights_explode_and_clipping_by_norm_keeps_them_finite(small: Run) -> None:
     run = replace(small, depth=20, width=64, init=Normal(std=1.0), max_steps=20)
     assert train(run).status == "diverged"
-    clipped: Any = train(replace(run, clip=ByNorm(1.0)))
+    clipped: Any = train(replace(run, clip=ClipByNorm(1.0)))
     assert clipped.status == "completed"

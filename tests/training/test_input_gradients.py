@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vanishgrad.choices.activation import Identity, ReLU
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.initialization import He
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.engine import train
@@ -52,7 +52,7 @@ def test_a_linear_network_has_one_gradient_everywhere() -> None:
 
 
 def test_looking_changes_neither_weights_nor_statistics_nor_noise() -> None:
-    run = replace(SMALL, norm=Batch(), reg=Dropout(0.5))
+    run = replace(SMALL, norm=BatchNorm(), reg=Dropout(0.5))
     looked, left = train(run), train(replace(run, input_gradients=0))
     for name, value in left.model.state_dict().items():
         other = looked.model.state_dict()[name]
@@ -76,7 +76,7 @@ def test_one_training_example_has_no_line_to_a_next_one() -> None:
 def test_plain_depth_shatters_gradients_and_shortcuts_do_not() -> None:
     # Balduzzi et al. 2017, figure 1: white noise from a deep plain network, brown from one with shortcuts
     deep = replace(
-        SMALL, depth=24, width=64, act=ReLU(), init=He(), norm=Batch(), max_steps=0, input_gradients=256
+        SMALL, depth=24, width=64, act=ReLU(), init=He(), norm=BatchNorm(), max_steps=0, input_gradients=256
     )
     shallow, plain, shortcuts = (
         train(run).extra["input_gradients"].set_index("lag")["correlation"][1]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.engine import train
 from vanishgrad.engine.computed_arrays import EXAMPLES, POINTS, REACH, principal, write_landscape
 from vanishgrad.engine.computed_arrays import _filter_normalized as filter_normalized
@@ -110,7 +110,7 @@ def test_random_directions_have_the_length_of_each_filter_and_leave_biases_alone
 
 
 def test_normalization_is_over_the_batch_as_in_training(tmp_path: Path) -> None:
-    folder = trained(tmp_path / "run", norm=Batch(), max_steps=6)
+    folder = trained(tmp_path / "run", norm=BatchNorm(), max_steps=6)
     write_landscape(folder)
     with np.load(folder / "landscape.npz") as arrays:
         loss = float(arrays["random_loss"][POINTS // 2, POINTS // 2])

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue, Clipping, NoClip
+from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue, Clipping, NoClip
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.loss import BCE, MSE
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.regularization import L1, L2, ElasticNet, NoReg, Regularization
-from vanishgrad.choices.schedule import Cosine, Step
+from vanishgrad.choices.schedule import CosineLR, StepLR
 from vanishgrad.engine import train
 from vanishgrad.models import build
 from vanishgrad.run import Run
@@ -26,10 +26,10 @@ Batches = Callable[[Run, int], list[Tensor]]
 
 def clipped(clip: Clipping, model: torch.nn.Module, gradients: list[Tensor]) -> list[Tensor]:
     """What each clipping does, as its paper says, one element or unit at a time."""
-    if isinstance(clip, ByNorm):
+    if isinstance(clip, ClipByNorm):
         total = math.sqrt(sum(float((g**2).sum()) for g in gradients))
         return [g * min(1.0, clip.max_norm / total) for g in gradients]
-    if isinstance(clip, ByValue):
+    if isinstance(clip, ClipByValue):
         return [g.clamp(-clip.max_value, clip.max_value) for g in gradients]
     if not isinstance(clip, AGC):
         return gradients
@@ -59,7 +59,7 @@ def penalty(reg: Regularization, model: torch.nn.Module) -> Tensor:
     return torch.zeros(())
 
 
-CLIPS = [NoClip(), ByNorm(0.3), ByNorm(1e6), ByValue(0.01), AGC(0.05)]
+CLIPS = [NoClip(), ClipByNorm(0.3), ClipByNorm(1e6), ClipByValue(0.01), AGC(0.05)]
 
 
 @pytest.mark.parametrize("clip", CLIPS, ids=str)
@@ -116,9 +116,9 @@ def test_other_losses_sum_over_outputs_and_average_over_examples(
 
 def test_the_rate_of_every_step_is_recorded(small: Run) -> None:
     run = replace(small, max_steps=10, warmup=2, lr=0.4, log_every=1)
-    steps = train(replace(run, schedule=Step(gamma=0.1, milestones=(0.5, 0.75)))).metrics["lr"]
+    steps = train(replace(run, schedule=StepLR(gamma=0.1, milestones=(0.5, 0.75)))).metrics["lr"]
     assert list(steps) == pytest.approx([0.2, 0.4, 0.4, 0.4, 0.4, 0.4, 0.04, 0.04, 0.004, 0.004, 0.004])
-    cosine = train(replace(run, schedule=Cosine())).metrics["lr"]
+    cosine = train(replace(run, schedule=CosineLR())).metrics["lr"]
     expected = [0.2, 0.4] + [0.2 * (1 + math.cos(math.pi * (step - 2) / 8)) for step in range(2, 11)]
     assert list(cosine) == pytest.approx(expected, abs=1e-12)
     assert list(train(run).metrics["lr"]) == pytest.approx([0.2] + [0.4] * 10)
@@ -130,7 +130,7 @@ def test_the_default_rate_is_resolved_before_it_is_recorded(small: Run) -> None:
 
 def test_running_statistics_serve_the_evaluation(small: Run) -> None:
     """After many steps at rate ~0, evaluating with running statistics is close to the population's."""
-    run = replace(small, norm=Batch(), lr=1e-12, max_steps=200, log_every=100, eval_every=200)
+    run = replace(small, norm=BatchNorm(), lr=1e-12, max_steps=200, log_every=100, eval_every=200)
     metrics = train(run).metrics
     assert metrics["val_loss"].iloc[0] != pytest.approx(metrics["val_loss"].iloc[-1], rel=1e-3)
 

@@ -13,15 +13,15 @@ import pytest
 import torch
 
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.clipping import ByNorm
+from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.data import Adding, Digits, MovingDigits, Text
 from vanishgrad.choices.model import CNN, GRU, LSTM, ConvLSTM
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2, Dropout
 from vanishgrad.choices.residual import IdentityShortcut
-from vanishgrad.choices.schedule import Cosine
+from vanishgrad.choices.schedule import CosineLR
 from vanishgrad.engine import resume, train
 from vanishgrad.engine.pretrain import LayerEpoch
 from vanishgrad.engine.session import Progress
@@ -78,8 +78,8 @@ def contents(folder: Path) -> dict[str, Any]:
 
 CASES: list[dict[str, Any]] = [
     {},
-    {"optim": SGD(0.9), "norm": Batch(), "reg": Dropout(0.3), "schedule": Cosine(), "warmup": 4},
-    {"optim": Adam(), "residual": IdentityShortcut(), "clip": ByNorm(0.1), "recompute_every": 1},
+    {"optim": SGD(0.9), "norm": BatchNorm(), "reg": Dropout(0.3), "schedule": CosineLR(), "warmup": 4},
+    {"optim": Adam(), "residual": IdentityShortcut(), "clip": ClipByNorm(0.1), "recompute_every": 1},
     {"optim": Adagrad(), "batch_size": "full", "snapshots": 4, "dead_every": 4, "input_gradients": 8},
     {"optim": RMSprop(), "reg": L2(0.01), "model": CNN(stages=2), "width": 3},
     {"pretrain": Autoencoder(epochs=2), "act": Sigmoid(), "data": Digits(train_size=80, scale="unit")},

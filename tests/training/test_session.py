@@ -19,7 +19,7 @@ from torch import Tensor
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.engine import Progress, Provenance, train
@@ -55,7 +55,7 @@ def complete_rows(folder: Path, layers: int) -> list[int]:
     [
         ({"batch_size": 71}, ["batch_size=71", "70"]),
         ({"batch_size": 10**9}, ["batch_size"]),
-        ({"batch_size": "full", "data": Digits(train_size=1), "norm": Batch()}, ["batch", "norm"]),
+        ({"batch_size": "full", "data": Digits(train_size=1), "norm": BatchNorm()}, ["batch", "norm"]),
     ],
     ids=["more than there are", "many more", "a full batch of one"],
 )
@@ -211,7 +211,7 @@ def test_threads_are_chosen_for_the_run_and_restored_after_it(
 
 def test_a_run_in_float64_computes_in_it_throughout(small: Run) -> None:
     result = train(
-        replace(small, dtype="float64", act=Sigmoid(), norm=Batch(), optim=Adam(), reg=Dropout(0.1))
+        replace(small, dtype="float64", act=Sigmoid(), norm=BatchNorm(), optim=Adam(), reg=Dropout(0.1))
     )
     floating = [value for value in result.model.state_dict().values() if isinstance(value, Tensor)]
     assert {value.dtype for value in floating} == {torch.float64, torch.int64}  # int64: batches counted
@@ -220,5 +220,5 @@ def test_a_run_in_float64_computes_in_it_throughout(small: Run) -> None:
 
 def test_shared_data_is_not_written_to(small: Run) -> None:
     before = [tensor.clone() for tensor in vars(load(small.data)).values()]
-    train(replace(small, batch_size="full", norm=Batch(), reg=Dropout(0.3)))
+    train(replace(small, batch_size="full", norm=BatchNorm(), reg=Dropout(0.3)))
     assert all(torch.equal(a, b) for a, b in zip(before, vars(load(small.data)).values(), strict=True))

@@ -13,11 +13,11 @@ import torch
 
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
-from vanishgrad.choices.clipping import ByNorm
+from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.initialization import Normal, Xavier
-from vanishgrad.choices.normalization import Batch
-from vanishgrad.choices.schedule import Cosine
+from vanishgrad.choices.normalization import BatchNorm
+from vanishgrad.choices.schedule import CosineLR
 from vanishgrad.engine import Result, resume
 from vanishgrad.engine.session import Progress
 from vanishgrad.sweep.job import Job
@@ -73,7 +73,7 @@ def test_it_is_the_run_that_would_have_gone_on(tmp_path: Path) -> None:
 
 
 def test_the_schedule_is_that_of_the_whole_run() -> None:
-    run = replace(SMALL, schedule=Cosine(), log_every=1)
+    run = replace(SMALL, schedule=CosineLR(), log_every=1)
     stopped, whole = train(run), train(replace(run, stop_on=None))
     rates = whole.metrics["lr"].iloc[: len(stopped.metrics)]
     pd.testing.assert_series_equal(stopped.metrics["lr"], rates)
@@ -86,13 +86,15 @@ def test_a_run_without_the_finding_goes_to_its_end(run: Run, tmp_path: Path) -> 
 
 
 def test_any_finding_may_be_meant(tmp_path: Path) -> None:
-    result = train(replace(SMALL, stop_on="any", act=ReLU(), init=Normal(1.0), clip=ByNorm(1.0)), tmp_path)
+    result = train(
+        replace(SMALL, stop_on="any", act=ReLU(), init=Normal(1.0), clip=ClipByNorm(1.0)), tmp_path
+    )
     assert result.steps < 23
     assert record(tmp_path)["stopped_on"] is not None
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"norm": Batch(), "lr": 1e-4}, {"clip": ByNorm(1e-3)}, {"log_every": 1}]
+    "changes", [{}, {"norm": BatchNorm(), "lr": 1e-4}, {"clip": ClipByNorm(1e-3)}, {"log_every": 1}]
 )
 def test_runs_of_a_stack_stop_each_for_itself(changes: dict[str, Any], tmp_path: Path) -> None:
     """One is made to vanish by its small weights, the other two are not."""

@@ -17,7 +17,7 @@ from vanishgrad.choices.activation import (
     GELU,
     SELU,
     Activation,
-    ErrorFunction,
+    Erf,
     LeakyReLU,
     Mish,
     PReLU,
@@ -27,29 +27,29 @@ from vanishgrad.choices.activation import (
     Tanh,
 )
 from vanishgrad.choices.model import CNN
-from vanishgrad.choices.normalization import RMS, Batch, Layer, Weight
+from vanishgrad.choices.normalization import BatchNorm, LayerNorm, RMSNorm, WeightNorm
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
-from vanishgrad.choices.residual import Dense, Highway, IdentityShortcut, Rezero
-from vanishgrad.choices.schedule import Cosine
+from vanishgrad.choices.residual import DenseShortcut, HighwayShortcut, IdentityShortcut, Rezero
+from vanishgrad.choices.schedule import CosineLR
 from vanishgrad.engine import train
 from vanishgrad.run import Run
 
 Same = Callable[[nn.Module, nn.Module], None]
 ACTIVATIONS: list[Activation] = [  # whose slopes are taken by autograd
-    ELU(), GELU(), SELU(), ErrorFunction(), LeakyReLU(), Mish(), PReLU(), SiLU(), Softplus(), Softsign(),
+    ELU(), GELU(), SELU(), Erf(), LeakyReLU(), Mish(), PReLU(), SiLU(), Softplus(), Softsign(),
 ]  # fmt: skip
 VARIANTS = {
     "plain": {"act": Tanh()},
     "gelu": {"act": GELU()},
-    "batch": {"norm": Batch()},
+    "batch": {"norm": BatchNorm()},
     "dropout": {"reg": Dropout(0.3)},
-    "weight": {"norm": Weight()},
-    "batch_dropout": {"norm": Batch(position="post"), "reg": Dropout(0.3)},
-    "residual": {"depth": 5, "residual": IdentityShortcut(), "norm": Layer()},
+    "weight": {"norm": WeightNorm()},
+    "batch_dropout": {"norm": BatchNorm(position="post"), "reg": Dropout(0.3)},
+    "residual": {"depth": 5, "residual": IdentityShortcut(), "norm": LayerNorm()},
     "recompute": {"depth": 5, "recompute_every": 2},
     "recompute_dropout": {"depth": 5, "recompute_every": 2, "reg": Dropout(0.3)},
-    "recompute_batch": {"depth": 5, "recompute_every": 2, "norm": Batch()},
+    "recompute_batch": {"depth": 5, "recompute_every": 2, "norm": BatchNorm()},
     "float64": {"dtype": "float64"},
 }
 
@@ -67,7 +67,7 @@ def test_fifty_measured_steps_equal_the_bare_loop_bit_for_bit(
 def test_how_often_and_how_much_is_measured_changes_nothing(
     log_every: int, measure: str, optim: SGD | Adam, small: Run, same_state: Same
 ) -> None:
-    run = replace(small, max_steps=50, norm=Batch(), reg=Dropout(0.2), optim=optim)
+    run = replace(small, max_steps=50, norm=BatchNorm(), reg=Dropout(0.2), optim=optim)
     seldom = train(replace(run, log_every=1000))
     same_state(train(replace(run, log_every=log_every, measure=measure)).model, seldom.model)
 
@@ -80,7 +80,7 @@ def test_momentum_is_that_of_torch(small: Run, bare: Callable[..., nn.Module], s
 def test_schedule_and_warm_up_set_the_rate_of_each_update(
     small: Run, bare: Callable[..., nn.Module], same_state: Same
 ) -> None:
-    run = replace(small, max_steps=10, lr=0.3, warmup=4, schedule=Cosine())
+    run = replace(small, max_steps=10, lr=0.3, warmup=4, schedule=CosineLR())
     rates = [0.3 * (step + 1) / 4 for step in range(4)]
     rates += [0.3 * 0.5 * (1 + math.cos(math.pi * step / 6)) for step in range(6)]
     same_state(train(run).model, bare(run, rates=rates))
@@ -89,7 +89,7 @@ def test_schedule_and_warm_up_set_the_rate_of_each_update(
 def test_decoupled_decay_shrinks_the_weights_and_nothing_else(
     small: Run, bare: Callable[..., nn.Module]
 ) -> None:
-    run = replace(small, max_steps=1, norm=Batch(), lr=0.2, dtype="float64")
+    run = replace(small, max_steps=1, norm=BatchNorm(), lr=0.2, dtype="float64")
     plain, start = bare(run).state_dict(), bare(replace(run, max_steps=0)).state_dict()
     decayed = train(replace(run, reg=WeightDecay(0.5))).model
     for name, value in decayed.named_parameters():
@@ -98,16 +98,16 @@ def test_decoupled_decay_shrinks_the_weights_and_nothing_else(
 
 
 def test_saving_and_snapshots_change_nothing(small: Run, tmp_path: Path, same_state: Same) -> None:
-    run = replace(small, norm=Batch(), reg=Dropout(0.2))
+    run = replace(small, norm=BatchNorm(), reg=Dropout(0.2))
     same_state(train(replace(run, save_every=2, snapshots=3), tmp_path).model, train(run).model)
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {}, {"norm": Batch()}, {"reg": Dropout(0.3)}, {"norm": Batch(), "reg": Dropout(0.3)},
-        {"norm": Batch(), "residual": IdentityShortcut()}, {"residual": Dense(), "reg": L2(0.01)},
-        {"norm": Weight()},
+        {}, {"norm": BatchNorm()}, {"reg": Dropout(0.3)}, {"norm": BatchNorm(), "reg": Dropout(0.3)},
+        {"norm": BatchNorm(), "residual": IdentityShortcut()}, {"residual": DenseShortcut(), "reg": L2(0.01)},
+        {"norm": WeightNorm()},
     ],
     ids=str,
 )  # fmt: skip
@@ -138,9 +138,10 @@ def test_recomputing_leaves_the_statistics_of_every_activation(
 @pytest.mark.parametrize(
     "changes",
     [
-        {"residual": Highway()}, {"residual": Highway(), "norm": Batch()}, {"residual": Dense()},
-        {"residual": IdentityShortcut(), "norm": RMS()}, {"residual": Rezero(), "act": ELU()},
-        {"residual": Highway(), "model": CNN(stages=2), "width": 4},
+        {"residual": HighwayShortcut()}, {"residual": HighwayShortcut(), "norm": BatchNorm()},
+        {"residual": DenseShortcut()},
+        {"residual": IdentityShortcut(), "norm": RMSNorm()}, {"residual": Rezero(), "act": ELU()},
+        {"residual": HighwayShortcut(), "model": CNN(stages=2), "width": 4},
     ],
     ids=str,
 )  # fmt: skip

@@ -24,7 +24,7 @@ class Activation(Protocol):
     def __hash__(self) -> int: ...
 
 
-class Erf(nn.Module):
+class ErfModule(nn.Module):
     """The error function, elementwise."""
 
     elementwise = True
@@ -181,13 +181,13 @@ class Mish:
 
 
 @dataclass(frozen=True)
-class ErrorFunction:
+class Erf:
     """erf(x); the activation whose mean-field theory has closed forms (Williams 1997)."""
 
     name: ClassVar[str] = "erf"
 
     def module(self) -> nn.Module:
-        return Erf()
+        return ErfModule()
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class NoClip:
 
 
 @dataclass(frozen=True)
-class ByNorm:
+class ClipByNorm:
     """All gradients scaled down together when their global L2 norm passes max_norm (Pascanu et al. 2013).
 
     Arguments:
@@ -56,7 +56,7 @@ class ByNorm:
 
 
 @dataclass(frozen=True)
-class ByValue:
+class ClipByValue:
     """Every gradient element clamped to +-max_value (Mikolov 2012).
 
     Arguments:

@@ -51,7 +51,7 @@ class NoNorm:
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchNorm:
     """Batch normalization; running statistics serve the evaluation (Ioffe and Szegedy 2015).
 
     Arguments:
@@ -69,7 +69,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerNorm:
     """Layer normalization over all units of an example (Ba et al. 2016); over channels and space for maps.
 
     Arguments:
@@ -88,7 +88,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class RMS:
+class RMSNorm:
     """Division by the root mean square of an example's units (Zhang and Sennrich 2019).
 
     Arguments:
@@ -106,7 +106,7 @@ class RMS:
 
 
 @dataclass(frozen=True)
-class Group:
+class GroupNorm:
     """Layer normalization within each of `groups` groups of units (Wu and He 2018).
 
     Arguments:
@@ -135,7 +135,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Instance:
+class InstanceNorm:
     """Each channel of each example on its own (Ulyanov et al. 2016), with learned scale and shift.
 
     Arguments:
@@ -154,7 +154,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Weight:
+class WeightNorm:
     """W = g v / ||v||, one g per output unit (Salimans and Kingma 2016); starts at the initialization's W.
 
     It acts on the weights of every layer but the output; `position` is there so that a sweep may set

@@ -47,7 +47,7 @@ class IdentityShortcut:
 
 
 @dataclass(frozen=True)
-class Scaled:
+class ScaledShortcut:
     """x + scale F(x) with a fixed scale (Hayou et al. 2021, Stable ResNet).
 
     Arguments:
@@ -105,7 +105,7 @@ class Fixup:
 
 
 @dataclass(frozen=True)
-class Highway:
+class HighwayShortcut:
     """T H(x) + (1 - T) x, the gate T = sigmoid(W_T x + b_T) (Srivastava et al. 2015).
 
     Arguments:
@@ -123,7 +123,7 @@ class Highway:
 
 
 @dataclass(frozen=True)
-class Dense:
+class DenseShortcut:
     """Every block reads all earlier outputs side by side and adds `width` units (Huang et al. 2017).
 
     Arguments:

@@ -20,7 +20,7 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True)
-class Constant:
+class ConstantLR:
     """The same rate throughout."""
 
     name: ClassVar[str] = "constant"
@@ -30,7 +30,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class CosineLR:
     """Half a cosine from 1 to 0, without restarts (Loshchilov and Hutter 2017)."""
 
     name: ClassVar[str] = "cosine"
@@ -40,7 +40,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class Step:
+class StepLR:
     """Multiplied by `gamma` at each milestone (He et al. 2016: 0.1 at a half and three quarters).
 
     Arguments:

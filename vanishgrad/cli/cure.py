@@ -28,10 +28,9 @@ from vanishgrad.cli.progress import Interruption, progress_bar
 from vanishgrad.cli.run_table import show_run
 from vanishgrad.cli.sweep import Sweep
 from vanishgrad.cli.terminal import notes
-from vanishgrad.config.plan import Plan as Composition
-from vanishgrad.config.plan import plan_of
-from vanishgrad.config.setting import Setting
-from vanishgrad.cure import Cure, Plan, Stage, Trials, find_cure
+from vanishgrad.config.plan import Composition, plan_of
+from vanishgrad.config.setting import ComposedRun
+from vanishgrad.cure import Cure, SearchPlan, Stage, Trials, find_cure
 from vanishgrad.cure.trial import diagnosed, yardstick
 from vanishgrad.engine import check, train
 from vanishgrad.engine.plan import steps_of
@@ -138,7 +137,7 @@ class Asked:
 
     typed: Sequence[str]
     search: Sequence[str]
-    setting: Setting
+    setting: ComposedRun
     total: int
     options: CureOptions
 
@@ -170,7 +169,7 @@ def _sweep(overrides: Sequence[str]) -> str:
     )
 
 
-def _asked(typed: Sequence[str], search: Sequence[str], setting: Setting, options: CureOptions) -> Asked:
+def _asked(typed: Sequence[str], search: Sequence[str], setting: ComposedRun, options: CureOptions) -> Asked:
     run = setting.effective
     total, _ = steps_of(run, len(check(run).train_x))
     require(
@@ -220,7 +219,9 @@ def _found(asked: Asked, folder: Path, console: Console) -> tuple[Cure, list[str
     def tell(stage: Stage) -> None:
         console.print(told(stage, options.seeds), soft_wrap=True)
 
-    found = find_cure(run, trials, Plan(options.steps(asked.total), options.pairs), diagnosed, check, tell)
+    found = find_cure(
+        run, trials, SearchPlan(options.steps(asked.total), options.pairs), diagnosed, check, tell
+    )
     folders = {job.number: job.folder for job in sweep.jobs}
     ended = sweep.outcomes.values()
     return found, [f"{folders[one.number]}: {one.error}" for one in ended if one.status == "failed"]

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from vanishgrad.cli.terminal import show
 from vanishgrad.config.plan import plan_of, without_hydra
-from vanishgrad.config.setting import Setting, to_setting
+from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.cure import Cure, Stage, Standing
 from vanishgrad.cure.candidates import ALREADY, KNOWN, Treatment
 from vanishgrad.cure.override_text import kept, rounded
@@ -136,7 +136,7 @@ def forms(typed: Sequence[str], run: Run, treatment: Treatment) -> Iterator[list
                 yield [*kept(typed, texts), *texts, *_typed(remedy)]
 
 
-def composed(texts: Sequence[str], search: Sequence[str] = ()) -> Setting | None:
+def composed(texts: Sequence[str], search: Sequence[str] = ()) -> ComposedRun | None:
     """The setting that `texts` describe; None where they are refused."""
     try:
         with warnings.catch_warnings():

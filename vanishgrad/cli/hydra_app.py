@@ -16,7 +16,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.utils import env_override
 
 from vanishgrad.config.location import CONFIG_NAME, config_folder
-from vanishgrad.config.plan import VERSION_BASE, Plan, hydra_errors
+from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import reserve_folder
 
@@ -25,7 +25,7 @@ HYDRAS = ("multirun.yaml", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/ov
 
 
 @contextmanager
-def folder_of(plan: Plan) -> Iterator[Path]:
+def folder_of(plan: Composition) -> Iterator[Path]:
     """The folder of `plan`: nobody else's, unless the user chose its name.
 
     A `SettingError` inside takes away what is new in the file system, except for files of a run.

@@ -21,7 +21,7 @@ from vanishgrad.cli.progress import Interruption, progress_bar
 from vanishgrad.config.compose import QuickLoader
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
-from vanishgrad.config.setting import Setting, to_setting
+from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
 from vanishgrad.errors import SettingError
@@ -111,7 +111,7 @@ class SweepJob:
 
             show_failures(console, self._sweep.outcomes, self._sweep.jobs)
 
-    def validate(self, jobs: Sequence[DictConfig]) -> list[Setting]:
+    def validate(self, jobs: Sequence[DictConfig]) -> list[ComposedRun]:
         """The settings of `jobs`; refuses the sweep when one cannot run, before the first one starts."""
         overrides = [_typed(job.hydra.overrides.task) for job in jobs]
         counts = Counter(override for job in overrides for override in set(job))
@@ -126,7 +126,7 @@ class SweepJob:
             others = f" ({len(refused)} of {len(jobs)} jobs are refused)" if len(refused) > 1 else ""
             raise SettingError(f"{_named(job, reason)}{others}")
         print(counted(len(jobs), "run"), flush=True)
-        return [setting for setting in found if isinstance(setting, Setting)]
+        return [setting for setting in found if isinstance(setting, ComposedRun)]
 
     def __call__(self, config: DictConfig) -> float:
         """Train one job; its objective."""
@@ -151,10 +151,10 @@ class SweepJob:
         return " ".join(override for override in overrides if override not in self.common)
 
 
-def _with_objective(setting: Setting | str) -> Setting | str:
+def _with_objective(setting: ComposedRun | str) -> ComposedRun | str:
     """A setting that a search can look at, or why it cannot."""
     try:
-        if isinstance(setting, Setting):
+        if isinstance(setting, ComposedRun):
             check_objective(setting.objective, check(setting.effective))
     except SettingError as error:
         return str(error)
@@ -185,7 +185,7 @@ def _line(result: Result) -> str:
     return "  ".join(told)
 
 
-def checked(config: DictConfig) -> Setting:
+def checked(config: DictConfig) -> ComposedRun:
     """The setting of a composed configuration that can run here.
 
     Raises:
@@ -208,7 +208,7 @@ def numbered(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:
     return configs
 
 
-def _setting_or_refusal(config: DictConfig) -> Setting | str:
+def _setting_or_refusal(config: DictConfig) -> ComposedRun | str:
     """The setting of a job, or why it cannot run."""
     try:
         return checked(config)

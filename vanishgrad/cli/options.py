@@ -14,7 +14,7 @@ from rich.text import Text
 
 from vanishgrad.cli.arguments import keywords
 from vanishgrad.cli.terminal import show
-from vanishgrad.config.catalogue import Choice, Group, Parameter, groups, scalars
+from vanishgrad.config.catalogue import Choice, ChoiceGroup, Parameter, groups, scalars
 from vanishgrad.config.typed import shown
 from vanishgrad.errors import one_of, require
 from vanishgrad.records import strict
@@ -38,14 +38,14 @@ def options(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _json(numbers: Sequence[Parameter], found: Sequence[Group]) -> str:
+def _json(numbers: Sequence[Parameter], found: Sequence[ChoiceGroup]) -> str:
     document: dict[str, Any] = {"groups": [asdict(group) for group in found]}
     if numbers:
         document = {"scalars": [asdict(number) for number in numbers]} | document
     return json.dumps(strict(document), indent=2, allow_nan=False, ensure_ascii=False)
 
 
-def _show(console: Console, numbers: Sequence[Parameter], found: Sequence[Group]) -> None:
+def _show(console: Console, numbers: Sequence[Parameter], found: Sequence[ChoiceGroup]) -> None:
     if numbers:
         console.print(Text("numbers", style="bold"))
         show(console, Padding(_parameters(numbers), (0, 0, 1, 2)))
@@ -55,7 +55,7 @@ def _show(console: Console, numbers: Sequence[Parameter], found: Sequence[Group]
         show(console, Padding(_choices(group), (0, 0, 1, 2)))
 
 
-def _choices(group: Group) -> Table:
+def _choices(group: ChoiceGroup) -> Table:
     table = _grid()
     for choice in group.choices:
         table.add_row(Text(choice.name, style="cyan"), _described(choice))

@@ -14,14 +14,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as ProgressBar
 
 from vanishgrad.engine.pretrain import LayerEpoch
-from vanishgrad.engine.session import Observer, Progress
+from vanishgrad.engine.session import Callback, Progress
 
 EVERY = 0.05  # seconds between updates: more cannot be seen
 MOST_LAYERS = 8  # bars of pretrained layers at a time
 
 
 @contextmanager
-def progress_bar(console: Console) -> Iterator[Observer | None]:
+def progress_bar(console: Console) -> Iterator[Callback | None]:
     """An observer that draws a bar while a run goes on; None when nobody watches."""
     if not console.is_terminal:
         yield None
@@ -90,7 +90,7 @@ class Interruption:
     ) -> None:
         signal.signal(signal.SIGINT, self._before)
 
-    def observing(self, observe: Observer | None) -> Observer:
+    def observing(self, observe: Callback | None) -> Callback:
         """An observer that stops the run once it was asked for, and passes on what it sees."""
 
         def look(state: Progress | LayerEpoch) -> None:

@@ -22,7 +22,7 @@ from vanishgrad.cli.sweep_table import sweep_display
 from vanishgrad.config.compose import to_yaml
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
-from vanishgrad.config.setting import Setting
+from vanishgrad.config.setting import ComposedRun
 from vanishgrad.engine import Result
 from vanishgrad.engine.evaluate import objective_of
 from vanishgrad.report.runs import load_runs
@@ -30,7 +30,7 @@ from vanishgrad.sweep.job import Job, Outcome
 from vanishgrad.sweep.ledger import Follower, append, begin, extend, outcomes
 from vanishgrad.sweep.pool import GroupFailure, Place, Workers, each, worker_count
 from vanishgrad.sweep.resumption import clear, fail, interrupt, reopen
-from vanishgrad.sweep.work import Group, grouped, train_group
+from vanishgrad.sweep.work import JobGroup, grouped, train_group
 
 
 class FailedFast(Exception):
@@ -101,7 +101,7 @@ class Sweep:
             extend(self.folder, jobs)
         return list(jobs)
 
-    def _each(self, groups: Sequence[Group], workers: Workers, watch: Callable[[], None]) -> None:
+    def _each(self, groups: Sequence[JobGroup], workers: Workers, watch: Callable[[], None]) -> None:
         try:
             with _terminable():
                 self._watched(groups, workers, watch)
@@ -113,18 +113,18 @@ class Sweep:
         if self.stopped:  # and the other processes have ended
             self._interrupt(groups)
 
-    def _interrupt(self, groups: Sequence[Group]) -> None:
+    def _interrupt(self, groups: Sequence[JobGroup]) -> None:
         for group in groups:
             for job in group.jobs:
                 interrupt(job)
 
-    def _watched(self, groups: Sequence[Group], workers: Workers, watch: Callable[[], None]) -> None:
+    def _watched(self, groups: Sequence[JobGroup], workers: Workers, watch: Callable[[], None]) -> None:
         for ended in each(groups, partial(_train, self.folder), workers, watch=watch):
             self._failed(ended)
             watch()
         watch()
 
-    def _failed(self, failure: GroupFailure[Group]) -> None:
+    def _failed(self, failure: GroupFailure[JobGroup]) -> None:
         """Runs whose process died are failed, unless they had ended before."""
         known = outcomes(self.folder)
         for job in failure.group.jobs:
@@ -132,7 +132,7 @@ class Sweep:
                 fail(job, failure.error)
                 append(self.folder, Outcome(job.number, "failed", 0.0, error=failure.error))
 
-    def _explain(self, groups: Sequence[Group]) -> None:
+    def _explain(self, groups: Sequence[JobGroup]) -> None:
         for group in groups:
             if len(group.jobs) > 1:
                 told = f"{len(group.jobs)} runs together: {', '.join(str(job.number) for job in group.jobs)}"
@@ -150,7 +150,7 @@ class Waiting:
         workers: processes.
     """
 
-    def __init__(self, groups: Sequence[Group], workers: int) -> None:
+    def __init__(self, groups: Sequence[JobGroup], workers: int) -> None:
         self._waiting, self._workers = list(groups), workers
         self._running: list[set[int]] = []
 
@@ -176,7 +176,7 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _train(folder: Path, group: Group, place: Place) -> None:
+def _train(folder: Path, group: JobGroup, place: Place) -> None:
     """Train a group, here or in another process."""
     if place.device is not None:
         torch.cuda.set_device(place.device)
@@ -194,7 +194,7 @@ def slope_in(folder: Path) -> dict[str, float | None]:
     return {"gradient_slope": flow(runs[0], end=False).slope} if runs else {}
 
 
-def job_of(number: int, config: DictConfig, setting: Setting, label: str) -> Job:
+def job_of(number: int, config: DictConfig, setting: ComposedRun, label: str) -> Job:
     """The job number `number` of a sweep, composed as `config`."""
     overrides = [as_typed(override) for override in config.hydra.overrides.task]
     folder = Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)

@@ -176,7 +176,7 @@ WORDS = {"val_accuracy": "accuracy {:.3f}", "val_loss": "loss {:.4g}"}
 FURTHER = {"bits_per_character": "bits per character {:.3f}", "gradient_slope": "slope {:+.3f}"}
 
 
-class Standing(NamedTuple):
+class BestSetting(NamedTuple):
     """What a setting has reached so far: the mean of `metric` over `runs` runs."""
 
     setting: str
@@ -243,7 +243,7 @@ class Tally:
         left = pace * (len(self.jobs) - self.done) - (now - self._last)
         return left if left >= 0 else None
 
-    def standings(self) -> list[Standing]:
+    def standings(self) -> list[BestSetting]:
         """Settings with a finite mean over their runs, the best first; by loss where none has an accuracy."""
         for metric, sign in (("val_accuracy", -1), ("val_loss", 1)):
             values: dict[str, list[float]] = defaultdict(list)
@@ -253,7 +253,7 @@ class Tally:
                     values[setting(self.jobs[number].label)].append(value)
             if values:
                 found = [
-                    Standing(name, metric, sum(one) / len(one), len(one)) for name, one in values.items()
+                    BestSetting(name, metric, sum(one) / len(one), len(one)) for name, one in values.items()
                 ]
                 return sorted(found, key=lambda one: sign * one.mean)
         return []

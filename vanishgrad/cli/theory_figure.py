@@ -8,7 +8,7 @@ from pathlib import Path
 from vanishgrad.errors import SettingError
 from vanishgrad.prediction import Prediction
 from vanishgrad.prediction.plane import Chi, chi_around
-from vanishgrad.report.figures.maps import Plane, phase_diagram
+from vanishgrad.report.figures.maps import PhasePlane, phase_diagram
 from vanishgrad.report.gallery import save_figure
 from vanishgrad.run import Run
 
@@ -22,7 +22,7 @@ def draw(run: Run, prediction: Prediction, overrides: Sequence[str], folder: Pat
     if isinstance(found, Chi):
         assert prediction.sigma_w is not None
         assert prediction.sigma_b is not None
-        plane = Plane(*found, (prediction.sigma_w, prediction.sigma_b))
+        plane = PhasePlane(*found, (prediction.sigma_w, prediction.sigma_b))
     figure = phase_diagram(
         "Mean-field theory of " + (" ".join(overrides) or "the default setting"),
         plane, prediction.profile, why, prediction.scatter or 0.0,

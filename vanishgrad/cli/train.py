@@ -18,7 +18,7 @@ from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, run_h
 from vanishgrad.cli.jobs import SingleRun, SweepJob, checked
 from vanishgrad.cli.terminal import notes
 from vanishgrad.config.overrides import normalised
-from vanishgrad.config.plan import Plan, jobs_of, loader, plan_of, understood
+from vanishgrad.config.plan import Composition, jobs_of, loader, plan_of, understood
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE
 
@@ -77,7 +77,7 @@ def _show(typed: CommandLine) -> int:
     return 0
 
 
-def _single(plan: Plan, typed: CommandLine) -> int:
+def _single(plan: Composition, typed: CommandLine) -> int:
     checked(plan.config)
     task = SingleRun(_console())
     with folder_of(plan) as folder, _interruptible(folder):
@@ -92,7 +92,7 @@ def _single(plan: Plan, typed: CommandLine) -> int:
     return 0
 
 
-def _sweep(plan: Plan, typed: CommandLine, options: SweepOptions) -> int:
+def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions) -> int:
     task = SweepJob(options)
     if not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS) and (jobs := jobs_of(plan)):
         task.validate(jobs)

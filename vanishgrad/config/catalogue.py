@@ -39,7 +39,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Group:
+class ChoiceGroup:
     """A group; `default` is None where the data decides."""
 
     name: str
@@ -54,18 +54,18 @@ def scalars() -> list[Parameter]:
     return [replace(item, default=getattr(run, item.key)) for item in _parameters(Run, "", SCALARS)]
 
 
-def groups() -> list[Group]:
+def groups() -> list[ChoiceGroup]:
     """All groups: the choices that make a run, the remedy, and the curated experiments."""
     hints = get_type_hints(Run)
     own = [_group(name, (get_args(hints[name]) or (hints[name],))[0]) for name in GROUPS]
     return [*own, _group("remedy", Remedy), _experiments()]
 
 
-def _group(name: str, protocol: type) -> Group:
+def _group(name: str, protocol: type) -> ChoiceGroup:
     default = "none" if name == "remedy" else getattr(getattr(Run(), name), "name", None)
     kinds, order = [_kind(name, choice) for choice in choice_names(name)], _defined(home_of(protocol))
     kinds.sort(key=lambda kind: (kind.name != default, order.index(kind)))
-    return Group(name, default, _summary(protocol), [_choice(name, kind) for kind in kinds])
+    return ChoiceGroup(name, default, _summary(protocol), [_choice(name, kind) for kind in kinds])
 
 
 def _defined(home: str) -> list[Any]:
@@ -92,11 +92,11 @@ def _parameters(kind: Any, prefix: str, names: Sequence[str]) -> list[Parameter]
     return [Parameter(f"{prefix}{name}", defaults[name], meanings.get(name, "")) for name in names]
 
 
-def _experiments() -> Group:
+def _experiments() -> ChoiceGroup:
     """Their files say in comments what they show; the first line is Hydra's, the second the usage."""
     names = sorted(choice_names(EXPERIMENT), key=lambda name: (name != "none", name))
     choices = [Choice(name, _comment(name)) for name in names]
-    return Group(EXPERIMENT, "none", "Curated settings and sweeps.", choices)
+    return ChoiceGroup(EXPERIMENT, "none", "Curated settings and sweeps.", choices)
 
 
 def _comment(name: str) -> str:

@@ -34,7 +34,7 @@ for group in typed_overrides.NULLABLE:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Composition:
     """A command line, understood.
 
     Arguments:
@@ -57,7 +57,7 @@ def without_hydra(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
-def plan_of(texts: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> Plan:
+def plan_of(texts: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> Composition:
     """The plan of the overrides `texts`.
 
     Arguments:
@@ -84,10 +84,10 @@ def plan_of(texts: Sequence[str], multirun: bool, search: Sequence[str] = ()) ->
         _set_parameters(config, overrides, swept)
         where = config.hydra.sweep if swept else config.hydra.run
         dated = DATED in str(OmegaConf.to_container(where, resolve=False))
-        return Plan(typed_overrides.normalised(overrides), config, swept, Path(where.dir), dated)
+        return Composition(typed_overrides.normalised(overrides), config, swept, Path(where.dir), dated)
 
 
-def jobs_of(plan: Plan) -> list[DictConfig]:
+def jobs_of(plan: Composition) -> list[DictConfig]:
     """The configurations of all jobs of a sweep over listed values; none where a sweeper decides itself."""
     sweeper = plan.config.hydra.sweeper
     if sweeper._target_ != BasicSweeperConf._target_:

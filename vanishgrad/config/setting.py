@@ -24,7 +24,7 @@ KEYS = (*KINDS, "remedy", "objective")
 
 
 @dataclass(frozen=True)
-class Setting:
+class ComposedRun:
     """What was asked for.
 
     Arguments:
@@ -47,7 +47,7 @@ class Setting:
         return Provenance(choices, self.config, list(overrides))
 
 
-def to_setting(config: DictConfig) -> Setting:
+def to_setting(config: DictConfig) -> ComposedRun:
     """The setting that `config` describes; the remedy is applied last.
 
     Raises:
@@ -58,7 +58,7 @@ def to_setting(config: DictConfig) -> Setting:
         require(key in KEYS, f"{key}: there is no such setting; valid are {', '.join(KEYS)}")
     composed = Run(**{key: _field(key, values) for key in KINDS})
     remedy: Remedy = _choice("remedy", _given("remedy", values), Remedy)
-    return Setting(composed, remedy, _treated(composed, remedy), values, _objective(values))
+    return ComposedRun(composed, remedy, _treated(composed, remedy), values, _objective(values))
 
 
 def _objective(values: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from vanishgrad.cure.candidates import Treatment
 from vanishgrad.cure.ranking import Standing
-from vanishgrad.cure.search import Cure, Plan, Stage, find_cure
+from vanishgrad.cure.search import Cure, SearchPlan, Stage, find_cure
 from vanishgrad.cure.trial import Trial, Trials
 
-__all__ = ["Cure", "Plan", "Stage", "Standing", "Treatment", "Trial", "Trials", "find_cure"]
+__all__ = ["Cure", "SearchPlan", "Stage", "Standing", "Treatment", "Trial", "Trials", "find_cure"]

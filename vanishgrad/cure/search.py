@@ -83,7 +83,7 @@ Tell = Callable[["Stage"], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """How a cure is looked for.
 
     Arguments:
@@ -149,7 +149,8 @@ def is_healthy(diagnosis: Diagnosis, trial: Trial) -> bool:
 
 
 def find_cure(
-    run: Run, trials: Trials, plan: Plan, diagnose: Diagnose, check: Load, tell: Tell = lambda stage: None,
+    run: Run, trials: Trials, plan: SearchPlan, diagnose: Diagnose, check: Load,
+    tell: Tell = lambda stage: None,
     costs: Costs = relative_costs,
 ) -> Cure:  # fmt: skip
     """Diagnose `run`, try what may help, and rank it.
@@ -199,7 +200,7 @@ class _Search:
 
     run: Run
     trials: Trials
-    plan: Plan
+    plan: SearchPlan
     check: Check
     tell: Tell
 

@@ -2,6 +2,6 @@
 
 from vanishgrad.diagnosis.diagnose import diagnose
 from vanishgrad.diagnosis.finding import PATHOLOGIES, Advice, Diagnosis, Finding, Pathology
-from vanishgrad.diagnosis.online import Watch
+from vanishgrad.diagnosis.online import OnlineDiagnosis
 
-__all__ = ["PATHOLOGIES", "Advice", "Diagnosis", "Finding", "Pathology", "Watch", "diagnose"]
+__all__ = ["PATHOLOGIES", "Advice", "Diagnosis", "Finding", "OnlineDiagnosis", "Pathology", "diagnose"]

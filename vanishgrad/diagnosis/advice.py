@@ -8,9 +8,9 @@ from math import isfinite
 from typing import TypeAlias
 
 from vanishgrad.diagnosis.finding import Advice
-from vanishgrad.diagnosis.record import BOUNDED, PLAIN, RECURRENT, Setting
+from vanishgrad.diagnosis.record import BOUNDED, PLAIN, RECURRENT, RecordedSetting
 
-Typed: TypeAlias = Callable[[Setting], str | None]
+Typed: TypeAlias = Callable[[RecordedSetting], str | None]
 LARGE_STARTS = ("normal", "gaussian", "zeros")  # whose size is the user's
 HALF_LINEAR = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "mish")
 
@@ -32,18 +32,18 @@ Ladder: TypeAlias = Sequence[tuple[Treatment, str]]
 MOST = 4  # more are no advice
 
 
-def advised(ladder: Ladder, setting: Setting) -> tuple[Advice, ...]:
+def advised(ladder: Ladder, setting: RecordedSetting) -> tuple[Advice, ...]:
     """The treatments of a ladder that fit the setting, with their reasons, the most promising first."""
     found = [(_written(treatment, setting), reason) for treatment, reason in ladder]
     first = {text: reason for text, reason in reversed(found) if text}  # of equal ones the first reason
     return tuple(Advice(text, reason) for text, reason in reversed(first.items()))[:MOST]
 
 
-def _written(treatment: Treatment, setting: Setting) -> str | None:
+def _written(treatment: Treatment, setting: RecordedSetting) -> str | None:
     return treatment.typed(setting) if setting.ours else treatment.torch
 
 
-def when(override: str, fits: Callable[[Setting], bool]) -> Typed:
+def when(override: str, fits: Callable[[RecordedSetting], bool]) -> Typed:
     """`override` where it fits."""
     return lambda setting: override if fits(setting) else None
 
@@ -51,30 +51,30 @@ def when(override: str, fits: Callable[[Setting], bool]) -> Typed:
 def rate(multiple: float) -> Typed:
     """The learning rate times a factor."""
 
-    def typed(setting: Setting) -> str | None:
+    def typed(setting: RecordedSetting) -> str | None:
         lr = setting.number("lr")
         return f"lr={lr * multiple:.3g}" if isfinite(lr) and lr > 0 else None
 
     return typed
 
 
-def _perceptron(setting: Setting) -> bool:
+def _perceptron(setting: RecordedSetting) -> bool:
     return setting.perceptron
 
 
-def _unnormalized(setting: Setting) -> bool:
+def _unnormalized(setting: RecordedSetting) -> bool:
     return setting.name("norm") == "none"
 
 
-def _started(setting: Setting, *names: str) -> bool:
+def _started(setting: RecordedSetting, *names: str) -> bool:
     return setting.name("init") in names
 
 
-def _bare(setting: Setting) -> bool:
+def _bare(setting: RecordedSetting) -> bool:
     return _perceptron(setting) and setting.name("residual") == "none" and setting.number("depth") >= 3
 
 
-def _relu_he(setting: Setting) -> str | None:
+def _relu_he(setting: RecordedSetting) -> str | None:
     bounded = setting.name("act") in (*BOUNDED, "softplus")
     return "act=relu init=he" if bounded and setting.name("model") in PLAIN and _perceptron(setting) else None
 
@@ -173,7 +173,7 @@ NO_PENALTY = Treatment(
 NO_CLIPPING = Treatment(when("clip=none", lambda s: s.name("clip") in ("norm", "value", "agc")), "")
 
 
-def _length(setting: Setting) -> int:
+def _length(setting: RecordedSetting) -> int:
     """Time steps of a sequence task; 0 where it is none."""
     length = setting.of("data", "length")
     return int(length) if isinstance(length, int | float) else 0

@@ -10,7 +10,7 @@ import numpy as np
 from vanishgrad.diagnosis.diagnose import examine
 from vanishgrad.diagnosis.finding import Diagnosis
 from vanishgrad.diagnosis.layers import MEASURED, Floats, Matrices, matrices_of, values_of
-from vanishgrad.diagnosis.record import DeadUnits, Record, Setting, ThroughTime
+from vanishgrad.diagnosis.record import DeadUnits, Record, RecordedSetting, ThroughTime
 from vanishgrad.diagnosis.tables import baseline_of, through_time
 from vanishgrad.records import GRADIENT_COLUMNS, METRIC_COLUMNS, Cell
 
@@ -19,7 +19,7 @@ EVALUATED = METRIC_COLUMNS.index("val_loss")
 Rows = Sequence[Sequence[Cell]]
 
 
-class Watch:
+class OnlineDiagnosis:
     """The rows of a run as they come, and what they say so far. Knows neither pandas nor torch.
 
         watch = Watch(setting)
@@ -40,7 +40,7 @@ class Watch:
         baseline: Mapping[str, Any] | None = None,
         most_steps: int = 256,
     ) -> None:
-        self.setting, self.baseline = Setting(setting or {}), baseline_of(baseline)
+        self.setting, self.baseline = RecordedSetting(setting or {}), baseline_of(baseline)
         self.most_steps = most_steps
         self._matrices: Matrices | None = None
         self._weights: Floats = np.empty(0)

@@ -67,7 +67,7 @@ BOUNDED = ("sigmoid", "tanh", "softsign", "erf")  # flat on both sides
 
 
 @dataclass(frozen=True)
-class Setting:
+class RecordedSetting:
     """A setting as run.json has it under `effective`.
 
     Arguments:
@@ -161,7 +161,7 @@ class Record:
     layers: Ints
     measured: Floats
     metrics: Mapping[str, Floats] = field(default_factory=dict)
-    setting: Setting = field(default_factory=Setting)
+    setting: RecordedSetting = field(default_factory=RecordedSetting)
     status: str = "completed"
     diverged_at: Mapping[str, Any] | None = None
     baseline: Baseline | None = None

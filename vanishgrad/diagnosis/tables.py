@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vanishgrad.diagnosis.layers import MEASURED, Floats, Ints, Matrices, fitted_falls
-from vanishgrad.diagnosis.record import Baseline, DeadUnits, Record, Setting, ThroughTime
+from vanishgrad.diagnosis.record import Baseline, DeadUnits, Record, RecordedSetting, ThroughTime
 from vanishgrad.errors import require
 from vanishgrad.records import METRIC_COLUMNS
 
@@ -32,7 +32,7 @@ def record_of(
         require(name in gradients, f"gradients: has no column {name}; it needs those of gradients.csv")
     steps, layers, measured = _measured(gradients)
     return Record(
-        steps, layers, measured, _metrics(metrics), Setting(setting or {}), status, diverged_at,
+        steps, layers, measured, _metrics(metrics), RecordedSetting(setting or {}), status, diverged_at,
         baseline_of(baseline), _through_time(time_gradients), _dead_units(dead_units),
     )  # fmt: skip
 

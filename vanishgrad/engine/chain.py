@@ -20,7 +20,7 @@ from vanishgrad.choices.regularization import NoReg, WeightDecay
 from vanishgrad.engine.passes import StackedPass
 from vanishgrad.measure.activations import reads_outputs
 from vanishgrad.measure.recorded import Activated, Awaited, Recorded
-from vanishgrad.measure.tape import Pass
+from vanishgrad.measure.tape import RecordedPass
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.network import Network
 from vanishgrad.modules.packed import Blocks, side_by_side
@@ -218,7 +218,7 @@ class StackedChain:
         losses, gradient = self._loss_and_gradient(outputs, targets)
         with torch.no_grad(), diverging():
             deltas = self._back(gradient, entered, zs, keep)
-        seen = self._recorded(entered, zs, deltas) if keep else Pass()
+        seen = self._recorded(entered, zs, deltas) if keep else RecordedPass()
         return StackedPass(losses, None, outputs, targets, seen if record else None)
 
     def _forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor | None], Tensor]:
@@ -275,7 +275,7 @@ class StackedChain:
                 deltas.append(gradient)
         return deltas[::-1] if keep else []
 
-    def _recorded(self, entered: list[Tensor], zs: list[Tensor | None], deltas: list[Tensor]) -> Pass:
+    def _recorded(self, entered: list[Tensor], zs: list[Tensor | None], deltas: list[Tensor]) -> RecordedPass:
         used = zip(self._activations, entered[1:], zs, strict=True)
         hidden = [Activated(activation, y, z) for activation, y, z in used]
         pairs = zip(deltas, [*hidden, None], strict=True)
@@ -283,7 +283,7 @@ class StackedChain:
             Recorded(layer, Awaited(None, delta, axis=0), activated=activated)
             for layer, (delta, activated) in enumerate(pairs)
         ]
-        return Pass(outputs=outputs)
+        return RecordedPass(outputs=outputs)
 
 
 class Memory:

@@ -31,7 +31,7 @@ REACH = 1.0  # of random directions: the weights' own size
 
 
 @dataclass(frozen=True)
-class Plane:
+class LossPlane:
     """The loss on a plane: `loss[j, i]` at `x[i]` and `y[j]`, the trained network at (0, 0)."""
 
     x: Tensor
@@ -103,11 +103,11 @@ class _Loss:
         vector_to_parameters(weights.to(next(self.model.parameters()).dtype), self.model.parameters())
         return float(self.criterion(self.model(self.x), self.y))
 
-    def on(self, centre: Tensor, directions: Tensor, x: Tensor, y: Tensor) -> Plane:
+    def on(self, centre: Tensor, directions: Tensor, x: Tensor, y: Tensor) -> LossPlane:
         rows = [
             [self(centre + a * directions[0] + b * directions[1]) for a in x.tolist()] for b in y.tolist()
         ]
-        return Plane(x, y, torch.tensor(rows, dtype=torch.float64))
+        return LossPlane(x, y, torch.tensor(rows, dtype=torch.float64))
 
 
 def _snapshots(folder: Path, model: nn.Module) -> tuple[Tensor, Tensor]:
@@ -158,7 +158,7 @@ def _span(places: Tensor) -> Tensor:
     return torch.linspace(low - around, high + around, POINTS, dtype=torch.float64)
 
 
-def _arrays(name: str, plane: Plane) -> dict[str, Any]:
+def _arrays(name: str, plane: LossPlane) -> dict[str, Any]:
     return {f"{name}_{part}": getattr(plane, part).numpy() for part in ("x", "y", "loss")}
 
 

@@ -27,7 +27,7 @@ from vanishgrad.errors import SettingError
 from vanishgrad.measure.activations import is_activation, slope
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.recurrent import Recurrent
-from vanishgrad.models.residual import HighwayShortcut
+from vanishgrad.models.residual import HighwayBlock
 from vanishgrad.modules.dropout import evaluation_mode, unchanged
 from vanishgrad.modules.observer import Sequence, Unrolled
 from vanishgrad.records import (
@@ -89,7 +89,7 @@ def dead_rows(step: int, model: nn.Module, inputs: Tensor) -> list[tuple[Cell, .
 
 def _with_hidden_activations(model: nn.Module) -> list[Sequence]:
     """The sequences inside `model` but for the gates of highway blocks, whose sigmoids are no layer's."""
-    gates = {block.gate for block in model.modules() if isinstance(block, HighwayShortcut)}
+    gates = {block.gate for block in model.modules() if isinstance(block, HighwayBlock)}
     return [part for part in model.modules() if isinstance(part, Sequence) and part not in gates]
 
 

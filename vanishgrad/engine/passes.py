@@ -13,7 +13,7 @@ from torch._C import _functorch
 from torch.func import functional_call
 
 from vanishgrad.choices.regularization import L1, L2, ElasticNet, Regularization
-from vanishgrad.measure.tape import Pass, Tape
+from vanishgrad.measure.tape import RecordedPass, Tape
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.modules.packed import Blocks, Storage
@@ -83,7 +83,7 @@ class StackedPass:
     penalties: Tensor | None
     outputs: Tensor
     targets: Tensor
-    recorded: Pass | None
+    recorded: RecordedPass | None
 
 
 class StackedNetwork(Protocol):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.data import Text
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.diagnosis import Watch
+from vanishgrad.diagnosis import OnlineDiagnosis
 from vanishgrad.records import (
     CHECKPOINT_FILE,
     SNAPSHOTS,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepPlan:
     """The steps of a run: 0 is the initial network, `total` the trained one, which is only measured."""
 
     run: Run
@@ -45,7 +45,7 @@ class Plan:
     snapshots: frozenset[int]
 
     @classmethod
-    def of(cls, run: Run, examples: int) -> Plan:
+    def of(cls, run: Run, examples: int) -> StepPlan:
         """The plan for so many training examples."""
         total, per_epoch = steps_of(run, examples)
         return cls(run, total, per_epoch, frozenset(snapshot_steps(run.snapshots, total)))
@@ -84,7 +84,7 @@ class Stopping:
     """
 
     def __init__(self, run: Run, record: Mapping[str, Any]) -> None:
-        self._wanted, self._watch = run.stop_on, Watch(record["effective"], record["baseline"])
+        self._wanted, self._watch = run.stop_on, OnlineDiagnosis(record["effective"], record["baseline"])
         self.found: Finding | None = None
 
     def gradients(self, rows: Rows, beside: Mapping[str, Rows]) -> None:

@@ -14,7 +14,7 @@ from vanishgrad.choices.data import Text
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.model import CNN, GRU, LSTM, RNN, ConvLSTM
-from vanishgrad.choices.normalization import Batch
+from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.errors import require
 from vanishgrad.models.build import blank
@@ -98,7 +98,7 @@ def check(run: Run) -> Dataset:
     )
     _check_text(run, examples)
     require(
-        examples > 1 or not run.depth or not isinstance(run.norm, Batch),
+        examples > 1 or not run.depth or not isinstance(run.norm, BatchNorm),
         "norm=batch with one training example: a batch of one has no variance; use more, or norm=layer",
     )
     require(

@@ -18,11 +18,11 @@ from vanishgrad.choices.loss import CrossEntropy
 from vanishgrad.choices.pretraining import NoPretraining
 from vanishgrad.engine.evaluate import Metrics, Score, accuracy, checked_accuracy, evaluate
 from vanishgrad.engine.observations import Observations
-from vanishgrad.engine.plan import Batch, Order, Plan, Stopping, batches, save_checkpoint, save_snapshot
+from vanishgrad.engine.plan import Batch, Order, StepPlan, Stopping, batches, save_checkpoint, save_snapshot
 from vanishgrad.engine.pretrain import LayerEpoch, pretrain_
 from vanishgrad.engine.recorder import Recorder, Result
 from vanishgrad.engine.text import evaluate_text, per_character
-from vanishgrad.engine.trainer import Pass, Trainer
+from vanishgrad.engine.trainer import BatchPass, Trainer
 from vanishgrad.engine.update import rate_at
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.models.network import Network
@@ -47,7 +47,7 @@ class Progress:
     grad_norm: float | None
 
 
-Observer = Callable[[Progress | LayerEpoch], None]
+Callback = Callable[[Progress | LayerEpoch], None]
 
 
 class Session:
@@ -63,7 +63,7 @@ class Session:
     """
 
     def __init__(
-        self, run: Run, data: Dataset, device: torch.device, recorder: Recorder, observe: Observer | None,
+        self, run: Run, data: Dataset, device: torch.device, recorder: Recorder, observe: Callback | None,
         place: Callable[[AnyNetwork], None] | None = None,
     ) -> None:  # fmt: skip
         self.run, self.recorder, self.observe, self._place = run, recorder, observe, place
@@ -72,7 +72,7 @@ class Session:
         self._lost: LayerEpoch | None = None  # the epoch of pretraining whose loss was not finite
         self.trainer = Trainer(run, device, self._prepare)
         self.order = Order(run, len(self.data.train_x))
-        self.plan = Plan.of(run, len(self.data.train_x))
+        self.plan = StepPlan.of(run, len(self.data.train_x))
         self._planned = self.plan.total  # before anything shortens the plan
         self._stopped_on: str | None = None  # the finding that shortened the plan
         self._stopping = None if run.stop_on is None else Stopping(run, recorder.record)
@@ -188,7 +188,7 @@ class Session:
         self._save(step)
         return validation
 
-    def _learn(self, step: int, done: Pass, grad_norm: Tensor | None, validation: Score | None) -> None:
+    def _learn(self, step: int, done: BatchPass, grad_norm: Tensor | None, validation: Score | None) -> None:
         """Clip, update and record; the norm before clipping is None where nothing is to be recorded."""
         self.trainer.clip_(done.gradients)
         clipped = not isinstance(self.run.clip, NoClip)
@@ -207,7 +207,7 @@ class Session:
         return evaluate(model, loss, data.val_x, data.val_y)
 
     def _record(
-        self, step: int, lr: float, done: Pass, before: Tensor, after: Tensor, validation: Score | None
+        self, step: int, lr: float, done: BatchPass, before: Tensor, after: Tensor, validation: Score | None
     ) -> None:
         """Write the rows of a step whose update is done."""
         right = accuracy(done.outputs, done.targets)
@@ -265,11 +265,11 @@ class Session:
             self.plan = replace(self.plan, total=last)
             self._stopped_on = found.finding
 
-    def halt(self, step: int, done: Pass, validation: Score | None) -> None:
+    def halt(self, step: int, done: BatchPass, validation: Score | None) -> None:
         """Record a measured step at which the run ends before its time."""
         self._learn(step, done, self.trainer.measurement.grad_norm, validation)
 
-    def diverge(self, step: int, done: Pass, inputs: Tensor) -> dict[str, Any]:
+    def diverge(self, step: int, done: BatchPass, inputs: Tensor) -> dict[str, Any]:
         """Record the step at which a number stopped being finite; whatever is needed is computed again."""
         measurement, trainer = self.trainer.measurement, self.trainer
         before = total_norm(done.gradients)
@@ -303,7 +303,7 @@ class Session:
                 "metrics": self.metrics.state, **self.observations.known,
             })  # fmt: skip
 
-    def _tell(self, step: int, done: Pass) -> None:
+    def _tell(self, step: int, done: BatchPass) -> None:
         if self.observe is not None:
             known = self.metrics.last
             accuracy, grad_norm = known.get("val_accuracy"), known.get("grad_norm")

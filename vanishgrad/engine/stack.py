@@ -18,9 +18,9 @@ from vanishgrad.engine.evaluate import Score, accuracies, pooled, scores
 from vanishgrad.engine.passes import StackedNetwork, StackedPass, Vmapped, share_noise
 from vanishgrad.engine.recorder import Recorder, Result
 from vanishgrad.engine.session import Session
-from vanishgrad.engine.trainer import Pass
+from vanishgrad.engine.trainer import BatchPass
 from vanishgrad.engine.update import SAFE, Descent, Rates, clip_, total_norms
-from vanishgrad.measure.measurement import OneByOne, Together
+from vanishgrad.measure.measurement import SeparateMeasurement, StackedMeasurement
 from vanishgrad.models.build import blank
 from vanishgrad.modules.dropout import unchanged
 from vanishgrad.modules.packed import Blocks, Storage, modules_of, move_out, quick_norms
@@ -65,7 +65,9 @@ class Stack:
         self._network: StackedNetwork = StackedChain.of(
             runs[0], template, storage.values, self._gradients
         ) or Vmapped(runs, template, storage, self._gradients, device)
-        self._measuring = Together.of(runs[0], template, storage.values) or OneByOne(measurements, own)
+        self._measuring = StackedMeasurement.of(runs[0], template, storage.values) or SeparateMeasurement(
+            measurements, own
+        )
         self._descent = Descent(runs, storage.values, self._decaying())
         for row, session in enumerate(self.sessions):
             session.trainer.optimizer_state = self._descent.state_of(row)
@@ -173,10 +175,10 @@ class Stack:
         for block in (*self._values.all, *self._gradients.all):
             block[:, row] = 0
 
-    def _pass(self, done: StackedPass, row: int) -> Pass:
+    def _pass(self, done: StackedPass, row: int) -> BatchPass:
         penalty = None if done.penalties is None else done.penalties[row]
         gradients = self._gradients.of_run(row)
-        return Pass(done.losses[row], penalty, done.outputs[row], done.targets[row], gradients)
+        return BatchPass(done.losses[row], penalty, done.outputs[row], done.targets[row], gradients)
 
     def _record(self, step: int, done: StackedPass, norms: Tensor, looked: dict[int, Score]) -> None:
         """Write the rows of a step whose update is done."""

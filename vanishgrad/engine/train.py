@@ -13,7 +13,7 @@ from vanishgrad.description import described
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.engine.prepare import check, device_of, threads, threads_of
 from vanishgrad.engine.recorder import Provenance, Recorder, Result, Resumed, seconds_before
-from vanishgrad.engine.session import Observer, Session
+from vanishgrad.engine.session import Callback, Session
 from vanishgrad.errors import SettingError, require
 from vanishgrad.models.build import AnyNetwork, blank
 from vanishgrad.models.recurrent import recurrent
@@ -94,7 +94,7 @@ def train(
     out: Path | str | None = None,
     *,
     provenance: Provenance | None = None,
-    observe: Observer | None = None,
+    observe: Callback | None = None,
 ) -> Result:
     """Train `run` and measure every layer on the way.
 
@@ -115,7 +115,7 @@ def train(
         return Session(run, data, device, recorder, observe).finish()
 
 
-def resume(folder: Path | str, *, observe: Observer | None = None) -> Result:
+def resume(folder: Path | str, *, observe: Callback | None = None) -> Result:
     """Go on with a run that was interrupted, from its last checkpoint, as if it had not been.
 
     Its files become those of an uninterrupted run to the last byte, but for the seconds. The initial network

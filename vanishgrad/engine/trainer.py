@@ -28,7 +28,7 @@ from vanishgrad.run import Run
 
 
 @dataclass(frozen=True)
-class Pass:
+class BatchPass:
     """One forward and backward pass on a batch.
 
     `gradients` are those of every parameter, zero for one that the loss does not reach.
@@ -99,7 +99,7 @@ class Trainer:
 
     def forward_backward(
         self, inputs: Tensor, targets: Tensor, measurement: Measurement | None = None
-    ) -> Pass:
+    ) -> BatchPass:
         """The gradients of loss plus penalty, measured if a measurement is given."""
         if self._chain is not None:
             return self._written_out(self._chain, inputs, targets, measurement)
@@ -115,14 +115,14 @@ class Trainer:
         gradients = self._received(found[: len(self.parameters)])
         if measurement is not None:
             measurement.gradients(gradients, found[len(self.parameters) :])
-        return Pass(
+        return BatchPass(
             loss.detach(), None if penalty is None else penalty.detach(), outputs.detach(), targets,
             self._filled(gradients),
         )  # fmt: skip
 
     def _written_out(
         self, chain: Chain, inputs: Tensor, targets: Tensor, measurement: Measurement | None
-    ) -> Pass:
+    ) -> BatchPass:
         """The same for a plain perceptron, without autograd."""
         record = measurement is not None and measurement.everything
         done = chain(inputs, targets, self.run.criterion, record)
@@ -131,7 +131,7 @@ class Trainer:
         if measurement is not None:
             measurement.take(done.recorded)
             measurement.gradients(done.gradients)
-        return Pass(done.loss, None, done.outputs, targets, done.gradients)
+        return BatchPass(done.loss, None, done.outputs, targets, done.gradients)
 
     def _received(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
         """The gradients as they count: 0 for parameters that are frozen."""
@@ -144,7 +144,7 @@ class Trainer:
         pairs = zip(gradients, self._values, strict=True)
         return [torch.zeros_like(value) if gradient is None else gradient for gradient, value in pairs]
 
-    def finite(self, done: Pass, grad_norm: Tensor | None) -> bool:
+    def finite(self, done: BatchPass, grad_norm: Tensor | None) -> bool:
         """Whether loss, gradients and weights are all finite; a known global norm makes it quicker."""
         return self._finite(done.loss, done.gradients, self._values, grad_norm)
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue
+from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue
 from vanishgrad.choices.optimizer import SGD, State
 from vanishgrad.choices.regularization import WeightDecay
-from vanishgrad.choices.schedule import Constant
+from vanishgrad.choices.schedule import ConstantLR
 from vanishgrad.modules.packed import Blocks, along_runs, lengths
 from vanishgrad.records import GRADIENT_COLUMNS, Cell
 from vanishgrad.run import Run
@@ -84,11 +84,15 @@ def clip_(runs: Sequence[Run], gradients: Blocks, values: Blocks, output: int) -
     """
     device = gradients.all[0].device
     match runs[0].clip:
-        case ByNorm():
-            largest = _numbers([run.clip.max_norm for run in runs if isinstance(run.clip, ByNorm)], device)
+        case ClipByNorm():
+            largest = _numbers(
+                [run.clip.max_norm for run in runs if isinstance(run.clip, ClipByNorm)], device
+            )
             _scale_(gradients, (largest / total_norms(gradients)).clamp(max=1.0).sqrt())
-        case ByValue():
-            largest = _numbers([run.clip.max_value for run in runs if isinstance(run.clip, ByValue)], device)
+        case ClipByValue():
+            largest = _numbers(
+                [run.clip.max_value for run in runs if isinstance(run.clip, ClipByValue)], device
+            )
             for block in gradients.all:
                 limit = along_runs(largest, block, 1)
                 block.clamp_(-limit, limit)
@@ -202,7 +206,7 @@ class Rates:
 
     def __init__(self, runs: Sequence[Run], total: int, device: torch.device) -> None:
         self._runs, self._total, self._device = runs, total, device
-        steady = all(run.warmup == 0 and isinstance(run.schedule, Constant) for run in runs)
+        steady = all(run.warmup == 0 and isinstance(run.schedule, ConstantLR) for run in runs)
         self._always = self._at(0) if steady else None
 
     def __call__(self, step: int) -> Tensor:

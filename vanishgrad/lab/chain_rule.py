@@ -21,7 +21,7 @@ EXAMPLES = 32
 SMALL = 1e-6  # of a weight, for a difference quotient
 
 
-class Pass(NamedTuple):
+class ChainRulePass(NamedTuple):
     """A pass through a network by hand.
 
     Arguments:
@@ -41,7 +41,7 @@ class Pass(NamedTuple):
     loss: Tensor
 
 
-def by_hand(run: Run, examples: int = EXAMPLES) -> Pass:
+def by_hand(run: Run, examples: int = EXAMPLES) -> ChainRulePass:
     """Forward module by module, and the gradient of every z from autograd."""
     data, network = load(run.data), build(run)
     x, y = data.train_x[:examples].double(), data.train_y[:examples]
@@ -57,7 +57,7 @@ def by_hand(run: Run, examples: int = EXAMPLES) -> Pass:
     deltas = list(torch.autograd.grad(loss, sums, retain_graph=True))
     act = run.act.module()
     slopes = [_slope(act, z) for z in sums[:-1]]
-    return Pass(layers, inputs, sums, slopes, deltas, loss)
+    return ChainRulePass(layers, inputs, sums, slopes, deltas, loss)
 
 
 def product_error(seed: int) -> pd.DataFrame:

@@ -10,16 +10,23 @@ from torch.nn import functional
 from vanishgrad.choices.activation import ReLU
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import He
-from vanishgrad.choices.normalization import Batch, NoNorm, Normalization
-from vanishgrad.choices.residual import Fixup, Highway, IdentityShortcut, Residual, Rezero, Scaled
+from vanishgrad.choices.normalization import BatchNorm, NoNorm, Normalization
+from vanishgrad.choices.residual import (
+    Fixup,
+    HighwayShortcut,
+    IdentityShortcut,
+    Residual,
+    Rezero,
+    ScaledShortcut,
+)
 from vanishgrad.models import build
 from vanishgrad.models.residual import Fork
 from vanishgrad.run import Run
 
 DEPTH, WIDTH, EXAMPLES = 100, 256, 64
 SETTINGS: tuple[tuple[Residual, Normalization], ...] = (
-    (IdentityShortcut(), NoNorm()), (IdentityShortcut(), Batch()), (Scaled(), NoNorm()),
-    (Rezero(), NoNorm()), (Fixup(), NoNorm()), (Highway(), NoNorm()),
+    (IdentityShortcut(), NoNorm()), (IdentityShortcut(), BatchNorm()), (ScaledShortcut(), NoNorm()),
+    (Rezero(), NoNorm()), (Fixup(), NoNorm()), (HighwayShortcut(), NoNorm()),
 )  # fmt: skip
 
 

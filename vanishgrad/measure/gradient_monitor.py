@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.hooks import RemovableHandle
 
-from vanishgrad.diagnosis import Diagnosis, Watch
+from vanishgrad.diagnosis import Diagnosis, OnlineDiagnosis
 from vanishgrad.errors import at_least, require
 from vanishgrad.measure.activations import activation_of
 from vanishgrad.measure.measurement import Measurement
@@ -148,7 +148,7 @@ class GradientMonitor:
 
     def diagnose(self) -> Diagnosis:
         """What is wrong with the model so far, with evidence and remedies."""
-        watch = Watch(self._setting)
+        watch = OnlineDiagnosis(self._setting)
         for step, rows in self._gradients.items():
             watch.add(rows, [self._metrics[step]])
         return watch.diagnosis("diverged" if self._diverged else "running")

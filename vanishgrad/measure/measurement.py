@@ -18,7 +18,7 @@ from vanishgrad.measure.history import StackedHistory, WeightHistory
 from vanishgrad.measure.recorded import Activated, Recorded
 from vanishgrad.measure.statistics import COLUMNS as ACTIVATION_COLUMNS
 from vanishgrad.measure.statistics import ActivationStatistics, Columns
-from vanishgrad.measure.tape import Own, Pass, Tape, of_run
+from vanishgrad.measure.tape import Own, RecordedPass, Tape, of_run
 from vanishgrad.models.build import AnyNetwork
 from vanishgrad.modules.norms import SteadyNorms, norms
 from vanishgrad.modules.packed import Blocks, lengths
@@ -83,7 +83,7 @@ class Measurement:
         self.tape.recorded.outputs.extend(recorded)
         self._written_out = True
 
-    def adopt(self, recorded: Pass) -> None:
+    def adopt(self, recorded: RecordedPass) -> None:
         """Take what somebody else recorded, gradients included, in place of an earlier pass."""
         self.tape.clear()
         self.tape.recorded = recorded
@@ -246,7 +246,7 @@ class Measuring(Protocol):
 
     grad_norms: Tensor
 
-    def gradients(self, recorded: Pass, gradients: Blocks, active: Sequence[int]) -> None:
+    def gradients(self, recorded: RecordedPass, gradients: Blocks, active: Sequence[int]) -> None:
         """Take a pass and the gradients that it gave."""
         ...
 
@@ -259,7 +259,7 @@ class Measuring(Protocol):
         ...
 
 
-class OneByOne:
+class SeparateMeasurement:
     """Each run by its own measurement, with its share of what was recorded; serves any network.
 
     Arguments:
@@ -271,7 +271,7 @@ class OneByOne:
         self._measurements, self._own = measurements, own
         self.grad_norms = torch.zeros(len(own), dtype=torch.float64)
 
-    def gradients(self, recorded: Pass, gradients: Blocks, active: Sequence[int]) -> None:
+    def gradients(self, recorded: RecordedPass, gradients: Blocks, active: Sequence[int]) -> None:
         for row in active:
             self._measurements[row].adopt(of_run(recorded, row, self._own[row]))
             self._measurements[row].gradients(gradients.of_run(row))
@@ -284,7 +284,7 @@ class OneByOne:
         return {row: self._measurements[row].rows(step, epoch, updated)[0] for row in active}
 
 
-class Together:
+class StackedMeasurement:
     """All runs by one operation per layer, where every weight is a parameter that a pass uses once.
 
     The sums are those of `Measurement`, with a run where that has a layer.
@@ -302,14 +302,14 @@ class Together:
         self._biases = {m: position[id(x.bias)] for m, x in enumerate(self._matrices) if x.bias is not None}
         self._statistics = ActivationStatistics()
         self._history = StackedHistory(values, self._weights) if everything else None
-        self._columns: dict[str, Column] = {}
+        self._columns: dict[str, StackedColumn] = {}
         self.grad_norms = torch.zeros(0, dtype=torch.float64)
         self._terms: list[Terms] = []
         self._residual_blocks = blocks_of(template)
         self._same = {module: module for module in template.modules()}
 
     @classmethod
-    def of(cls, run: Run, template: AnyNetwork, values: Blocks) -> Together | None:
+    def of(cls, run: Run, template: AnyNetwork, values: Blocks) -> StackedMeasurement | None:
         """None for networks that it does not serve."""
         own = isinstance(run.model, MLP | CNN)
         direct = all(matrix.parametrization is None for matrix in weight_matrices(template))
@@ -317,7 +317,7 @@ class Together:
         return cls(template, values, run.measure == "all") if own and direct and alike else None
 
     @torch.no_grad()
-    def gradients(self, recorded: Pass, gradients: Blocks, active: Sequence[int]) -> None:
+    def gradients(self, recorded: RecordedPass, gradients: Blocks, active: Sequence[int]) -> None:
         deltas = {
             one.matrix: one.gradient.movedim(one.awaited.axis or 0, 0)  # (runs, batch, ...)
             for one in recorded.outputs
@@ -329,37 +329,37 @@ class Together:
         self.grad_norms = torch.linalg.vector_norm(of_parameters, dim=0)
         self._terms = recorded.terms
         self._columns = {
-            "grad_norm": Column(of_parameters[self._weights], range(len(self._weights))),
-            "bias_grad_norm": Column(of_parameters[list(self._biases.values())], list(self._biases)),
-            "delta_norm": Column(sizes[count:], list(deltas)),
+            "grad_norm": StackedColumn(of_parameters[self._weights], range(len(self._weights))),
+            "bias_grad_norm": StackedColumn(of_parameters[list(self._biases.values())], list(self._biases)),
+            "delta_norm": StackedColumn(sizes[count:], list(deltas)),
         }
         if self._history is not None:
             norms, drift, unknown = self._history.keep()
-            self._columns["weight_norm"] = Column(norms, range(len(norms)))
-            self._columns["weight_drift"] = Column(drift, range(len(norms)), unknown)
+            self._columns["weight_norm"] = StackedColumn(norms, range(len(norms)))
+            self._columns["weight_drift"] = StackedColumn(drift, range(len(norms)), unknown)
             self._measure_activations(recorded)
 
     def beside(self, step: int, active: Sequence[int]) -> dict[int, Tables]:
         if not self._terms:
             return {}
-        shares = {row: of_run(Pass(terms=self._terms), row, self._same).terms for row in active}
+        shares = {row: of_run(RecordedPass(terms=self._terms), row, self._same).terms for row in active}
         blocks = self._residual_blocks
         return {row: {RESIDUAL_FILE: residual_rows(step, terms, blocks)} for row, terms in shares.items()}
 
-    def _measure_activations(self, recorded: Pass) -> None:
+    def _measure_activations(self, recorded: RecordedPass) -> None:
         found = {
             one.matrix: one.activated for one in recorded.outputs if isinstance(one.activated, Activated)
         }
         tables = [self._statistics.of_rows(one.module, one.inputs, one.outputs) for one in found.values()]
         if tables:
             for name, column in zip(ACTIVATION_COLUMNS, torch.stack(tables, dim=1), strict=True):
-                self._columns[name] = Column(column, list(found))
+                self._columns[name] = StackedColumn(column, list(found))
 
     @torch.no_grad()
     def rows(self, step: int, epoch: int, updated: bool, active: Sequence[int]) -> dict[int, Rows]:
         if self._history is not None and updated:
             ratio, unknown = self._history.change()
-            self._columns["update_ratio"] = Column(ratio, range(len(self._matrices)), unknown)
+            self._columns["update_ratio"] = StackedColumn(ratio, range(len(self._matrices)), unknown)
         numbers = self._to_host()
         heads = [(step, epoch, matrix.layer, matrix.name) for matrix in self._matrices]
         layout = list(zip(heads, self._layout(), strict=True))
@@ -395,7 +395,7 @@ class Together:
 
 
 @dataclass(frozen=True)
-class Column:
+class StackedColumn:
     """A column of all runs.
 
     Arguments:

@@ -29,7 +29,7 @@ Shows = Row | Fork | Recurrent | ConvLSTMNetwork  # parts of a model that show w
 
 
 @dataclass
-class Pass:
+class RecordedPass:
     """What a tape has recorded."""
 
     outputs: list[Recorded] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Tape:
         self, model: nn.Module, matrices: Sequence[WeightMatrix], keep_activations: bool, listen: bool,
         reduce: Callable[[Activated], Tensor] | None = None,
     ) -> None:  # fmt: skip
-        self.recorded = Pass()
+        self.recorded = RecordedPass()
         self._listen, self._reduce, self._recording = listen, reduce, False
         self._number = {m.module: index for index, m in enumerate(matrices) if m.attribute == "weight"}
         self._handles: list[RemovableHandle] = []
@@ -108,7 +108,7 @@ class Tape:
         for handle in self._heard:
             handle.remove()
         self._heard.clear()
-        self.recorded = Pass()
+        self.recorded = RecordedPass()
 
     def module(self, module: nn.Module, inputs: Tensor | None, output: Tensor) -> None:
         """A module was called."""
@@ -234,9 +234,9 @@ def in_graph(tensor: Tensor) -> bool:
 Own = Mapping[nn.Module, nn.Module]  # module of the model that was called -> the same of the run's own model
 
 
-def of_run(stacked: Pass, row: int, own: Own) -> Pass:
+def of_run(stacked: RecordedPass, row: int, own: Own) -> RecordedPass:
     """What the run in `row` of the stack would have recorded alone; every gradient has arrived."""
-    return Pass(
+    return RecordedPass(
         outputs=[_recorded(one, row, own) for one in stacked.outputs],
         weights=[_recorded(one, row, own) for one in stacked.weights],
         terms=[

@@ -7,9 +7,9 @@ import math
 from torch import nn
 
 from vanishgrad.choices.model import CNN
-from vanishgrad.choices.normalization import RMS, NoNorm, Weight
+from vanishgrad.choices.normalization import NoNorm, RMSNorm, WeightNorm
 from vanishgrad.choices.residual import Fixup
-from vanishgrad.models.hidden import Hidden, numbered
+from vanishgrad.models.hidden import HiddenLayers, numbered
 from vanishgrad.models.network import Network, Parts
 from vanishgrad.models.shape import Shape, shapes
 from vanishgrad.modules.weights import Conv2d, Linear
@@ -26,7 +26,7 @@ def cnn(run: Run) -> Network:
     """
     assert isinstance(run.model, CNN)
     layers = shapes(run, run.data.shape[0], run.model.stages)
-    parts: Parts = Hidden(run, "conv", _conv, layers, bias=_has_biases(run), spatial=2).parts()
+    parts: Parts = HiddenLayers(run, "conv", _conv, layers, bias=_has_biases(run), spatial=2).parts()
     if run.depth:
         parts["pool"] = nn.AdaptiveAvgPool2d(1)
     parts["flatten"] = nn.Flatten()
@@ -41,5 +41,5 @@ def _conv(shape: Shape, bias: bool) -> Conv2d:
 
 def _has_biases(run: Run) -> bool:
     """Whether convolutions have biases: not where a normalization or fixup's scalars shift every channel."""
-    shifted = not isinstance(run.norm, NoNorm | Weight | RMS)
+    shifted = not isinstance(run.norm, NoNorm | WeightNorm | RMSNorm)
     return not (shifted or (isinstance(run.residual, Fixup) and run.blocks))

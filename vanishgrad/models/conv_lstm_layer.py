@@ -16,7 +16,7 @@ State = tuple[Tensor, Tensor]  # h and c, each (batch, width, rows, columns)
 
 
 @dataclass(frozen=True)
-class Step:
+class ConvLSTMStep:
     """What a layer computes at a time: `from_h` `(batch, 4 width, ...)`, all others `(batch, width, ...)`.
 
     `z_c` is what entered the candidate's activation.
@@ -119,7 +119,7 @@ class ConvLSTMLayer(nn.Module):
         kernel, bias = _side_by_side(self.from_x)
         return F.conv2d(self.dropout(x).flatten(0, 1), kernel, bias, padding="same")
 
-    def _step(self, from_h: Tensor, z: Tensor, cell: Tensor) -> Step:
+    def _step(self, from_h: Tensor, z: Tensor, cell: Tensor) -> ConvLSTMStep:
         """One time step; z is what all convolutions give, `(batch, 4 width, rows, columns)`."""
         z_i, z_f, z_c, z_o = z.chunk(4, dim=1)
         i = self.sigmoid(_peep(z_i, self.w_ci, cell))
@@ -127,9 +127,9 @@ class ConvLSTMLayer(nn.Module):
         candidate = self.act(z_c)
         cell = f * cell + i * candidate
         o = self.sigmoid(_peep(z_o, self.w_co, cell))
-        return Step(from_h, i, f, candidate, o, cell, o * self.act(cell), z_c)
+        return ConvLSTMStep(from_h, i, f, candidate, o, cell, o * self.act(cell), z_c)
 
-    def _unrolled(self, steps: list[Step], from_x: Tensor | None, first: int) -> Unrolled:
+    def _unrolled(self, steps: list[ConvLSTMStep], from_x: Tensor | None, first: int) -> Unrolled:
         linear = [LinearOutput(self.from_h, [step.from_h for step in steps], axis=1)]
         if from_x is not None:
             linear.append(LinearOutput(self.from_x, [from_x], axis=1))

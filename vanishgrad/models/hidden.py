@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from vanishgrad.choices.normalization import Weight
+from vanishgrad.choices.normalization import WeightNorm
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.choices.residual import Dense, Fixup, Highway, Rezero, Scaled
+from vanishgrad.choices.residual import DenseShortcut, Fixup, HighwayShortcut, Rezero, ScaledShortcut
 from vanishgrad.models.network import Parts
 from vanishgrad.models.residual import (
-    Concatenation,
-    HighwayShortcut,
+    DenseBlock,
+    HighwayBlock,
+    ResidualBlock,
     Resize,
-    RezeroShortcut,
+    RezeroBlock,
     ScalarBias,
     ScalarMultiplier,
-    Shortcut,
 )
 from vanishgrad.models.shape import Shape
 from vanishgrad.modules.dropout import SeededDropout
@@ -30,7 +30,7 @@ from vanishgrad.run import Run
 
 
 @dataclass(frozen=True)
-class Hidden:
+class HiddenLayers:
     """The hidden layers of `run`, their parameters not yet initialized.
 
     Plain layers are matrix, norm, activation (or matrix, activation, norm). With shortcuts, layer 1 is the
@@ -58,7 +58,7 @@ class Hidden:
         blocks = self.run.blocks
         if not blocks:
             return self._plain(range(1, self.run.depth + 1))
-        if isinstance(self.run.residual, Highway):
+        if isinstance(self.run.residual, HighwayShortcut):
             stem = self._plain(range(1, 2))
             return stem | {f"block_{n}": self._highway(block) for n, block in enumerate(blocks, 1)}
         stem = {f"{self.kind}_1": self._matrix(1)}
@@ -74,7 +74,7 @@ class Hidden:
         return self._normalized(self.matrix(self._shape(layer), self.bias and not scalar_bias))
 
     def _normalized(self, matrix: nn.Module) -> nn.Module:
-        return weight_norm(matrix) if isinstance(self.run.norm, Weight) else matrix
+        return weight_norm(matrix) if isinstance(self.run.norm, WeightNorm) else matrix
 
     def _activated(self, index: int, width: int) -> Parts:
         """Normalization, activation and dropout on the way out of layer `index`, or into it in a block."""
@@ -110,25 +110,25 @@ class Hidden:
 
     def _joined(self, branch: Sequence, resize: Resize | None, blocks: int) -> nn.Module:
         match self.run.residual:
-            case Scaled(scale=scale):
-                return Shortcut(branch, 1 / math.sqrt(blocks) if scale is None else scale, resize)
+            case ScaledShortcut(scale=scale):
+                return ResidualBlock(branch, 1 / math.sqrt(blocks) if scale is None else scale, resize)
             case Rezero():
-                return RezeroShortcut(branch, resize)
-            case Dense():
-                return Concatenation(branch, resize)
+                return RezeroBlock(branch, resize)
+            case DenseShortcut():
+                return DenseBlock(branch, resize)
             case _:
-                return Shortcut(branch, resize=resize)
+                return ResidualBlock(branch, resize=resize)
 
     def _highway(self, layers: range) -> nn.Module:
         shape = self._shape(layers[0])
         gate = self._normalized(self.matrix(shape, True))
         gated = _in_a_row({f"gate_{layers[0]}": gate, "sigmoid": nn.Sigmoid()})
-        return HighwayShortcut(_in_a_row(self._plain(layers)), gated, self._resize(layers))
+        return HighwayBlock(_in_a_row(self._plain(layers)), gated, self._resize(layers))
 
     def _resize(self, layers: range) -> Resize | None:
         """What gives the stream the size that the block's branch has; None where it has it already."""
         shape = self._shape(layers[0])
-        new = 0 if isinstance(self.run.residual, Dense) else shape.outputs - shape.inputs
+        new = 0 if isinstance(self.run.residual, DenseShortcut) else shape.outputs - shape.inputs
         return Resize(shape.stride, new) if new or shape.stride > 1 else None
 
 

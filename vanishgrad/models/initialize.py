@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from vanishgrad.choices.initialization import fans, fill_bias_
-from vanishgrad.choices.residual import Fixup, Highway
+from vanishgrad.choices.residual import Fixup, HighwayShortcut
 from vanishgrad.models.recurrent.initialize import start_recurrent_
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices
 from vanishgrad.run import Run
@@ -30,7 +30,7 @@ def initialize_(model: nn.Module, run: Run) -> None:
             reset()
     if isinstance(run.residual, Fixup) and run.blocks:
         _fixup_(matrices, run)
-    if isinstance(run.residual, Highway):
+    if isinstance(run.residual, HighwayShortcut):
         _open_gates_(matrices, run.residual.gate_bias)
     start_recurrent_(matrices, run)
 

@@ -7,7 +7,7 @@ import os
 
 from vanishgrad.choices.data import MovingDigits
 from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM
-from vanishgrad.choices.residual import Dense
+from vanishgrad.choices.residual import DenseShortcut
 from vanishgrad.errors import require
 from vanishgrad.run import Run
 
@@ -94,7 +94,7 @@ def _per_unit(run: Run, stages: int = 1) -> float:
     their first layer reads all that came before.
     """
     used = min(stages, run.span_count)
-    if not isinstance(run.residual, Dense):
+    if not isinstance(run.residual, DenseShortcut):
         return sum(2.0**-stage for stage in range(used)) / used
     growth = run.span_count / (used * run.residual.every)
     return sum(4.0**-stage * (1 + (stage + 1 / 2) * growth) for stage in range(used)) / used

@@ -50,7 +50,7 @@ class Fork(nn.Module):
         return (direct if self.resize is None else self.resize(direct)), into
 
 
-class Shortcut(nn.Module):
+class ResidualBlock(nn.Module):
     """x + scale F(x)."""
 
     def __init__(self, branch: nn.Module, scale: float = 1.0, resize: Resize | None = None) -> None:
@@ -65,7 +65,7 @@ class Shortcut(nn.Module):
         return f"scale={self.scale:g}"
 
 
-class RezeroShortcut(nn.Module):
+class RezeroBlock(nn.Module):
     """x + alpha F(x), alpha a learned scalar that starts at 0."""
 
     def __init__(self, branch: nn.Module, resize: Resize | None = None) -> None:
@@ -81,7 +81,7 @@ class RezeroShortcut(nn.Module):
         return direct + self.alpha * self.branch(into)
 
 
-class HighwayShortcut(nn.Module):
+class HighwayBlock(nn.Module):
     """T H(x) + (1 - T) x with the gate T = sigmoid(W_T x + b_T)."""
 
     def __init__(self, branch: nn.Module, gate: nn.Module, resize: Resize | None = None) -> None:
@@ -94,7 +94,7 @@ class HighwayShortcut(nn.Module):
         return transform * self.branch(into) + (1 - transform) * direct
 
 
-class Concatenation(nn.Module):
+class DenseBlock(nn.Module):
     """x and F(x) side by side: `(batch, units, ...) -> (batch, units + width, ...)`."""
 
     def __init__(self, branch: nn.Module, resize: Resize | None = None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vanishgrad.choices.residual import Dense
+from vanishgrad.choices.residual import DenseShortcut
 from vanishgrad.run import Run
 
 
@@ -30,7 +30,7 @@ def shapes(run: Run, inputs: int, stages: int = 1) -> list[Shape]:
         inputs: units or channels of the example.
         stages: parts of equal depth.
     """
-    dense = isinstance(run.residual, Dense)
+    dense = isinstance(run.residual, DenseShortcut)
     found, stream, stage = [], inputs, 0
     if run.depth:
         found, stream = [Shape(inputs, run.width)], run.width

@@ -7,8 +7,8 @@ from typing import Any
 
 from vanishgrad.choices.initialization import Critical
 from vanishgrad.choices.model import CNN
-from vanishgrad.choices.normalization import RMS, Batch, Layer, NoNorm, Weight
-from vanishgrad.choices.residual import Dense, Fixup, Highway, Rezero, Scaled
+from vanishgrad.choices.normalization import BatchNorm, LayerNorm, NoNorm, RMSNorm, WeightNorm
+from vanishgrad.choices.residual import DenseShortcut, Fixup, HighwayShortcut, Rezero, ScaledShortcut
 from vanishgrad.prediction.passing import EPSILON, function_of, noise_of
 from vanishgrad.prediction.weights import weights_of
 from vanishgrad.run import Run
@@ -24,7 +24,7 @@ from vanishgrad.theory.mean_field import (
     slope_moment,
 )
 from vanishgrad.theory.residual import highway, highway_gradients, stream, stream_gradients
-from vanishgrad.theory.stack import Pass, Signal, Weights, through
+from vanishgrad.theory.stack import PassageMap, Signal, Weights, through
 
 FAR = 1e20  # the length of a stream that has grown for ever
 SETTLED = 60  # layers or blocks after which nothing changes any more
@@ -38,7 +38,7 @@ IN_GROUPS = "c_star, xi_c: correlations under group norm are not covered"
 Figures = dict[str, Any]
 
 
-def fixed_point(run: Run, first: Signal, passing: Pass) -> tuple[Figures, list[str]]:
+def fixed_point(run: Run, first: Signal, passing: PassageMap) -> tuple[Figures, list[str]]:
     """Fields of a `Prediction`, and notes on those left out.
 
     Arguments:
@@ -52,7 +52,7 @@ def fixed_point(run: Run, first: Signal, passing: Pass) -> tuple[Figures, list[s
         return {}, [f"init={run.init.name}: not covered by the theory"]
     if run.blocks:
         return _with_shortcuts(run, first, weights, passing)
-    if isinstance(run.norm, NoNorm | Weight):
+    if isinstance(run.norm, NoNorm | WeightNorm):
         return _plain(run, first, weights)
     return _normalized(run, first, weights, passing)
 
@@ -95,7 +95,7 @@ def _length_scale(f: Function, sigma_w: float, q: float, noise: float) -> Figure
     return {"xi_q": xi_q(f, sigma_w * math.sqrt(noise), min(max(q, TINY), LARGEST_LENGTH))}
 
 
-def _normalized(run: Run, first: Signal, weights: Weights, passing: Pass) -> tuple[Figures, list[str]]:
+def _normalized(run: Run, first: Signal, weights: Weights, passing: PassageMap) -> tuple[Figures, list[str]]:
     """Normalization forgets lengths within a layer or two."""
     z = first
     variance_w, passage = 0.0, passing(z)
@@ -108,12 +108,12 @@ def _normalized(run: Run, first: Signal, weights: Weights, passing: Pass) -> tup
     notes = []
     if variance_w == 0:
         return found, [NO_WEIGHTS]
-    if isinstance(run.norm, Layer | RMS):
+    if isinstance(run.norm, LayerNorm | RMSNorm):
         rescaled = _rescaled(run, z.square)
         correlated = _correlation(rescaled, z.square, found["sigma_w"], found["sigma_b"], noise_of(run))
         found |= {key: correlated[key] for key in ("c_star", "xi_c")}
     else:
-        notes.append(APART if isinstance(run.norm, Batch) else IN_GROUPS)
+        notes.append(APART if isinstance(run.norm, BatchNorm) else IN_GROUPS)
     return found, notes
 
 
@@ -122,31 +122,35 @@ def _rescaled(run: Run, q: float) -> Function:
     f = in_float64(function_of(run.act))
     if run.norm.position == "pre":
         return lambda x: f(x / math.sqrt(q + EPSILON))
-    m = first_moment(f, q) if isinstance(run.norm, Layer) else 0.0
+    m = first_moment(f, q) if isinstance(run.norm, LayerNorm) else 0.0
     s = math.sqrt(second_moment(f, q) - m**2 + EPSILON)
     return lambda x: (f(x) - m) / s
 
 
-def _with_shortcuts(run: Run, first: Signal, weights: Weights, passing: Pass) -> tuple[Figures, list[str]]:
+def _with_shortcuts(
+    run: Run, first: Signal, weights: Weights, passing: PassageMap
+) -> tuple[Figures, list[str]]:
     note = ["q_star, xi_c: the stream adds up what its blocks give, and has no fixed point of its own"]
     match run.residual:
         case Rezero() | Fixup():
             return {"q_star": first.square} | _of_chi(1.0), note[:0]
-        case Dense():
+        case DenseShortcut():
             return {}, ["q_star, chi_1, xi_c: each dense block reads all earlier ones, not one layer"]
-        case Highway(gate_bias=bias):
+        case HighwayShortcut(gate_bias=bias):
             return _of_chi(_highway_factor(run, first, weights, passing, bias)), note
-        case Scaled(scale=None):
+        case ScaledShortcut(scale=None):
             return _of_chi(1.0), [
                 *note,
                 "chi_1: of deep networks, whose branches are scaled by 1/sqrt(blocks)",
             ]
         case residual:
-            scale = residual.scale if isinstance(residual, Scaled) and residual.scale is not None else 1.0
+            scale = (
+                residual.scale if isinstance(residual, ScaledShortcut) and residual.scale is not None else 1.0
+            )
             return _of_chi(_stream_factor(run, weights, passing, scale)), note
 
 
-def _stream_factor(run: Run, weights: Weights, passing: Pass, scale: float) -> float:
+def _stream_factor(run: Run, weights: Weights, passing: PassageMap, scale: float) -> float:
     """The factor on the stream's squared gradient per layer, where the stream has grown for ever."""
     far = Signal(FAR, 0.0)
     network = stream(far, lambda square: (1.0, 0.0), [[weights] * run.residual.every], passing, scale)
@@ -154,7 +158,7 @@ def _stream_factor(run: Run, weights: Weights, passing: Pass, scale: float) -> f
     return math.exp(logs[0] / run.residual.every)
 
 
-def _highway_factor(run: Run, first: Signal, weights: Weights, passing: Pass, bias: float) -> float:
+def _highway_factor(run: Run, first: Signal, weights: Weights, passing: PassageMap, bias: float) -> float:
     blocks = [[weights] * run.residual.every] * SETTLED
     start, found = highway(first, lambda square: (1.0, 0.0), blocks, passing, bias)
     every = run.residual.every

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from vanishgrad.choices.activation import Identity, LeakyReLU, PReLU, ReLU
 from vanishgrad.choices.initialization import LSUV
-from vanishgrad.choices.normalization import Batch, NoNorm, Weight
-from vanishgrad.choices.residual import Dense, Fixup, Highway, Rezero, Scaled
+from vanishgrad.choices.normalization import BatchNorm, NoNorm, WeightNorm
+from vanishgrad.choices.residual import DenseShortcut, Fixup, HighwayShortcut, Rezero, ScaledShortcut
 from vanishgrad.models.shape import shapes
 from vanishgrad.prediction.inputs import Inputs
 from vanishgrad.prediction.passing import noise_of
@@ -24,7 +24,15 @@ from vanishgrad.theory.residual import (
     stream,
     stream_gradients,
 )
-from vanishgrad.theory.stack import Layer, Pass, Signal, Weights, shared_gradients, squared_gradients, stack
+from vanishgrad.theory.stack import (
+    LayerMoments,
+    PassageMap,
+    Signal,
+    Weights,
+    shared_gradients,
+    squared_gradients,
+    stack,
+)
 
 DEEPEST = 200  # layers for which lengths are told apart; it takes five times as long
 ZERO_BRANCHES = (
@@ -34,7 +42,7 @@ ZERO_BRANCHES = (
 
 
 @dataclass(frozen=True)
-class Hidden:
+class HiddenMoments:
     """The hidden layers as the theory has them.
 
     Arguments:
@@ -48,16 +56,16 @@ class Hidden:
     logs: list[float] | None
     lengths: list[float] | None
     first: Signal | None = None
-    layers: list[Layer] = field(default_factory=list)
+    layers: list[LayerMoments] = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
 
-def uncovered(reason: str) -> Hidden:
+def uncovered(reason: str) -> HiddenMoments:
     """Layers that the theory has nothing on."""
-    return Hidden(None, None, notes=(reason,))
+    return HiddenMoments(None, None, notes=(reason,))
 
 
-def hidden_layers(run: Run, inputs: Inputs, passing: Pass | str) -> Hidden:
+def hidden_layers(run: Run, inputs: Inputs, passing: PassageMap | str) -> HiddenMoments:
     """The hidden layers of the perceptron `run`."""
     if isinstance(passing, str):
         return uncovered(passing)
@@ -74,26 +82,26 @@ def hidden_layers(run: Run, inputs: Inputs, passing: Pass | str) -> Hidden:
     if not run.blocks:
         layers = stack(y, weights, passing)
         logs = _over_lengths(run, inputs, weights, passing, layers)
-        return Hidden(logs, [layer.z.square for layer in layers], layers[0].z, layers)
+        return HiddenMoments(logs, [layer.z.square for layer in layers], layers[0].z, layers)
     stem, blocks = weights[0], [[weights[layer - 1] for layer in block] for block in run.blocks]
     match run.residual:
-        case Highway(gate_bias=bias):
+        case HighwayShortcut(gate_bias=bias):
             return _highway(run, y, stem, blocks, passing, bias)
-        case Dense():
+        case DenseShortcut():
             return _dense(run, y, stem, blocks, passing)
         case _:
             return _stream(run, y, stem, blocks, passing)
 
 
 def _over_lengths(
-    run: Run, inputs: Inputs, weights: Sequence[Weights], passing: Pass, layers: list[Layer]
+    run: Run, inputs: Inputs, weights: Sequence[Weights], passing: PassageMap, layers: list[LayerMoments]
 ) -> list[float]:
     """log E||dLoss/dz||^2 over inputs of all lengths, where an activation passes long and short ones unalike.
 
     The weights are those of inputs of the mean length, `layers`; of deep networks they are all that is used.
     """
     alike = isinstance(run.act, ReLU | LeakyReLU | PReLU | Identity) or run.depth > DEEPEST
-    if alike or not isinstance(run.norm, NoNorm | Weight):
+    if alike or not isinstance(run.norm, NoNorm | WeightNorm):
         return squared_gradients(layers)
     read = [inputs.length, *(layer.passage.signal.square for layer in layers)]
     pairs = [each(square) for each, square in zip(weights, read, strict=False)]
@@ -106,36 +114,40 @@ def branch_scale(run: Run) -> float:
     match run.residual:
         case Rezero() | Fixup():
             return 0.0
-        case Scaled(scale=scale):
+        case ScaledShortcut(scale=scale):
             return 1 / math.sqrt(len(run.blocks)) if scale is None else scale
         case _:
             return 1.0
 
 
-def _stream(run: Run, y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: Pass) -> Hidden:
+def _stream(
+    run: Run, y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap
+) -> HiddenMoments:
     network = stream(y, stem, blocks, passing, branch_scale(run))
     lengths = [network.stem.square, *(layer.z.square for block in network.blocks for layer in block.layers)]
     if isinstance(run.residual, Fixup):
         first = " (with its classifier at 0, all of the network's)"
-        return Hidden(None, None, network.stem, notes=(ZERO_BRANCHES.format("fixup", first),))
+        return HiddenMoments(None, None, network.stem, notes=(ZERO_BRANCHES.format("fixup", first),))
     if isinstance(run.residual, Rezero):
         logs = [0.0] + [-math.inf] * (run.depth - 1)
-        return Hidden(logs, lengths, network.stem, notes=(ZERO_BRANCHES.format("rezero", ""),))
-    return Hidden(stream_gradients(network)[0], lengths, network.stem)
+        return HiddenMoments(logs, lengths, network.stem, notes=(ZERO_BRANCHES.format("rezero", ""),))
+    return HiddenMoments(stream_gradients(network)[0], lengths, network.stem)
 
 
 def _highway(
-    run: Run, y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: Pass, bias: float
-) -> Hidden:
-    if isinstance(run.norm, Batch):
+    run: Run, y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap, bias: float
+) -> HiddenMoments:
+    if isinstance(run.norm, BatchNorm):
         return uncovered("residual=highway with norm=batch: what its gates share over a batch is not covered")
     first, found = highway(y, stem, blocks, passing, bias)
     lengths = [first.z.square, *(layer.z.square for block in found for layer in block.layers)]
-    return Hidden(highway_gradients(first, found), lengths, first.z)
+    return HiddenMoments(highway_gradients(first, found), lengths, first.z)
 
 
-def _dense(run: Run, y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: Pass) -> Hidden:
-    if not isinstance(run.norm, NoNorm | Weight | Batch):
+def _dense(
+    run: Run, y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap
+) -> HiddenMoments:
+    if not isinstance(run.norm, NoNorm | WeightNorm | BatchNorm):
         return uncovered(
             f"residual=dense with norm={run.norm.name}: normalization over parts of different lengths is not "
             "covered"
@@ -145,4 +157,4 @@ def _dense(run: Run, y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights
         network.parts[0].square,
         *(layer.z.square for block in network.blocks for layer in block.layers),
     ]
-    return Hidden(dense_gradients(network), lengths, network.parts[0])
+    return HiddenMoments(dense_gradients(network), lengths, network.parts[0])

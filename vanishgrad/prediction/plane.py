@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vanishgrad.choices.model import MLP, RNN
-from vanishgrad.choices.normalization import RMS, Layer, NoNorm, Weight
+from vanishgrad.choices.normalization import LayerNorm, NoNorm, RMSNorm, WeightNorm
 from vanishgrad.prediction.passing import function_of, noise_of
 from vanishgrad.prediction.prediction import Prediction
 from vanishgrad.run import Run
@@ -36,10 +36,10 @@ def chi_around(run: Run, prediction: Prediction) -> Chi | str:
     if run.blocks:
         return "no phase diagram: it is of networks without shortcuts"
     f, noise = function_of(run.act), noise_of(run)
-    if isinstance(run.norm, Layer | RMS) and run.norm.position == "pre":
+    if isinstance(run.norm, LayerNorm | RMSNorm) and run.norm.position == "pre":
         w, b = _axes(prediction.sigma_w, prediction.sigma_b, 2.0)
         return Chi(w, b, normalized_chi_grid(f, w, b))
-    if not isinstance(run.norm, NoNorm | Weight):
+    if not isinstance(run.norm, NoNorm | WeightNorm):
         return f"no phase diagram: with norm={run.norm.name} the weights' scale does not matter"
     on_edge = [point.sigma_w for point in critical_line(f, scales(1e-3, 1e3, 2.0)) if point.sigma_w < WIDEST]
     w, b = _axes(prediction.sigma_w, prediction.sigma_b, 2.0 * min(on_edge, default=1.5) / math.sqrt(noise))

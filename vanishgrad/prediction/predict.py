@@ -12,20 +12,20 @@ from vanishgrad.choices.activation import Identity, LeakyReLU, PReLU, ReLU
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.initialization import LSUV, Orthogonal
 from vanishgrad.choices.model import CNN, MLP, RNN
-from vanishgrad.choices.normalization import NoNorm, Weight
+from vanishgrad.choices.normalization import NoNorm, WeightNorm
 from vanishgrad.choices.pretraining import NoPretraining
 from vanishgrad.choices.regularization import Dropout, NoReg
 from vanishgrad.prediction.convolution import convolutional_layers
 from vanishgrad.prediction.fixed_point import fixed_point
 from vanishgrad.prediction.inputs import Inputs, inputs_of
 from vanishgrad.prediction.passing import function_of, noise_of, passing_of
-from vanishgrad.prediction.perceptron import Hidden, hidden_layers
+from vanishgrad.prediction.perceptron import HiddenMoments, hidden_layers
 from vanishgrad.prediction.prediction import Prediction
 from vanishgrad.prediction.recurrence import recurrent
 from vanishgrad.run import Run
 from vanishgrad.theory.jacobian import spectrum
 from vanishgrad.theory.mean_field import layer_variance, scatter, slope_ratio
-from vanishgrad.theory.stack import Layer
+from vanishgrad.theory.stack import LayerMoments
 
 FLOAT32_LENGTH = 1e76  # variance at which pre-activations leave float32
 FLOAT32_GRADIENT = -38.0  # decades below which float32 gradients become 0
@@ -109,7 +109,7 @@ def _feedforward(run: Run, inputs: Inputs) -> Prediction:
     return Prediction(**figures, notes=tuple(dict.fromkeys([*notes, *_limits(hidden)])))
 
 
-def _profile(run: Run, hidden: Hidden) -> Figures:
+def _profile(run: Run, hidden: HiddenMoments) -> Figures:
     """The profile relative to the last hidden layer, and what follows from a plain network's layers."""
     found: Figures = {"lengths": None if hidden.lengths is None else tuple(hidden.lengths)}
     if hidden.logs is None:
@@ -125,9 +125,9 @@ def _profile(run: Run, hidden: Hidden) -> Figures:
     return found | {"profile": decades, "log10_gradient_ratio": decades[0]} | _spread(run, hidden.layers)
 
 
-def _spread(run: Run, layers: list[Layer]) -> Figures:
+def _spread(run: Run, layers: list[LayerMoments]) -> Figures:
     """Scatter over the weights and the spectrum of dz_depth/dz_1, of plain networks without normalization."""
-    if len(layers) < 2 or not isinstance(run.norm, NoNorm | Weight) or noise_of(run) > 1:
+    if len(layers) < 2 or not isinstance(run.norm, NoNorm | WeightNorm) or noise_of(run) > 1:
         return {}
     f, orthogonal = function_of(run.act), isinstance(run.init, Orthogonal | LSUV)
     ratios = [slope_ratio(f, layer.z.square) for layer in layers[:-1]]
@@ -143,7 +143,7 @@ def _spread(run: Run, layers: list[Layer]) -> Figures:
     return found
 
 
-def _limits(hidden: Hidden) -> list[str]:
+def _limits(hidden: HiddenMoments) -> list[str]:
     """What float32 makes of numbers that theory has no limit for."""
     notes = []
     beyond = [number for number, q in enumerate(hidden.lengths or [], 1) if q > FLOAT32_LENGTH]

@@ -7,7 +7,7 @@ from typing import Any
 
 from vanishgrad.choices.initialization import Default, Orthogonal
 from vanishgrad.choices.model import RNN
-from vanishgrad.choices.normalization import Layer
+from vanishgrad.choices.normalization import LayerNorm
 from vanishgrad.prediction.inputs import Inputs
 from vanishgrad.prediction.passing import EPSILON, function_of
 from vanishgrad.prediction.prediction import Prediction
@@ -43,7 +43,7 @@ def recurrent(run: Run, inputs: Inputs) -> Prediction:
 
 def _figures(run: Run, drive: float, bias: float, variance_h: float) -> dict[str, Any]:
     f, sigma_h = function_of(run.act), math.sqrt(variance_h)
-    if isinstance(run.norm, Layer):
+    if isinstance(run.norm, LayerNorm):
         length = 1.0 + bias  # f reads LN(z) + b
         q = drive + variance_h * second_moment(f, length)
         factor = variance_h * slope_moment(f, length) / (q + EPSILON)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from vanishgrad.choices.clipping import ByNorm
+from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.optimizer import Adagrad, Adam, RMSprop
 from vanishgrad.choices.regularization import L1, L2
 from vanishgrad.errors import positive
@@ -24,7 +24,7 @@ class UseClipping:
     name: ClassVar[str] = "clipping"
 
     def __call__(self, run: Run) -> Run:
-        return replace(run, clip=ByNorm(self.max_norm))
+        return replace(run, clip=ClipByNorm(self.max_norm))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from vanishgrad.choices.model import GRU, LSTM, RNN
-from vanishgrad.choices.normalization import Batch, Layer
+from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
 from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
@@ -24,7 +24,7 @@ class UseBatchNorm:
     name: ClassVar[str] = "batchnorm"
 
     def __call__(self, run: Run) -> Run:
-        return replace(run, norm=Batch(self.position))
+        return replace(run, norm=BatchNorm(self.position))
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class UseLayerNorm:
     name: ClassVar[str] = "layernorm"
 
     def __call__(self, run: Run) -> Run:
-        return replace(run, norm=Layer(self.position))
+        return replace(run, norm=LayerNorm(self.position))
 
 
 @dataclass(frozen=True)

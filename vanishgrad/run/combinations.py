@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.data import Adding, Copy, MovingDigits, TemporalOrder, Text
+from vanishgrad.choices.data import Adding, CopyMemory, MovingDigits, TemporalOrder, Text
 from vanishgrad.choices.initialization import LSUV, Critical, Gaussian, Normal, Zeros, edge_of_chaos
 from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM
-from vanishgrad.choices.normalization import Batch, Instance, Layer, NoNorm, Weight
+from vanishgrad.choices.normalization import BatchNorm, InstanceNorm, LayerNorm, NoNorm, WeightNorm
 from vanishgrad.choices.pretraining import RBM, NoPretraining
 from vanishgrad.choices.residual import Fixup, NoResidual
 from vanishgrad.errors import require
@@ -30,7 +30,7 @@ def check_combinations(run: Run) -> None:
         case _:
             run.norm.module(run.width)
     require(
-        not (isinstance(run.norm, Batch) and run.batch_size == 1),
+        not (isinstance(run.norm, BatchNorm) and run.batch_size == 1),
         "norm=batch with batch_size=1: one example has no variance; use at least 2, or norm=layer",
     )
     _check_fixup(run)
@@ -69,7 +69,7 @@ def _check_data(run: Run) -> None:
                 f"{model} with {data}: answers once per example, not with frames; use model=conv_lstm",
             )
             require(
-                not isinstance(run.data, Copy | TemporalOrder | Text),
+                not isinstance(run.data, CopyMemory | TemporalOrder | Text),
                 f"{model} with {data}: reads numbers, not symbols one after the other; use model=rnn, "
                 "lstm or gru",
             )
@@ -104,7 +104,7 @@ def _check_over_time(run: Run) -> None:
         f"residual={run.residual.name} with {model}: shortcuts go around hidden layers of mlp and cnn; "
         "use residual=none",
     )
-    allowed = NoNorm if isinstance(run.model, ConvLSTM) else NoNorm | Layer
+    allowed = NoNorm if isinstance(run.model, ConvLSTM) else NoNorm | LayerNorm
     choices = "none" if isinstance(run.model, ConvLSTM) else "none or layer"
     require(
         isinstance(run.norm, allowed),
@@ -138,7 +138,7 @@ def _check_images(run: Run) -> None:
     )
     halved = 2 ** (min(stages, run.span_count) - 1)
     require(
-        not isinstance(run.norm, Instance) or halved < side,
+        not isinstance(run.norm, InstanceNorm) or halved < side,
         f"norm=instance with model.stages={stages}: the maps of the last stage are 1x1 pixels, whose only "
         "value is always 0; use fewer stages",
     )
@@ -166,7 +166,7 @@ def _check_weight_norm(run: Run) -> None:
         or isinstance(run.residual, Fixup)
     )
     require(
-        not (isinstance(run.norm, Weight) and zero),
+        not (isinstance(run.norm, WeightNorm) and zero),
         "norm=weight with weights that start at 0: g v / ||v|| needs a direction; "
         "use another init, and another residual than fixup",
     )

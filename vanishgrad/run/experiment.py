@@ -16,7 +16,7 @@ from vanishgrad.choices.optimizer import SGD, Optimizer
 from vanishgrad.choices.pretraining import NoPretraining, Pretraining
 from vanishgrad.choices.regularization import NoReg, Regularization
 from vanishgrad.choices.residual import NoResidual, Residual
-from vanishgrad.choices.schedule import Constant, Schedule
+from vanishgrad.choices.schedule import ConstantLR, Schedule
 from vanishgrad.run.combinations import check_combinations
 from vanishgrad.run.values import check_groups, check_numbers
 
@@ -87,7 +87,7 @@ class Run:
     reg: Regularization = field(default_factory=NoReg)
     pretrain: Pretraining = field(default_factory=NoPretraining)
     optim: Optimizer = field(default_factory=SGD)
-    schedule: Schedule = field(default_factory=Constant)
+    schedule: Schedule = field(default_factory=ConstantLR)
     loss: Loss | None = None
     data: Data = field(default_factory=Digits)
 

@@ -8,7 +8,7 @@ from vanishgrad.choices.clipping import NoClip
 from vanishgrad.choices.initialization import Default
 from vanishgrad.choices.optimizer import SGD
 from vanishgrad.choices.regularization import NoReg
-from vanishgrad.choices.schedule import Constant
+from vanishgrad.choices.schedule import ConstantLR
 from vanishgrad.run.experiment import Run
 
 Structure = tuple[Run, type, type]
@@ -27,6 +27,6 @@ def structure(run: Run) -> Structure:
 def skeleton(run: Run) -> Run:
     """The setting with defaults in place of all that a stack can vary, with its clipping and penalty."""
     return replace(
-        run, seed=0, init=Default(), lr=None, warmup=0, schedule=Constant(), clip=NoClip(), reg=NoReg(),
+        run, seed=0, init=Default(), lr=None, warmup=0, schedule=ConstantLR(), clip=NoClip(), reg=NoReg(),
         optim=SGD() if isinstance(run.optim, SGD) else run.optim, name=None,
     )  # fmt: skip

@@ -31,7 +31,7 @@ MEMORY = 2**30  # bytes of a stack, about
 
 
 @dataclass(frozen=True)
-class Group:
+class JobGroup:
     """Jobs that one process trains as a stack; a single one is trained alone.
 
     Arguments:
@@ -54,7 +54,7 @@ def alone_because(run: Run) -> str | None:
     return None
 
 
-def grouped(jobs: Sequence[Job], workers: int, max_stack: int | None = None) -> list[Group]:
+def grouped(jobs: Sequence[Job], workers: int, max_stack: int | None = None) -> list[JobGroup]:
     """The jobs in groups, the most work first.
 
     Arguments:
@@ -62,18 +62,18 @@ def grouped(jobs: Sequence[Job], workers: int, max_stack: int | None = None) -> 
         workers: processes that share the work; structures are divided so that all have some.
         max_stack: runs in a stack at the most; None leaves the choice to the size of the network.
     """
-    found: list[Group] = []
+    found: list[JobGroup] = []
     alike: dict[Structure, list[Job]] = defaultdict(list)
     for job in jobs:
         reason = alone_because(job.run)
         if reason is None:
             alike[structure(job.run)].append(job)
         else:
-            found.append(Group((job,), reason))
+            found.append(JobGroup((job,), reason))
     share = math.ceil(sum(map(len, alike.values())) / workers)
     for members in alike.values():
         most = max_stack or min(fitting(members[0].run), max(ENOUGH, share))
-        found += [Group(tuple(part)) for part in _evenly(members, most)]
+        found += [JobGroup(tuple(part)) for part in _evenly(members, most)]
     return sorted(found, key=lambda group: -len(group.jobs))
 
 
@@ -95,7 +95,7 @@ Tell = Callable[[Outcome], None]
 Measures = Callable[[Result], dict[str, float | None]]
 
 
-def train_group(group: Group, tell: Tell, measures: Measures) -> None:
+def train_group(group: JobGroup, tell: Tell, measures: Measures) -> None:
     """Train the jobs of a group, together or alone.
 
     An error in a stack is no run's own: its runs that have not ended are then trained one by one.

@@ -27,12 +27,12 @@ from vanishgrad.theory.gaussian import (
     in_float64,
 )
 from vanishgrad.theory.mean_field import first_moment, second_moment, slope_moment
-from vanishgrad.theory.stack import Pass, Passage, Signal
+from vanishgrad.theory.stack import Passage, PassageMap, Signal
 
 FEWEST = 4  # values in a group; of three the mean of 1 / variance is infinite
 
 
-def norm_first(f: Function, epsilon: float, noise: float = 1) -> Pass:
+def norm_first(f: Function, epsilon: float, noise: float = 1) -> PassageMap:
     """y = f(x / sqrt(q + epsilon)): layer and RMS norm agree, since the mean over the units is 0.
 
     Without biases the squared gradient grows by E[f'^2] / E[f^2] at q = 1 per layer, whatever the weights.
@@ -47,7 +47,7 @@ def norm_first(f: Function, epsilon: float, noise: float = 1) -> Pass:
     return passage
 
 
-def norm_last(f: Function, epsilon: float, centred: bool, noise: float = 1) -> Pass:
+def norm_last(f: Function, epsilon: float, centred: bool, noise: float = 1) -> PassageMap:
     """y = (f(x) - m) / s: layer norm where `centred` (m the mean, s the deviation), else RMS norm (m = 0)."""
 
     def passage(x: Signal) -> Passage:
@@ -60,7 +60,7 @@ def norm_last(f: Function, epsilon: float, centred: bool, noise: float = 1) -> P
     return passage
 
 
-def group_norm_first(f: Function, size: int, epsilon: float, noise: float = 1) -> Pass:
+def group_norm_first(f: Function, size: int, epsilon: float, noise: float = 1) -> PassageMap:
     """Layer norm before the activation, over groups of `size` units, at least 4.
 
     The normalized values of a group are uniform on a sphere of radius sqrt(size) in size - 1 dimensions,
@@ -110,7 +110,7 @@ ALMOST = 1e-4  # of a scale, less than 1 by so much
 SMALLEST_BATCH = 4  # of three the mean of 1 / variance is infinite
 
 
-def batch_norm_first(f: Function, batch: int, epsilon: float, noise: float = 1) -> Pass:
+def batch_norm_first(f: Function, batch: int, epsilon: float, noise: float = 1) -> PassageMap:
     """Batch norm before the activation, over batches of at least 4.
 
     Its backward pass takes the mean and the component along x away from a unit's gradients over the batch,
@@ -151,7 +151,7 @@ def _normalized_moments(f: Function, batch: int, scale: float) -> tuple[float, .
     return square, shared, mean, kept, pairs
 
 
-def batch_norm_last(f: Function, batch: int, epsilon: float, noise: float = 1) -> Pass:
+def batch_norm_last(f: Function, batch: int, epsilon: float, noise: float = 1) -> PassageMap:
     """Batch norm after the activation, to first order in 1 / batch.
 
     A unit's pre-activations are m + sqrt(v) z over the batch, with m ~ N(0, p) what all inputs share; the

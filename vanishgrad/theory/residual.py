@@ -14,9 +14,9 @@ import torch
 from vanishgrad.theory.gaussian import derivative, expectation
 from vanishgrad.theory.stack import (
     LARGEST,
-    Layer,
-    Pass,
+    LayerMoments,
     Passage,
+    PassageMap,
     Signal,
     Weights,
     alike,
@@ -36,7 +36,7 @@ class Block(NamedTuple):
     """
 
     entry: Passage
-    layers: list[Layer]
+    layers: list[LayerMoments]
 
 
 class Stream(NamedTuple):
@@ -56,7 +56,7 @@ class Stream(NamedTuple):
 
 
 def stream(
-    y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: Pass, scale: float
+    y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap, scale: float
 ) -> Stream:
     """The way up.
 
@@ -77,9 +77,9 @@ def stream(
     return Stream(first, found, x, scale)
 
 
-def branch(y: Signal, weights: Sequence[Weights], passing: Pass) -> list[Layer]:
+def branch(y: Signal, weights: Sequence[Weights], passing: PassageMap) -> list[LayerMoments]:
     """The layers of a branch that reads `y`; what the last one gives passes through nothing more."""
-    layers: list[Layer] = []
+    layers: list[LayerMoments] = []
     for each in weights:
         variance_w, z = through(each, y)
         last = len(layers) + 1 == len(weights)
@@ -87,7 +87,7 @@ def branch(y: Signal, weights: Sequence[Weights], passing: Pass) -> list[Layer]:
             passage = layers[-1].passage if layers else Passage(z, 0.0, 1.0)
         else:
             passage = passing(z)
-        layers.append(Layer(variance_w, z, passage))
+        layers.append(LayerMoments(variance_w, z, passage))
         y = passage.signal
     return layers
 
@@ -130,7 +130,7 @@ class DenseBlock(NamedTuple):
     """A dense block: the passages of the parts below, the layers of its branch."""
 
     entries: list[Passage]
-    layers: list[Layer]
+    layers: list[LayerMoments]
 
 
 class DenseNetwork(NamedTuple):
@@ -141,7 +141,7 @@ class DenseNetwork(NamedTuple):
     out: list[Passage]
 
 
-def separately(passing: Pass) -> Entry:
+def separately(passing: PassageMap) -> Entry:
     """Parts that do not see each other: no normalization, or one of each unit alone. Parts are only added."""
     known: list[Passage] = []
 
@@ -153,7 +153,7 @@ def separately(passing: Pass) -> Entry:
 
 
 def dense(
-    y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: Pass, entry: Entry
+    y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap, entry: Entry
 ) -> DenseNetwork:
     """The way up. A branch's first matrix reads the mean of the parts' moments: they are equally wide."""
     _, first = through(stem, y)
@@ -190,7 +190,7 @@ def _mean(signals: Sequence[Signal]) -> Signal:
     return Signal(square, sum(signal.shared for signal in signals) / len(signals))
 
 
-class Gate(NamedTuple):
+class GateMoments(NamedTuple):
     """Second moments of a gate T = sigmoid(g), g normal.
 
     Arguments:
@@ -206,20 +206,20 @@ class Gate(NamedTuple):
     variance_w: float
 
 
-class Highway(NamedTuple):
+class HighwayMoments(NamedTuple):
     """A highway block: its gate, the layers of H, and E[(H - x)^2]."""
 
-    gate: Gate
-    layers: list[Layer]
+    gate: GateMoments
+    layers: list[LayerMoments]
     difference: float
 
 
-def gate(weights: Weights, x: Signal, bias: float) -> Gate:
+def gate(weights: Weights, x: Signal, bias: float) -> GateMoments:
     """The gate that reads units of the moments `x`; its bias is a constant."""
     variance_w, _ = weights(x.square)
     q = variance_w * x.square
     slope = derivative(torch.sigmoid)
-    return Gate(
+    return GateMoments(
         expectation(lambda z: torch.sigmoid(z + bias), q),
         expectation(lambda z: torch.sigmoid(z + bias) ** 2, q),
         expectation(lambda z: slope(z + bias) ** 2, q),
@@ -228,23 +228,23 @@ def gate(weights: Weights, x: Signal, bias: float) -> Gate:
 
 
 def highway(
-    y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: Pass, bias: float
-) -> tuple[Layer, list[Highway]]:
+    y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap, bias: float
+) -> tuple[LayerMoments, list[HighwayMoments]]:
     """The way up: the stem, a plain layer, and the blocks.
 
     Units of T, H and x at one place are independent, T and H through weights of their own:
     E[x'^2] = E[T^2] E[H^2] + 2 E[T (1 - T)] E[H] E[x] + E[(1 - T)^2] E[x^2].
     """
     variance_w, z = through(stem, y)
-    first = Layer(variance_w, z, passing(z))
+    first = LayerMoments(variance_w, z, passing(z))
     square, mean = first.passage.signal.square, first.passage.mean
-    found: list[Highway] = []
+    found: list[HighwayMoments] = []
     for weights in blocks:
         opened = gate(weights[0], Signal(square), bias)
         layers = stack(Signal(square), weights, passing)
         out = layers[-1].passage
         difference = out.signal.square - 2 * out.mean * mean + square
-        found.append(Highway(opened, layers, difference))
+        found.append(HighwayMoments(opened, layers, difference))
         mixed = opened.mean - opened.square  # E[T (1 - T)]
         kept = 1 - 2 * opened.mean + opened.square  # E[(1 - T)^2]
         square = min(opened.square * out.signal.square + 2 * mixed * out.mean * mean + kept * square, LARGEST)
@@ -252,7 +252,7 @@ def highway(
     return first, found
 
 
-def highway_gradients(first: Layer, blocks: Sequence[Highway]) -> list[float]:
+def highway_gradients(first: LayerMoments, blocks: Sequence[HighwayMoments]) -> list[float]:
     """log E||dLoss/dz||^2 by layer, relative to the stream's end; a block's first has the gate's too."""
     upper, stream = list[list[float]](), 0.0
     for block in reversed(blocks):

@@ -41,10 +41,10 @@ class Passage(NamedTuple):
     gain: float
 
 
-Pass = Callable[[Signal], Passage]
+PassageMap = Callable[[Signal], Passage]
 
 
-def plain(f: Function, noise: float = 1) -> Pass:
+def plain(f: Function, noise: float = 1) -> PassageMap:
     """The activation alone.
 
     Arguments:
@@ -66,7 +66,7 @@ Weights = Callable[[float], tuple[float, float]]
 """E[y^2], which they read -> (sigma_w^2, sigma_b^2); a constant but where an initialization looks at it."""
 
 
-class Layer(NamedTuple):
+class LayerMoments(NamedTuple):
     """One layer of a network.
 
     Arguments:
@@ -87,14 +87,14 @@ def through(weights: Weights, y: Signal) -> tuple[float, Signal]:
     return variance_w, Signal(square, variance_w * y.shared + variance_b)
 
 
-def stack(y: Signal, weights: Sequence[Weights], passing: Pass) -> list[Layer]:
+def stack(y: Signal, weights: Sequence[Weights], passing: PassageMap) -> list[LayerMoments]:
     """The layers of a plain network whose input has the moments `y`."""
-    layers: list[Layer] = []
+    layers: list[LayerMoments] = []
     for each in weights:
         variance_w, z = through(each, y)
         known = layers and alike(z, layers[-1].z)
         passage = layers[-1].passage if known else passing(z)
-        layers.append(Layer(variance_w, z, passage))
+        layers.append(LayerMoments(variance_w, z, passage))
         y = passage.signal
     return layers
 
@@ -105,7 +105,7 @@ def alike(x: Signal, z: Signal) -> bool:
     return abs(x.square - z.square) <= SAME * z.square and shared
 
 
-def squared_gradients(layers: Sequence[Layer]) -> list[float]:
+def squared_gradients(layers: Sequence[LayerMoments]) -> list[float]:
     """log of E||dLoss/dz||^2 of every layer, relative to the last one's (Schoenholz et al. 2017, eq. 7).
 
     ||delta_l||^2 = gain_l sigma_w^2_(l+1) ||delta_(l+1)||^2 on average over the weights.
@@ -116,7 +116,7 @@ def squared_gradients(layers: Sequence[Layer]) -> list[float]:
     return logs[::-1] if layers else []
 
 
-def shared_gradients(stacks: Sequence[Sequence[Layer]]) -> list[float]:
+def shared_gradients(stacks: Sequence[Sequence[LayerMoments]]) -> list[float]:
     """The same of a batch whose inputs differ in length, `(groups, depth)` of them, all of one network.
 
     The output layer sends the same squared gradient to every input; below, each goes its own way.

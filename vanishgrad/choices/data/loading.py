@@ -10,7 +10,7 @@ from vanishgrad.choices.data.images import CIFAR10, MNIST, Digits, FashionMNIST,
 from vanishgrad.choices.data.points import Spirals, draw_spirals
 from vanishgrad.choices.data.sequences import (
     Adding,
-    Copy,
+    CopyMemory,
     TemporalOrder,
     draw_adding,
     draw_copy,
@@ -31,7 +31,7 @@ def load(data: Data) -> Dataset:
             return in_time(scaled(*_split(data), data.scale), data.sequence)
         case Adding():
             return draw_adding(data)
-        case Copy():
+        case CopyMemory():
             return draw_copy(data)
         case TemporalOrder():
             return draw_temporal_order(data)

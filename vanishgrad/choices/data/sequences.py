@@ -51,7 +51,7 @@ class Adding:
 
 
 @dataclass(frozen=True)
-class Copy:
+class CopyMemory:
     """Copy memory: repeat symbols after a long blank (Hochreiter and Schmidhuber 1997).
 
     As in Arjovsky et al. (2016): `memory` symbols drawn from `alphabet` different ones, length - 1 blanks, a
@@ -164,12 +164,12 @@ def _adding_part(data: Adding, count: int, part: str) -> tuple[Tensor, Tensor]:
     return x, (x[rows, early, 0] + x[rows, late, 0])[:, None]
 
 
-def draw_copy(data: Copy) -> Dataset:
+def draw_copy(data: CopyMemory) -> Dataset:
     """Symbols in and out, both `(n, length + 2 memory)`: the alphabet, then the blank, then the delimiter."""
     return Dataset(*_copy_part(data, data.train_size, "train"), *_copy_part(data, data.held_out, "held out"))
 
 
-def _copy_part(data: Copy, count: int, part: str) -> tuple[Tensor, Tensor]:
+def _copy_part(data: CopyMemory, count: int, part: str) -> tuple[Tensor, Tensor]:
     generator = stream(data.seed, "copy", part)
     remembered = torch.randint(data.alphabet, (count, data.memory), generator=generator)
     blank, delimiter = data.alphabet, data.alphabet + 1

@@ -20,7 +20,7 @@ from vanishgrad.lab.rows import by_condition, per_seed
 from vanishgrad.prediction import predict
 from vanishgrad.prediction.plane import Chi, chi_around
 from vanishgrad.report.figures import flow_and_learning, trainability_map
-from vanishgrad.report.figures.maps import Plane, phase_diagram
+from vanishgrad.report.figures.maps import PhasePlane, phase_diagram
 from vanishgrad.run import Run
 
 FAILING = ("depth=20", "width=32", "act=sigmoid", "max_steps=500", "log_every=100", "eval_every=100")
@@ -205,7 +205,7 @@ def _phases(evidence: Evidence) -> Figure:
     run = replace(Run(depth=20, act=Tanh()), init=Gaussian(1.0, SIGMA_B))
     prediction = predict(run)
     found = chi_around(run, prediction)
-    plane = Plane(*found, (1.0, SIGMA_B)) if isinstance(found, Chi) else None
+    plane = PhasePlane(*found, (1.0, SIGMA_B)) if isinstance(found, Chi) else None
     return phase_diagram("Mean-field theory of tanh, sigma_w = 1", plane, prediction.profile)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.activation import Activation, ErrorFunction, Sigmoid, Softsign, Tanh
+from vanishgrad.choices.activation import Activation, Erf, Sigmoid, Softsign, Tanh
 from vanishgrad.choices.data import Digits
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Gaussian, Initialization, Xavier
@@ -20,7 +20,7 @@ from vanishgrad.streams import stream
 DEEP = 20
 DRAWS = 100_000
 BOUNDS: dict[Activation, float] = {
-    Sigmoid(): 0.25, Tanh(): 1.0, Softsign(): 1.0, ErrorFunction(): 2 / torch.pi**0.5
+    Sigmoid(): 0.25, Tanh(): 1.0, Softsign(): 1.0, Erf(): 2 / torch.pi**0.5
 }  # fmt: skip
 CENTRED_OR_NOT: tuple[Activation, ...] = (Sigmoid(), Tanh())
 NETWORKS: tuple[tuple[Activation, Initialization, str], ...] = (

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from vanishgrad.choices.activation import ReLU, Tanh
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import He
-from vanishgrad.choices.normalization import Batch, Group, Layer, NoNorm
+from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm, NoNorm
 from vanishgrad.models import build
 from vanishgrad.modules.dropout import evaluation_mode
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 
-NORMS = (NoNorm(), Batch(), Layer(), Group())
+NORMS = (NoNorm(), BatchNorm(), LayerNorm(), GroupNorm())
 FACTOR, SCALED_LAYER = 10.0, 3
 BATCH_SIZES, DRAWS = (2, 4, 8, 16, 32, 64, 128), 30
 MOMENTS, MODE_SIZES, MODE_RATE = (1, 3, 10, 30, 100, 300), (4, 64), 0.05
@@ -38,10 +38,10 @@ def scales(seed: int) -> pd.DataFrame:
     Columns: `norm`, `output_change` relative to the output, `gradient_ratio` of before over after, and
     `cosine` of the weights and their gradient.
     """
-    return pd.DataFrame([_scaled(seed, norm) for norm in (NoNorm(), Batch())])
+    return pd.DataFrame([_scaled(seed, norm) for norm in (NoNorm(), BatchNorm())])
 
 
-def _scaled(seed: int, norm: NoNorm | Batch) -> dict[str, object]:
+def _scaled(seed: int, norm: NoNorm | BatchNorm) -> dict[str, object]:
     run = Run(depth=5, act=Tanh(), init=He(), norm=norm, dtype="float64", seed=seed)
     model, (x, y) = build(run), drawn(run, 64, "scales")
     weight = dict(model.named_parameters())[f"linear_{SCALED_LAYER}.weight"]
@@ -71,7 +71,7 @@ def company(seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["norm", "batch_size", "noise"])
 
 
-def _noise(seed: int, norm: NoNorm | Batch | Layer | Group, size: int) -> float:
+def _noise(seed: int, norm: NoNorm | BatchNorm | LayerNorm | GroupNorm, size: int) -> float:
     run = Run(depth=3, act=ReLU(), init=He(), norm=norm, dtype="float64", seed=seed)
     model = build(run)
     draws = [drawn(run, size + 1, "company", size, number)[0] for number in range(DRAWS)]
@@ -89,7 +89,8 @@ def modes(seed: int) -> pd.DataFrame:
     and with its running statistics.
     """
     runs = [
-        Run(depth=3, act=ReLU(), init=He(), norm=Batch(), batch_size=size, seed=seed) for size in MODE_SIZES
+        Run(depth=3, act=ReLU(), init=He(), norm=BatchNorm(), batch_size=size, seed=seed)
+        for size in MODE_SIZES
     ]
     return pd.concat([_disagreements(run) for run in runs], ignore_index=True)
 
@@ -123,7 +124,7 @@ def shifts(seed: int) -> pd.DataFrame:
     runs = [
         Run(depth=5, act=act, init=He(), norm=norm, seed=seed)
         for act in (ReLU(), Tanh())
-        for norm in (NoNorm(), Batch())
+        for norm in (NoNorm(), BatchNorm())
     ]
     return pd.concat([_shifts(run) for run in runs], ignore_index=True)
 

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Activation, ReLU, Tanh
-from vanishgrad.choices.clipping import AGC, ByNorm, ByValue, Clipping, NoClip
+from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue, Clipping, NoClip
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import Normal
 from vanishgrad.models import build
 from vanishgrad.run import Run
 
-CLIPS: tuple[Clipping, ...] = (NoClip(), ByNorm(), ByValue(), AGC())
+CLIPS: tuple[Clipping, ...] = (NoClip(), ClipByNorm(), ClipByValue(), AGC())
 EXPLODING: tuple[tuple[Activation, float], ...] = ((Tanh(), 0.5), (ReLU(), 0.3))  # std of the weights
 
 
@@ -66,9 +66,9 @@ def cosine(one: list[Tensor], other: list[Tensor]) -> float:
 def bound(clip: Clipping, count: int) -> float:
     """The largest norm of a clipped gradient of `count` elements; NaN where there is none."""
     match clip:
-        case ByNorm():
+        case ClipByNorm():
             return clip.max_norm
-        case ByValue():
+        case ClipByValue():
             return clip.max_value * math.sqrt(count)
         case _:
             return math.nan

@@ -22,7 +22,7 @@ from vanishgrad.modules.observer import LinearOutput, Observer, Unrolled
 GATES = ("reset", "update", "candidate")
 
 
-class Step(NamedTuple):
+class GRUStep(NamedTuple):
     """What one time step gave, each `(batch, width)`; z_h, the recurrent sums, `(batch, 3 width)`.
 
     `z_n` is what entered the candidate's activation.
@@ -101,7 +101,7 @@ class GRULayer(nn.Module):
             observer.unrolled(self._unrolled(z_x, n_x, hidden, steps))
         return hidden, (h,)
 
-    def _step(self, z_x: Tensor, n_x: Tensor, h: Tensor, transposed: Tensor, bias: Tensor) -> Step:
+    def _step(self, z_x: Tensor, n_x: Tensor, h: Tensor, transposed: Tensor, bias: Tensor) -> GRUStep:
         sums = h @ transposed if self.norms_h else torch.addmm(bias, h, transposed)
         z_h, n_h = sums.split((2 * self.width, self.width), 1)
         if self.norms_h is not None:
@@ -110,9 +110,9 @@ class GRULayer(nn.Module):
         r, z = self.gate(z_x + z_h).chunk(2, 1)
         z_n = torch.addcmul(n_x, r, n_h)
         n = self.candidate(z_n)
-        return Step(torch.lerp(n, h, z), (r, z, n), sums, z_n)
+        return GRUStep(torch.lerp(n, h, z), (r, z, n), sums, z_n)
 
-    def _unrolled(self, z_x: Tensor, n_x: Tensor, hidden: list[Tensor], steps: list[Step]) -> Unrolled:
+    def _unrolled(self, z_x: Tensor, n_x: Tensor, hidden: list[Tensor], steps: list[GRUStep]) -> Unrolled:
         linear = [
             LinearOutput(self.from_x[:2], [z_x], axis=-1),
             LinearOutput(self.from_x[2:], [n_x], axis=-1),

@@ -14,7 +14,7 @@ from vanishgrad.modules.observer import LinearOutput, Observer, Unrolled
 GATES = ("input", "forget", "output", "candidate")
 
 
-class Step(NamedTuple):
+class LSTMStep(NamedTuple):
     """What one time step gave, each `(batch, width)`; z_h, the recurrent sums, `(batch, 4 width)`.
 
     `z_c` is what entered the candidate's activation.
@@ -107,7 +107,7 @@ class LSTMLayer(nn.Module):
             observer.unrolled(self._unrolled(z_x, hidden, steps))
         return hidden, (h, c)
 
-    def _step(self, x_t: Tensor, h: Tensor, c: Tensor, transposed: Tensor) -> Step:
+    def _step(self, x_t: Tensor, h: Tensor, c: Tensor, transposed: Tensor) -> LSTMStep:
         if self.norm_h is None:
             z = z_h = torch.addmm(x_t, h, transposed)
         else:
@@ -120,9 +120,9 @@ class LSTMLayer(nn.Module):
         c = f * c + i * g
         o = self.gate(z_o if self.peepholes is None else z_o + self.peepholes.output * c)
         h = o * self.cell_act(c if self.norm_cell is None else self.norm_cell(c))
-        return Step(h, c, (i, f, o, g), z_h, z_c)
+        return LSTMStep(h, c, (i, f, o, g), z_h, z_c)
 
-    def _unrolled(self, z_x: Tensor, hidden: list[Tensor], steps: list[Step]) -> Unrolled:
+    def _unrolled(self, z_x: Tensor, hidden: list[Tensor], steps: list[LSTMStep]) -> Unrolled:
         # without normalization z_x is added to z_h: its gradient is dLoss/dz of the sum, the z of both
         z_h = [z_x] if self.norm_h is None else [step.z_h for step in steps]
         linear = [LinearOutput(self.from_x, [z_x], axis=-1), LinearOutput(self.from_h, z_h, axis=-1)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.data import Copy, Text
+from vanishgrad.choices.data import CopyMemory, Text
 from vanishgrad.choices.model import GRU, LSTM
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.models.recurrent.gru import GRULayer
@@ -113,7 +113,7 @@ def recurrent(run: Run, symbols: int | None, outputs: int) -> Recurrent:
     dropouts = []
     if isinstance(run.reg, Dropout):
         dropouts = [SeededDropout(run.reg.rate, run.seed, number) for number in range(1, run.depth + 1)]
-    every_step = isinstance(run.data, Copy | Text)
+    every_step = isinstance(run.data, CopyMemory | Text)
     return Recurrent(layers, dropouts, Linear(run.width, outputs), every_step)
 
 

@@ -47,7 +47,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Plane:
+class PhasePlane:
     """chi_1 over initial weights and biases.
 
     Arguments:
@@ -64,7 +64,7 @@ class Plane:
 
 
 def phase_diagram(
-    title: str, plane: Plane | None, profile: Sequence[float | None] | None, why: str = "",
+    title: str, plane: PhasePlane | None, profile: Sequence[float | None] | None, why: str = "",
     deviation: float = 0.0, remark: str = "",
 ) -> Figure:  # fmt: skip
     """The phase diagram with a setting in it, and the gradient that theory predicts for every layer.
@@ -89,7 +89,7 @@ def phase_diagram(
     return figure
 
 
-def _draw_plane(figure: Figure, axes: Axes, plane: Plane) -> None:
+def _draw_plane(figure: Figure, axes: Axes, plane: PhasePlane) -> None:
     decades = np.log10(np.maximum(plane.chi_1, 1e-12)) / 2
     axes.set_xlabel("sigma_w  (deviation of weights x sqrt(fan_in))", fontsize=10)
     axes.set_ylabel("sigma_b  (deviation of biases)", fontsize=10)
@@ -105,7 +105,7 @@ def _draw_plane(figure: Figure, axes: Axes, plane: Plane) -> None:
     _mark(axes, plane)
 
 
-def _draw_scales(axes: Axes, plane: Plane, decades: Array) -> None:
+def _draw_scales(axes: Axes, plane: PhasePlane, decades: Array) -> None:
     """The critical line, and lines on which a gradient changes by a decade in so many layers."""
     levels = sorted(sign / depth for depth in DEPTHS for sign in (-1, 1))
     thin = axes.contour(
@@ -120,7 +120,7 @@ def _draw_scales(axes: Axes, plane: Plane, decades: Array) -> None:
             text.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
 
-def _crossing(plane: Plane, decades: Array, level: float) -> list[tuple[float, float]]:
+def _crossing(plane: PhasePlane, decades: Array, level: float) -> list[tuple[float, float]]:
     """A place on the line of a level, at one height for all lines that get there."""
     for height in NAMED_AT:
         row = int(height * len(plane.sigma_b))
@@ -130,7 +130,7 @@ def _crossing(plane: Plane, decades: Array, level: float) -> list[tuple[float, f
     return []
 
 
-def _name_phases(axes: Axes, plane: Plane, decades: Array) -> None:
+def _name_phases(axes: Axes, plane: PhasePlane, decades: Array) -> None:
     """The word of each phase at the top of its part, in the middle."""
     row = int(WORDS_AT * len(plane.sigma_b))
     for word, part in (
@@ -146,7 +146,7 @@ def _name_phases(axes: Axes, plane: Plane, decades: Array) -> None:
             )  # fmt: skip
 
 
-def _mark(axes: Axes, plane: Plane) -> None:
+def _mark(axes: Axes, plane: PhasePlane) -> None:
     w, b = plane.setting
     axes.plot(
         [w],
