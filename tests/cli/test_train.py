@@ -105,7 +105,7 @@ def test_a_failed_run_says_so_and_ends_with_1(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr("vanishgrad.engine.session.Session._steps", broken)
+    monkeypatch.setattr("vanishgrad.engine.stack.Stack.step", broken)
     done = vanishgrad("train", *SMALL)
     folder = only(tmp_path / "outputs")
     assert (done.status, done.out) == (1, "")
@@ -236,7 +236,7 @@ def test_what_torch_has_no_room_for_is_refused(
     def check(_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("vanishgrad.engine.prepare.check", check)
+    monkeypatch.setattr("vanishgrad.engine.train.check", check)
     for sweep in ((), ("-m",)):
         done = vanishgrad("train", *SMALL, *sweep)
         assert done.status == 2

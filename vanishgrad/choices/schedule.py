@@ -10,9 +10,14 @@ from vanishgrad.errors import positive, require
 
 
 class Schedule(Protocol):
-    """A factor between 0 and 1 for every step."""
+    """A factor between 0 and 1 for every step. A choice of your own inherits this and writes `factor`.
+
+    Attributes:
+        steady: whether the factor is always 1.
+    """
 
     name: ClassVar[str]
+    steady: ClassVar[bool] = False
 
     def factor(self, progress: float) -> float:
         """The factor when the fraction `progress` (0 to 1) of the steps after the warm-up is done."""
@@ -20,17 +25,18 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True)
-class ConstantLR:
+class ConstantLR(Schedule):
     """The same rate throughout."""
 
     name: ClassVar[str] = "constant"
+    steady: ClassVar[bool] = True
 
     def factor(self, progress: float) -> float:
         return 1.0
 
 
 @dataclass(frozen=True)
-class CosineLR:
+class CosineLR(Schedule):
     """Half a cosine from 1 to 0, without restarts (Loshchilov and Hutter 2017)."""
 
     name: ClassVar[str] = "cosine"
@@ -40,7 +46,7 @@ class CosineLR:
 
 
 @dataclass(frozen=True)
-class StepLR:
+class StepLR(Schedule):
     """Multiplied by `gamma` at each milestone (He et al. 2016: 0.1 at a half and three quarters).
 
     Arguments:

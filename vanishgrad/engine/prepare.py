@@ -19,7 +19,7 @@ from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.errors import require
 from vanishgrad.models.build import blank
 from vanishgrad.models.memory import at_least_parameters, check_memory, gates_of
-from vanishgrad.run import Run, skeleton
+from vanishgrad.run import Run, structure
 
 SMALL = 1 << 25  # multiplications per layer and batch under which a second thread costs more than it gives
 
@@ -128,7 +128,7 @@ def _check_text(run: Run, characters: int) -> None:
 
 def parameters_of(run: Run) -> int:
     """Parameters of the network of `run`."""
-    return _counted(skeleton(run))
+    return _counted(structure(run))
 
 
 @lru_cache(maxsize=4096)
