@@ -58,7 +58,8 @@ class Optimizer(Protocol):
             rates: the learning rate of each run.
             numbers: what `varies` names, of each run.
         """
-        raise NotImplementedError(f"{type(self).__name__} names no number that varies")
+        assert isinstance(rates, float), f"{type(self).__name__} names no number that varies"
+        self.step_(parameters, gradients, state, rates)
 
 
 def _zeros(parameters: Sequence[Tensor]) -> list[Tensor]:

@@ -20,10 +20,12 @@ class Regularization(Protocol):
 
     Attributes:
         varies: the numbers in which the runs of a stack may differ; a penalty that names some writes `parts`.
+        drops: whether networks have dropout layers, with the probability `dropout`.
     """
 
     name: ClassVar[str]
     varies: ClassVar[tuple[str, ...]] = ()
+    drops: ClassVar[bool] = False
 
     def penalty(self, weights: Iterable[Tensor]) -> Tensor | None:
         """A differentiable scalar added to the loss; None for nothing."""
@@ -50,6 +52,11 @@ class Regularization(Protocol):
     def dropout(self) -> float:
         """The probability with which a hidden unit's output is 0 while training."""
         return 0.0
+
+    @property
+    def noise(self) -> float:
+        """E[m^2] of dropout's factors m, which are 0 or 1 / (1 - rate)."""
+        return 1 / (1 - self.dropout)
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,7 @@ class Dropout(Regularization):
     rate: float = 0.5
     name: ClassVar[str] = "dropout"
     varies: ClassVar[tuple[str, ...]] = ("rate",)
+    drops: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(0 <= self.rate < 1, f"reg.rate={self.rate}: must be at least 0 and below 1")

@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.loss import CrossEntropy
+from vanishgrad.choices.model.build import AnyNetwork
+from vanishgrad.choices.model.feedforward import Network
 from vanishgrad.engine.passes import StackedPass
 from vanishgrad.measure.activations import reads_outputs
 from vanishgrad.measure.measurement import Measurement
 from vanishgrad.measure.recorded import Activated, Awaited, Recorded
 from vanishgrad.measure.tape import RecordedPass
-from vanishgrad.models.build import AnyNetwork
-from vanishgrad.models.network import Network
 from vanishgrad.modules.packed import Blocks
 from vanishgrad.run import Run
 
@@ -71,7 +70,7 @@ class Chain:
         self._transposed = [weight.transpose(1, 2) for weight in self._weights]
         self._gradients, self._fixed = gradients, [gradients.stacked[index] for index in fixed]
         self._backward = [BACKWARD[type(activation)] for activation in activations]
-        self._quick = values.runs > 1 and self._loss.name == CrossEntropy.name
+        self._quick = values.runs > 1 and self._loss.classes
         self._training, self._evaluating = Memory(), Memory()
 
     @classmethod

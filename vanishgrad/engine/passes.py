@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch._C import _functorch
 from torch.func import functional_call
 
+from vanishgrad.choices.model.build import AnyNetwork
 from vanishgrad.choices.regularization import Regularization
 from vanishgrad.engine.text import Carried
 from vanishgrad.measure.measurement import Measurement
-from vanishgrad.models.build import AnyNetwork
 from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.modules.packed import Blocks, Storage
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices

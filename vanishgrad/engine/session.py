@@ -10,18 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.data import Text
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.loss import CrossEntropy
-from vanishgrad.choices.pretraining import NoPretraining
+from vanishgrad.choices.model.build import AnyNetwork
 from vanishgrad.engine.evaluate import Metrics, Score, evaluate
 from vanishgrad.engine.observations import Observations
 from vanishgrad.engine.plan import Order, StepPlan, Stopping, save_checkpoint, save_snapshot
 from vanishgrad.engine.pretrain import LayerEpoch, pretrain_
 from vanishgrad.engine.recorder import Recorder, Result
 from vanishgrad.engine.text import evaluate_text, per_character
-from vanishgrad.models.build import AnyNetwork
-from vanishgrad.models.network import Network
 from vanishgrad.prediction import predict
 from vanishgrad.records import PRETRAIN_FILE, WAIT, Cell, write_diagnosis, write_theory
 from vanishgrad.run import Run
@@ -75,7 +71,7 @@ class Session:
         """Take the network with its initial values, and do and see what comes before training."""
         self.model = model
         self.observations.filters("start", model)
-        if isinstance(model, Network) and not isinstance(self.run.pretrain, NoPretraining):
+        if self.run.pretrain.pretrains:
             pretrain_(model, self.run, self.data.train_x, self._pretrained)
             self.observations.filters("pretrained", model)
 
@@ -128,7 +124,7 @@ class Session:
             step=step, train_loss=train_loss, train_accuracy=train_accuracy, grad_norm=before
         )
         if score:
-            nats = isinstance(self.run.data, Text) and self.run.criterion.name == CrossEntropy.name
+            nats = self.run.data.running_text and self.run.criterion.classes
             self.metrics.evaluated(score, per_character(score[0]) if nats else {})
         self.recorder.note(metrics=self.metrics.summary)
         row = (
@@ -201,8 +197,8 @@ class Session:
 
     def _evaluate(self) -> Score:
         model, loss, data = self.model, self.run.criterion, self.data
-        if isinstance(self.run.data, Text):
-            return evaluate_text(model, loss, data.val_x, data.val_y, self.run.data.length)
+        if self.run.data.running_text:
+            return evaluate_text(model, loss, data.val_x, data.val_y, self.run.data.shape[0])
         return evaluate(model, loss, data.val_x, data.val_y)
 
     def _shorten(self, last: int) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from vanishgrad.choices.data.dataset import Dataset
+from vanishgrad.choices.model.build import AnyNetwork, blank
 from vanishgrad.description import described
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.engine.prepare import check, device_of, threads, threads_of
@@ -17,8 +18,6 @@ from vanishgrad.engine.recorder import Provenance, Recorder, Result, Resumed, se
 from vanishgrad.engine.session import Callback
 from vanishgrad.engine.stack import Stack
 from vanishgrad.errors import SettingError, require
-from vanishgrad.models.build import AnyNetwork, blank
-from vanishgrad.models.recurrent import recurrent
 from vanishgrad.records import CHECKPOINT_FILE, UnreadableRun, read_run
 from vanishgrad.run import Run
 
@@ -50,7 +49,7 @@ def load_trained(folder: Path | str) -> Trained:
     run = described(_record("run", path)["effective"])
     state = _state("run", path)
     vocabulary = state.get("vocabulary", "")
-    model = recurrent(run, len(vocabulary), len(vocabulary)) if vocabulary else blank(run)
+    model = run.model.network_of(run, len(vocabulary)) if vocabulary else blank(run)
     model.to(getattr(torch, run.dtype)).load_state_dict(state["model"])
     return Trained(run, model.eval(), vocabulary, int(state["step"]))
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.data import Text
-from vanishgrad.choices.pretraining import frozen
+from vanishgrad.choices.model.build import AnyNetwork, blank, build
+from vanishgrad.choices.model.recurrent import State
 from vanishgrad.choices.regularization import decaying
 from vanishgrad.engine.chain import Chain
 from vanishgrad.engine.passes import Eager, StackedNetwork, StackedPass, Vmapped, share_noise
@@ -17,9 +17,6 @@ from vanishgrad.engine.text import Carried
 from vanishgrad.engine.update import Clipper, Descent, FiniteCheck, first_nonfinite
 from vanishgrad.measure.history import HistoryOfRun
 from vanishgrad.measure.measurement import Measurement
-from vanishgrad.models import build
-from vanishgrad.models.build import AnyNetwork, blank
-from vanishgrad.models.recurrent import State
 from vanishgrad.modules.dropout import replay
 from vanishgrad.modules.norms import stacked_norms
 from vanishgrad.modules.packed import Blocks, Number, Storage, move_out
@@ -59,8 +56,8 @@ class Trainer:
         self.gradients = Blocks([p.detach() for p in template.parameters()], count, device)
         names = [name for name, _ in self.models[0].named_parameters()]
         output = [i for i, name in enumerate(names) if name.startswith(f"{template.output_name}.")]
-        self._fixed = [i for i in range(len(names)) if i not in output] if frozen(run.pretrain) else []
-        self.carried = Carried() if isinstance(run.data, Text) else None
+        self._fixed = [i for i in range(len(names)) if i not in output] if run.pretrain.freeze else []
+        self.carried = Carried() if run.data.running_text else None
         self.network = self._network(template, device)
         self.measurement = Measurement(
             template, run.measure == "all", frugal=bool(run.recompute_every),

@@ -80,7 +80,7 @@ class HistoryOfRun:
 
     def __init__(self, stack: WeightHistory | HistoryOfRun, row: int) -> None:
         self._stack, self._runs = stack, slice(row, row + 1)
-        self.started = stack.started[:, self._runs]
+        self.started: Tensor = stack.started[:, self._runs]
 
     def keep(self) -> tuple[Tensor, Tensor]:
         lengths, drift = self._stack.keep()
