@@ -32,7 +32,7 @@ from vanishgrad.config.catalogue import groups
 from vanishgrad.description import describe, described, targets
 from vanishgrad.engine import Result
 from vanishgrad.records import read_run
-from vanishgrad.report import write_report
+from vanishgrad.report import Wanted, write_report
 from vanishgrad.run import structure
 from vanishgrad.sweep.work import train_stack
 
@@ -67,19 +67,19 @@ class Heaviside(Activation):
 
 
 @dataclass(frozen=True)
-class Alternating(Initialization):
-    """Every weight +-gain / sqrt(fan_in), in turn; the generator is not asked.
+class Waves(Initialization):
+    """The weights are a wave, gain cos(k) / sqrt(fan_in) for k = 0, 1, ...; the generator is not asked.
 
     Arguments:
-        gain: of the rows.
+        gain: of the wave.
     """
 
-    gain: float = 1.0
-    name: ClassVar[str] = "alternating"
+    gain: float = 1.5
+    name: ClassVar[str] = "waves"
 
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
-        signs = 1.0 - 2.0 * (torch.arange(weight.numel()) % 3 % 2)
-        weight.copy_(signs.view_as(weight) * self.gain / math.sqrt(weight[0].numel()))
+        wave = torch.arange(weight.numel(), dtype=torch.float64).cos().view_as(weight)
+        weight.copy_(self.gain * wave / math.sqrt(weight[0].numel()))
 
 
 class Centred(nn.Module):
@@ -240,7 +240,7 @@ class BottleneckFamily(Model):
 
 
 CHOICES: dict[str, Any] = {
-    "act": HardSwish(), "init": Alternating(), "norm": Centring(), "residual": Averaging(), "clip": Signs(),
+    "act": HardSwish(), "init": Waves(), "norm": Centring(), "residual": Averaging(), "clip": Signs(),
     "reg": Quartic(), "optim": Halving(), "loss": Huber(), "data": Corners(), "model": BottleneckFamily(),
 }  # fmt: skip
 BASE: dict[str, Any] = {"depth": 5, "width": 8, "max_steps": 6, "log_every": 2, "batch_size": 32, "seed": 1}
@@ -275,8 +275,10 @@ def test_slopes_come_by_autograd_where_there_is_no_formula() -> None:
 
 
 def test_what_it_computes_is_what_is_trained() -> None:
-    weights = build(run_of("init", init=Alternating(gain=2.0))).get_submodule("linear_2").weight
-    assert torch.equal(weights.abs(), torch.full_like(weights, 2 / math.sqrt(8)))
+    weights = build(run_of("init", init=Waves(gain=2.0))).get_submodule("linear_2").weight
+    assert isinstance(weights, Tensor)
+    assert weights[0, 0].item() == pytest.approx(2 / math.sqrt(8))
+    assert weights[0, 3].item() == pytest.approx(2 * math.cos(3) / math.sqrt(8))
 
 
 @cases
@@ -308,8 +310,8 @@ def test_its_folder_is_diagnosed_reported_and_read_back(group: str, tmp_path: Pa
     assert record["targets"] == {group: f"{__name__}.{type(CHOICES[group]).__name__}"} == targets(run)
     back = described(record["effective"], record["targets"])
     assert back == replace(run, lr=run.rate, loss=run.criterion)
-    assert diagnose(tmp_path / "run").findings == diagnose(load_runs(tmp_path).runs[0]).findings
-    page = write_report(load_runs(tmp_path), tmp_path / "report").page
+    assert diagnose(tmp_path / "run").findings == load_runs(tmp_path).runs[0].diagnosis.findings
+    page = write_report([tmp_path], tmp_path / "report", Wanted(formats=("png",), exhibits=())).page
     assert CHOICES[group].name in page.read_text()
 
 
