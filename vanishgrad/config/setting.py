@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vanishgrad.config.location import choice_names, home_of, within
 from vanishgrad.config.typed import shown, typed
-from vanishgrad.description import describe, describe_choice
+from vanishgrad.description import describe, describe_choice, remedied
 from vanishgrad.engine.evaluate import OBJECTIVES
 from vanishgrad.engine.recorder import Provenance
 from vanishgrad.errors import SettingError, one_of, require
@@ -122,6 +122,6 @@ def _located(group: str, target: Any, protocol: Any) -> Any:
 
 def _treated(run: Run, remedy: Remedy) -> Run:
     try:
-        return remedy(run)
+        return remedied(run, remedy)
     except SettingError as error:
         raise SettingError(f"remedy={remedy.name}: {error}") from None

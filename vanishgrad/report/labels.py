@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from vanishgrad.diagnosis.finding import counted as counted
+
 Value: TypeAlias = str | float | bool | None
 Flat: TypeAlias = dict[str, Value]
 
@@ -81,11 +83,6 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 step`, `2 steps`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
 
 
 def _plain(value: Any) -> Value:

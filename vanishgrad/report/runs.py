@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from vanishgrad.diagnosis import Diagnosis, diagnose
+from vanishgrad.diagnosis.describe import signal_of
 from vanishgrad.diagnosis.layers import When, by_layer, moment, thin
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import (
@@ -23,6 +24,7 @@ from vanishgrad.records import (
     METRIC_COLUMNS,
     METRICS_FILE,
     RUN_FILE,
+    Baseline,
     UnreadableRun,
     read_gradients,
     read_metrics,
@@ -33,14 +35,6 @@ from vanishgrad.report.extras import EXTRAS, Condensed, condensed, read_sample
 from vanishgrad.report.labels import run_labels, varied_keys
 
 SAMPLE_LENGTH = 600  # characters
-
-
-class Baseline(NamedTuple):
-    """What an answer that ignores the input scores, `metric` being val_loss or val_accuracy."""
-
-    metric: str
-    value: float
-    source: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +76,7 @@ class SavedRun:
     @property
     def baseline(self) -> Baseline | None:
         """What ignorance scores on the run's data, where that is known."""
-        given = self.record.get("baseline")
-        if not isinstance(given, dict) or "metric" not in given or given.get("value") is None:
-            return None
-        return Baseline(str(given["metric"]), float(given["value"]), str(given.get("source") or ""))
+        return Baseline.read(self.record.get("baseline"))
 
     def baseline_of(self, metric: str) -> float:
         """The baseline's value in `metric`; NaN where there is none."""
@@ -136,7 +127,7 @@ class SavedRun:
     @cached_property
     def signal(self) -> str:
         """The column that tells how gradients pass: dLoss/dz, or dLoss/dW where nothing else was measured."""
-        return "delta_norm" if self.gradients["delta_norm"].notna().any() else "grad_norm"
+        return signal_of(self.gradients)
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
@@ -145,7 +136,8 @@ class SavedRun:
             self.gradients, self.metrics, setting=self.record.get("effective") or self.choices,
             status=self.status, diverged_at=self.record.get("diverged_at"),
             baseline=self.record.get("baseline"), time_gradients=self.extra("time_gradients"),
-            dead_units=self.extra("dead_units"),
+            dead_units=self.extra("dead_units"), answers=self.record.get("answers"),
+            fitting=self.record.get("fitting"),
         )  # fmt: skip
 
     @property

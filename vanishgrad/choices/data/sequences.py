@@ -9,8 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.data.dataset import Baseline, Dataset, check_generated
+from vanishgrad.choices.data.dataset import Dataset, check_generated
 from vanishgrad.errors import at_least
+from vanishgrad.records import Baseline
 from vanishgrad.streams import stream
 
 
