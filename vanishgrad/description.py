@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from functools import lru_cache
-from importlib import import_module
 from typing import Any, cast, get_args, get_type_hints
 
-from vanishgrad.choices.activation import Activation
-from vanishgrad.choices.initialization import Critical
+from vanishgrad.choices import named
+from vanishgrad.choices.protocol import Activation
 from vanishgrad.errors import SettingError, one_of, require
-from vanishgrad.remedies import CHOICES, TABLE, Remedy, filled, holds, lookup, parsed, shown
+from vanishgrad.remedies import CHOICES, TABLE, Change, Remedy, filled, holds, lookup, parsed, shown
 from vanishgrad.run import GROUPS, Run
 from vanishgrad.theory import critical_point
 
@@ -54,14 +53,8 @@ def _restored(field: str, value: Any) -> Any:
 
 
 def choices_of(group: str) -> dict[str, Any]:
-    """Every choice of a group by its name: the dataclasses of its module."""
-    hint = _hints(Run)[group]
-    protocol = (get_args(hint) or (hint,))[0]
-    home = ".".join(protocol.__module__.split(".")[:3])  # vanishgrad.choices.<group>
-    kinds = [kind for kind in vars(import_module(home)).values() if isinstance(kind, type)]
-    own = [kind for kind in kinds if is_dataclass(kind) and kind.__module__.startswith(home)]
-    names = {kind: getattr(kind, "name", None) for kind in own}
-    return {name: kind for kind, name in names.items() if isinstance(name, str)}
+    """Every choice of a group by its name."""
+    return named.choices_of(named.protocols_of(Run, GROUPS)[group])
 
 
 DIGITS = 6  # of a number that nobody typed, such as a tenth of a rate
@@ -87,7 +80,7 @@ def applied(run: Run, overrides: str | Mapping[str, Any]) -> Run:
     return remedied(after, remedy_of(given)) if len(plain) < len(given) else after
 
 
-def remedied(run: Run, remedy: Remedy) -> Run:
+def remedied(run: Run, remedy: Change) -> Run:
     """`run` treated with a remedy.
 
     Raises:
@@ -106,10 +99,8 @@ def remedy_of(given: Mapping[str, Any]) -> Remedy:
 
 def answers(run: Run) -> dict[str, bool]:
     """What the choices of a run say of themselves, for those who read its folder: see `ANSWERS`."""
-    return {
-        key: bool(getattr(getattr(run, key.partition(".")[0]), key.partition(".")[2], _provisional(run, key)))
-        for key in ANSWERS
-    }
+    asked = ((key, *key.split(".")) for key in ANSWERS)
+    return {key: bool(getattr(getattr(run, group), name)) for key, group, name in asked}
 
 
 def fitting(run: Run) -> list[str]:
@@ -129,7 +120,7 @@ def check_start(before: Run, after: Run) -> None:
     Raises:
         SettingError: with the reason.
     """
-    if isinstance(after.init, Critical) and not isinstance(before.init, Critical):
+    if after.init.critical and not before.init.critical:
         _check_critical(after.act)
 
 
@@ -195,10 +186,10 @@ def _in_place_of(run: Run, changes: Mapping[str, Any]) -> dict[str, Any]:
     return {**changes, **({"model.recurrent_init": start} if start == "orthogonal" else {})}
 
 
-def _fits(run: Run, remedy: Remedy) -> bool:
+def _fits(run: Run, remedy: Change) -> bool:
     """Whether there is such a run, and another one than before."""
     try:
-        if remedy.changes.get("init") == Critical.name:
+        if remedy.name == "critical":  # asked first: a run that warns of its start warns only once
             _check_critical(run.act)
         return remedied(run, remedy) != run
     except SettingError:
@@ -271,13 +262,3 @@ def _cast(value: Any, hint: Any) -> Any:
     kinds = get_args(hint) or (hint,)
     wants_float = float in kinds and int not in kinds
     return float(value) if wants_float and isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _provisional(run: Run, key: str) -> bool:
-    return {
-        "act.bounded": run.act.name in ("sigmoid", "tanh", "softsign", "erf"),
-        "act.half_linear": run.act.name in ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "mish"),
-        "model.recurrent": run.model.name in ("rnn", "lstm", "gru"),
-        "model.gated": run.model.name in ("lstm", "gru"),
-        "model.feedforward": run.model.name in ("mlp", "cnn"),
-    }[key]

@@ -28,10 +28,10 @@ CONDITION = re.compile(r"(!?)([\w.]+)(?:(!=|>=|<=|=)(.*))?")
 
 
 @dataclass(frozen=True)
-class Remedy:
-    """A treatment of a setting.
+class Change:
+    """A row of the table: a change of a setting that may help.
 
-    The fields of a subclass are its parameters; what it is stands in the class.
+    Its fields are the parameters, which the class of each row adds; what it is stands in that class.
 
     Example:
         >>> from vanishgrad.remedies import UseClipping
@@ -48,7 +48,6 @@ class Remedy:
     torch: ClassVar[str]  # the same for a model of somebody else's; empty where it has no such thing
     where: ClassVar[str]  # conditions on the setting under which it is worth advising, see `holds`
     tried: ClassVar[str | None]  # conditions under which `cure` tries it; None: only when it is advised
-    is_choice: ClassVar[bool]  # whether `remedy=NAME` can be typed
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -64,7 +63,7 @@ class Remedy:
     def typed(self) -> str:
         """What to type for it with the parameters that it has by default."""
         relative = any(NUMBER.match(str(value)) for value in self.changes.values())
-        if self.is_choice and not relative:
+        if isinstance(self, Remedy) and not relative:
             return f"remedy={self.name}"
         return " ".join(f"{key}={shown(value)}" for key, value in self.changes.items())
 
@@ -77,6 +76,11 @@ class Remedy:
             if whole
             else PARAMETER.sub(lambda one: repr(getattr(self, one[1])), value)
         )
+
+
+@dataclass(frozen=True)
+class Remedy(Change):
+    """A treatment of a setting."""
 
 
 def parsed(overrides: str) -> dict[str, Any]:
@@ -166,7 +170,7 @@ def _filled(key: str, new: Any, value: Lookup) -> Any:
     return own * factor
 
 
-TABLE: dict[str, Remedy] = {}  # by name, in the order of what helps most networks most
+TABLE: dict[str, Change] = {}  # by name, in the order of what helps most networks most
 
 
 def _row(
@@ -180,10 +184,12 @@ def _row(
         "__doc__": said + (f"\n\nArguments:{meanings}" if meanings else ""), "__module__": __name__,
         "name": name, "overrides": overrides, "reason": reason, "source": source, "torch": torch,
         "where": where,
-        "tried": "" if choice and tried is None else tried, "is_choice": bool(choice),
+        "tried": "" if choice and tried is None else tried,
     }  # fmt: skip
     numbers = [(key, _type(default), field(default=default)) for key, (default, _) in parameters.items()]
-    kind = make_dataclass(choice or name, numbers, bases=(Remedy,), namespace=about, frozen=True)
+    kind = make_dataclass(
+        choice or name, numbers, bases=(Remedy if choice else Change,), namespace=about, frozen=True
+    )
     TABLE[name] = kind()
     if choice:
         globals()[choice] = kind
@@ -388,5 +394,5 @@ _row(
     "", "large_batch", "batch_size=*4", reason="the gradient of more examples points more steadily downhill",
     torch="a larger batch", where="batch_size<=63",
 )  # fmt: skip
-CHOICES = {name: remedy for name, remedy in TABLE.items() if remedy.is_choice}
-__all__ = ["CHOICES", "TABLE", "Remedy", *(type(remedy).__name__ for remedy in CHOICES.values())]  # pyright: ignore
+CHOICES = {name: one for name, one in TABLE.items() if isinstance(one, Remedy)}
+__all__ = ["CHOICES", "TABLE", "Change", "Remedy", *(type(remedy).__name__ for remedy in CHOICES.values())]  # pyright: ignore

@@ -22,7 +22,7 @@ from vanishgrad.description import (
 )
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.errors import SettingError, require
-from vanishgrad.remedies import TABLE, holds, lookup
+from vanishgrad.remedies import TABLE, Remedy, holds, lookup
 from vanishgrad.run import Run
 
 # Fields of a run that treat the same thing: a treatment changes one kind, a pair two.
@@ -186,7 +186,7 @@ def _proposed(run: Run, diagnosis: Diagnosis) -> Iterator[tuple[str, Callable[[]
     value = lookup(describe(run), answers(run))
     for remedy in TABLE.values():
         if remedy.changes and remedy.tried is not None and holds(remedy.tried, value):
-            label = f"remedy={remedy.name}" if remedy.is_choice else remedy.typed
+            label = f"remedy={remedy.name}" if isinstance(remedy, Remedy) else remedy.typed
             yield label, partial(remedied, run, remedy), remedy.reason, False
 
 

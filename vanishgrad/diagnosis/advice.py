@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from vanishgrad.diagnosis.finding import Advice
 from vanishgrad.diagnosis.record import RecordedSetting
-from vanishgrad.remedies import TABLE, Remedy, filled, parsed, shown
+from vanishgrad.remedies import TABLE, Change, filled, parsed, shown
 
 Ladder: TypeAlias = Mapping[str, str]
 MOST = 4  # more are no advice
@@ -85,7 +85,7 @@ def advised(ladder: Ladder, setting: RecordedSetting) -> tuple[Advice, ...]:
     return tuple(Advice(text, reason) for text, reason in reversed(first.items()))[:MOST]
 
 
-def _text(remedy: Remedy, setting: RecordedSetting) -> str:
+def _text(remedy: Change, setting: RecordedSetting) -> str:
     """What to type, or to write in PyTorch; empty where the remedy is no advice."""
     if setting.fitting is None:
         return remedy.torch
