@@ -9,9 +9,10 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,6 +227,48 @@ def read_run(folder: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("status") not in STATUSES:
         raise UnreadableRun(folder, f"{RUN_FILE} is not the record of a run")
     return record
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What an answer that ignores the input scores on held-out data: `baseline` of run.json.
+
+    Arguments:
+        metric: val_loss or val_accuracy, a column of metrics.csv.
+        value: the score; a loss is in nats or squared units.
+        source: which answer, and who published it; empty where nothing was recorded.
+    """
+
+    metric: str
+    value: float
+    source: str = ""
+
+
+Value: TypeAlias = str | float | bool | None
+
+
+def flatten(choices: Mapping[str, Any], *, unused: bool = False) -> dict[str, Value]:
+    """The `choices` of run.json with one key per value: a choice as `act`, its parameter as `act.slope`.
+
+    `unused`: keep the parameters of the choice `none` as well, which have no effect.
+
+    Example:
+        >>> flatten({"depth": 20, "act": {"name": "leaky_relu", "slope": 0.01}})
+        {'depth': 20, 'act': 'leaky_relu', 'act.slope': 0.01}
+    """
+    flat: dict[str, Value] = {}
+    for key, value in choices.items():
+        if not isinstance(value, Mapping):
+            flat[key] = _plain(value)
+            continue
+        flat[key] = _plain(value.get("name"))
+        if unused or flat[key] != "none":
+            flat.update({f"{key}.{name}": _plain(item) for name, item in value.items() if name != "name"})
+    return flat
+
+
+def _plain(value: Any) -> Value:
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def clear_optional(folder: Path) -> None:

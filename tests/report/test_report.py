@@ -16,7 +16,7 @@ from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.errors import SettingError
 from vanishgrad.report import load_runs, write_report
 from vanishgrad.report.exhibits import EXHIBITS
-from vanishgrad.report.page import answer, compared, page
+from vanishgrad.report.page import answer, compared, report_page
 from vanishgrad.report.settings import command
 from vanishgrad.report.tables import settings_table, summary_table
 
@@ -93,7 +93,7 @@ def page_of(folder: Path) -> str:
     """The page without its figures."""
     runs = load_runs(folder)
     summary = summary_table(runs)
-    return page(runs, summary, settings_table(summary, runs.keys), [])
+    return report_page(runs, summary, settings_table(summary, runs.keys), [])
 
 
 def test_commands_survive_the_shell() -> None:

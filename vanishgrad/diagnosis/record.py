@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vanishgrad.diagnosis.layers import MEASURED, Floats, Ints, fitted_falls
+from vanishgrad.records import Baseline
 
 ERROR_LEFT = 0.75
 LOSS_LEFT = 0.5
@@ -110,13 +111,6 @@ MOVING = 1e-3  # of its first weights: where no layer goes so far, one that stan
 SHRUNK = 0.1  # of its first weights: what is left of a layer that a penalty has pulled to 0
 THROWN = 5.0  # times its first weights: a layer that went so far has lost what it began as
 Mask = NDArray[np.bool_]
-
-
-class Baseline(NamedTuple):
-    """What an answer that ignores the input scores; `metric` is a column of metrics.csv."""
-
-    metric: str
-    value: float
 
 
 class ThroughTime(NamedTuple):

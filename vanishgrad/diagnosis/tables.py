@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vanishgrad.diagnosis.layers import MEASURED, Floats, Ints, Matrices, fitted_falls
-from vanishgrad.diagnosis.record import Baseline, DeadUnits, Record, RecordedSetting, ThroughTime
+from vanishgrad.diagnosis.record import DeadUnits, Record, RecordedSetting, ThroughTime
 from vanishgrad.errors import require
-from vanishgrad.records import METRIC_COLUMNS
+from vanishgrad.records import METRIC_COLUMNS, Baseline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ def baseline_of(given: Mapping[str, Any] | None) -> Baseline | None:
     """The entry `baseline` of run.json."""
     if not given or given.get("value") is None or given.get("metric") not in METRIC_COLUMNS:
         return None
-    return Baseline(str(given["metric"]), float(given["value"]))
+    return Baseline(str(given["metric"]), float(given["value"]), str(given.get("source") or ""))
 
 
 def through_time(step: Ints, t: Ints, norm: Floats, cell: Floats) -> ThroughTime:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.diagnosis.layers import When, by_layer, moment, thin
+from vanishgrad.diagnosis.tables import baseline_of
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import (
     CLAIMS_FILE,
@@ -23,6 +24,7 @@ from vanishgrad.records import (
     METRIC_COLUMNS,
     METRICS_FILE,
     RUN_FILE,
+    Baseline,
     UnreadableRun,
     read_gradients,
     read_metrics,
@@ -33,14 +35,6 @@ from vanishgrad.report.extras import EXTRAS, Condensed, condensed, read_sample
 from vanishgrad.report.labels import run_labels, varied_keys
 
 SAMPLE_LENGTH = 600  # characters
-
-
-class Baseline(NamedTuple):
-    """What an answer that ignores the input scores, `metric` being val_loss or val_accuracy."""
-
-    metric: str
-    value: float
-    source: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +76,8 @@ class SavedRun:
     @property
     def baseline(self) -> Baseline | None:
         """What ignorance scores on the run's data, where that is known."""
-        given = self.record.get("baseline")
-        if not isinstance(given, dict) or "metric" not in given or given.get("value") is None:
-            return None
-        return Baseline(str(given["metric"]), float(given["value"]), str(given.get("source") or ""))
+        recorded = self.record.get("baseline")
+        return baseline_of(recorded) if isinstance(recorded, dict) else None
 
     def baseline_of(self, metric: str) -> float:
         """The baseline's value in `metric`; NaN where there is none."""

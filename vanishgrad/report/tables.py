@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from vanishgrad.diagnosis.layers import When, decades_across, decades_through, gradient_slope, log_slope
-from vanishgrad.report.labels import Value, flatten, setting_label
+from vanishgrad.records import METRIC_COLUMNS, Value, flatten
+from vanishgrad.report.labels import setting_label
 from vanishgrad.report.runs import Runs, SavedRun
 
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
@@ -25,7 +26,7 @@ def summary_table(runs: Runs) -> pd.DataFrame:
 
     `run, status`, the swept `keys`, `seed`, `final_*`, `best_*`, `gradient_slope` of the initial network,
     `gradient_slope_final`, `verdict`, `diverged_at`, `setting`. Where any run has them also `time_slope` and
-    what ignorance scores, `baseline_val_loss` or `baseline_val_accuracy`.
+    what an answer that ignores the input scores, `baseline_val_loss` or `baseline_val_accuracy`.
     """
     table = pd.DataFrame([_row(run, runs.keys) for run in runs])
     table = table.drop(columns=[name for name in ONLY_IF_KNOWN if table[name].isna().all()])
@@ -56,7 +57,7 @@ def settings_table(summary: pd.DataFrame, keys: tuple[str, ...] = ()) -> pd.Data
     return table.reset_index()
 
 
-def slope(run: SavedRun, when: When) -> float:
+def slope_at(run: SavedRun, when: When) -> float:
     """`gradient_slope` of delta_norm at the initial network or at the end, in decades per layer."""
     rows = run.moment("delta_norm", when)
     return gradient_slope(rows["layer"], rows["delta_norm"])
@@ -68,7 +69,7 @@ def time_slope(run: SavedRun) -> float:
     return log_slope(rows["t"], rows["grad_norm"]) if len(rows) else float("nan")
 
 
-def number(value: Any) -> float:
+def as_number(value: Any) -> float:
     """A number of run.json, where those that are not finite are strings; NaN for what is missing."""
     return float("nan") if value is None else float(value)
 
@@ -83,8 +84,8 @@ def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:
         **{f"final_{name}": _last(run, name) for name in METRICS},
         **_numbers("final", metrics.get("final") or {}),
         **_numbers("best", metrics.get("best") or {}),
-        "gradient_slope": slope(run, "start"),
-        "gradient_slope_final": slope(run, "end"),
+        "gradient_slope": slope_at(run, "start"),
+        "gradient_slope_final": slope_at(run, "end"),
         "time_slope": time_slope(run),
         "baseline_val_loss": run.baseline_of("val_loss"),
         "baseline_val_accuracy": run.baseline_of("val_accuracy"),
@@ -94,7 +95,7 @@ def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _numbers(prefix: str, metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {f"{prefix}_{name}": number(value) for name, value in metrics.items()}
+    return {f"{prefix}_{name}": as_number(value) for name, value in metrics.items()}
 
 
 def _time_moment(run: SavedRun, when: When) -> pd.DataFrame:
@@ -108,7 +109,7 @@ def _last(run: SavedRun, *columns: str) -> float:
     for column in columns:
         measured = run.metrics[column].dropna()
         if final.get(column) is not None:
-            return number(final[column])
+            return as_number(final[column])
         if len(measured):
             return float(measured.iloc[-1])
     return float("nan")
@@ -132,7 +133,7 @@ FEWEST_CELLS = 4  # of a map
 MOST_DECADES = 300.0  # that a float64 holds
 
 
-def flow(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
+def flow_table(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
     """`run, setting, seed, status, ratio, where, reached, what`: see `figures.flow_and_learning`."""
     column, what = reached_by(summary)
     across = np.array([_across(run) for run in runs])
@@ -146,7 +147,7 @@ def flow(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def trainability(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
+def trainability_table(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
     """`run, setting, seed, status, depth, x, key, reached, what, trainable_depth`: see
     `figures.trainability_map`.
 
@@ -172,14 +173,14 @@ def trainability(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[:0] if few else table
 
 
-def clipping(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
+def clipping_rows(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
     """Rows of `metrics` at which gradients were measured, where any run clips; else none."""
     clips = any(_choice(run, "clip") not in ("none", "") for run in runs)
     rows = runs.metrics
     return rows[rows["clipped_grad_norm"].notna()] if clips else rows.iloc[:0]
 
 
-def penalties(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
+def penalty_rows(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
     """All rows of `gradients`, where any run has a penalty on its weights; else none."""
     penalised = any(_choice(run, "reg") not in ("none", "dropout", "") for run in runs)
     return runs.gradients if penalised else runs.gradients.iloc[:0]
@@ -187,7 +188,12 @@ def penalties(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
 
 Derive = Callable[[Runs, pd.DataFrame], pd.DataFrame]
 DERIVED: Mapping[str, Derive] = MappingProxyType(
-    {"flow": flow, "trainability": trainability, "clipping": clipping, "penalties": penalties}
+    {
+        "flow": flow_table,
+        "trainability": trainability_table,
+        "clipping": clipping_rows,
+        "penalties": penalty_rows,
+    }
 )
 
 
@@ -229,8 +235,7 @@ def _number(value: Value) -> float:
 
 def _trainable_depth(run: SavedRun) -> float:
     """NaN where theory says nothing; what is infinite stands in theory.json as text."""
-    found = run.theory.get("trainable_depth")
-    return float("nan") if found is None else float(found)
+    return as_number(run.theory.get("trainable_depth"))
 
 
 def _choice(run: SavedRun, group: str) -> str:
@@ -276,3 +281,52 @@ def best_first(settings: pd.DataFrame) -> pd.DataFrame:
     )
     order = ranks.sort_values(["accuracy", "loss"], kind="stable").index
     return settings.loc[order].reset_index(drop=True)
+
+
+class Column(NamedTuple):
+    """A column of numbers in a table of settings.
+
+    Its heading, its name in settings.csv without `_mean`, and the format of its numbers.
+    """
+
+    heading: str
+    name: str
+    form: str
+
+
+LEARNED = (
+    Column("val. accuracy", "final_val_accuracy", "{:.3f}"),
+    Column("val. loss", "final_val_loss", "{:.3g}"),
+)
+SLOPES = (
+    Column("slope at start", "gradient_slope", "{:+.3f}"),
+    Column("slope at end", "gradient_slope_final", "{:+.3f}"),
+    Column("time slope", "time_slope", "{:+.4f}"),
+)
+BASELINE_HEADINGS = {"baseline_val_accuracy": "baseline accuracy", "baseline_val_loss": "baseline loss"}
+
+
+def measured_columns(settings: pd.DataFrame) -> list[Column]:
+    """The columns of `settings_table` that have a number in some row: learning, further metrics, slopes."""
+    return [
+        column
+        for column in (*LEARNED, *_further_metrics(settings), *SLOPES)
+        if np.isfinite(settings.get(f"{column.name}_mean", pd.Series(dtype=float))).any()
+    ]
+
+
+def varied_baselines(settings: pd.DataFrame) -> list[Column]:
+    """The baselines that need a column, because settings differ in them."""
+    return [
+        Column(heading, name, "{:.3g}")
+        for name, heading in BASELINE_HEADINGS.items()
+        if settings.get(name, pd.Series(dtype=float)).nunique() > 1
+    ]
+
+
+def _further_metrics(settings: pd.DataFrame) -> list[Column]:
+    """Final metrics other than loss and accuracy, such as bits per character."""
+    usual = {f"final_{name}" for name in METRIC_COLUMNS}
+    means = [str(name).removesuffix("_mean") for name in settings if str(name).endswith("_mean")]
+    names = [name for name in means if name.startswith("final_") and name not in usual]
+    return [Column(name.removeprefix("final_").replace("_", " "), name, "{:.3g}") for name in names]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vanishgrad.errors import at_least, one_of, require
+from vanishgrad.records import Baseline as Baseline
 from vanishgrad.streams import stream
 
 
@@ -70,21 +71,6 @@ def check_generated(train_size: int, held_out: int, values: int) -> None:
 
 def check_root(root: str | None) -> None:
     require(root != "", "data.root=: must be the folder of the files, or null to download them")
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What an answer that remembers nothing reaches on held-out data, under the data's own loss.
-
-    Arguments:
-        metric: val_loss or val_accuracy.
-        value: what it is, of a loss in nats or squared units.
-        source: which answer, and who published it.
-    """
-
-    metric: str
-    value: float
-    source: str
 
 
 def baseline_of(data: object) -> Baseline | None:
