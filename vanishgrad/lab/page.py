@@ -37,7 +37,7 @@ def _macro(template: str, name: str) -> Callable[..., Markup]:
     return macro
 
 
-class Verdict(NamedTuple):
+class ClaimVerdict(NamedTuple):
     """A verdict as a claim has it: its text, the `kind` that has a colour, and the condition under which."""
 
     text: str
@@ -61,7 +61,7 @@ class ClaimRow(NamedTuple):
     quantity: str
     expected: str
     measured: list[MeasuredMean]
-    verdict: Verdict
+    verdict: ClaimVerdict
 
 
 class Section(NamedTuple):
@@ -123,32 +123,32 @@ def _commands(chapter: Chapter, profile: Profile) -> dict[str, str]:
 def _claim_row(one: Conclusion) -> ClaimRow:
     claim = one.claim
     measured = [_measured(one, condition) for condition in one.values]
-    return ClaimRow(claim.text, claim.quantity, str(claim.expected), measured, verdict_of(one.verdict))
+    return ClaimRow(claim.text, claim.quantity, str(claim.expected), measured, claim_verdict(one.verdict))
 
 
 def _measured(one: Conclusion, condition: str) -> MeasuredMean:
     """The mean under one condition, and whether it is as expected."""
     spread = one.spread(condition)
-    around = f" ± {rounded(spread)}" if math.isfinite(spread) else ""
-    value = f"{rounded(one.mean(condition))}{around}"
+    around = f" ± {three_digits(spread)}" if math.isfinite(spread) else ""
+    value = f"{three_digits(one.mean(condition))}{around}"
     return MeasuredMean(
         condition, value, counted(len(one.values[condition]), "seed"), one.holds_if(condition)
     )
 
 
-def verdict_of(text: str) -> Verdict:
+def claim_verdict(text: str) -> ClaimVerdict:
     """The verdict of a claim, its condition apart.
 
     Example:
-        >>> verdict_of("holds only if act=relu")
-        Verdict(text='holds only if', kind='only-if', condition='act=relu')
+        >>> claim_verdict("holds only if act=relu")
+        ClaimVerdict(text='holds only if', kind='only-if', condition='act=relu')
     """
     if text.startswith(ONLY_IF):
-        return Verdict(ONLY_IF, "only-if", text.removeprefix(f"{ONLY_IF} "))
-    return Verdict(text, text.partition(" ")[0])
+        return ClaimVerdict(ONLY_IF, "only-if", text.removeprefix(f"{ONLY_IF} "))
+    return ClaimVerdict(text, text.partition(" ")[0])
 
 
-def rounded(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three digits that count; very large and small numbers as powers of ten."""
     if not math.isfinite(value):
         return "not finite" if math.isnan(value) else ("∞" if value > 0 else "-∞")
@@ -294,7 +294,7 @@ class Unusual(NamedTuple):
 
     chapter: str
     claim: str
-    verdict: Verdict
+    verdict: ClaimVerdict
 
 
 def book(
@@ -335,6 +335,6 @@ def _entry(chapter: Chapter, has_run: bool, claims: pd.DataFrame) -> Entry:
 def _unusual(claims: pd.DataFrame) -> list[Unusual]:
     each = claims.drop_duplicates(["chapter", "claim"])
     return [
-        Unusual(str(row.chapter), str(row.claim), verdict_of(str(row.verdict)))
+        Unusual(str(row.chapter), str(row.claim), claim_verdict(str(row.verdict)))
         for row in each[each["verdict"] != HOLDS].itertuples()
     ]

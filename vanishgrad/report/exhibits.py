@@ -1,4 +1,4 @@
-"""What a report is asked for: which figures, in which files, in which style."""
+"""The figures of a report in their order, and which of them, in which files, a report is asked for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Wanted:
 
     Arguments:
         figures: names of figures; None: all.
-        formats: of the files beside the PNG, which the page needs anyway.
+        formats: of the files in addition to the PNG, which the page needs anyway.
         style: `screen`, or `paper`: the width of a column, serif type, no titles.
     """
 

@@ -1,4 +1,4 @@
-"""A figure as files: the same bytes for the same figure."""
+"""The figures of some runs as files, for a screen or for paper: the same bytes for the same figure."""
 
 from __future__ import annotations
 
@@ -80,20 +80,20 @@ def serif() -> AbstractContextManager[None]:
     )
 
 
-def fit(figure: Figure) -> str:
+def fit_for_paper(figure: Figure) -> str:
     """Make a figure fit for a paper; gives what the caption has to say in place of title and notes."""
-    said = [figure.get_suptitle(), figure.get_supxlabel()]
+    parts = [figure.get_suptitle(), figure.get_supxlabel()]
     target = PAGE if _columns(figure) > 1 else COLUMN
     _without_titles(figure)
     _legend_below(figure, target)
     width, height = figure.get_size_inches()
     figure.set_size_inches(target, max(LOWEST, height * max(SCALE * 0.9, target / width)))
     _thin(figure)
-    return ". ".join(filter(None, said))
+    return ". ".join(filter(None, parts))
 
 
 def _columns(figure: Figure) -> int:
-    """How many panels stand beside each other."""
+    """How many panels stand side by side."""
     places = (axes.get_subplotspec() for axes in figure.axes)
     return max((place.get_gridspec().ncols for place in places if place is not None), default=1)
 
@@ -107,7 +107,7 @@ def _without_titles(figure: Figure) -> None:
 
 
 def _legend_below(figure: Figure, width: float) -> None:
-    """A column has no room beside the panels: a single legend goes below them."""
+    """A column has no room to the right of the panels: a single legend goes below them."""
     legends = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
     if len(legends) != 1 or figure.legends:
         return
@@ -215,7 +215,7 @@ class Gallery:
         png = figure_png(figure)
         with serif():
             printed = self._figure(exhibit, table)
-            caption = fit(printed)
+            caption = fit_for_paper(printed)
             save_figure(printed, path, self.wanted.formats, dpi=300)
         with open(folder / CAPTIONS, "a", encoding="utf-8") as captions:
             captions.write(f"{exhibit.name}: {caption}. {exhibit.caption}\n")

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from vanishgrad.diagnosis.finding import count as counted
 from vanishgrad.records import Value, flatten
 
-__all__ = ["Flat", "as_typed", "counted", "run_labels", "setting_label", "summary", "varied_keys"]
+__all__ = ["Flat", "counted", "run_labels", "setting_label", "summary", "typed_value", "varied_keys"]
 
 Flat: TypeAlias = Mapping[str, Value]
 
@@ -41,7 +41,7 @@ def varied_keys(
 
 def setting_label(flat: Flat, keys: Iterable[str]) -> str:
     """`act=sigmoid norm=batch` for the `keys` that the run has."""
-    return " ".join(f"{key}={as_typed(flat[key])}" for key in keys if key in flat)
+    return " ".join(f"{key}={typed_value(flat[key])}" for key in keys if key in flat)
 
 
 def run_labels(
@@ -69,7 +69,7 @@ def summary(flat: Flat) -> str:
     return setting_label(flat, keys) or "one setting"
 
 
-def as_typed(value: object) -> str:
+def typed_value(value: object) -> str:
     """A value as it is typed in an override: `null`, `true`, `0.01`."""
     if value is None:
         return "null"

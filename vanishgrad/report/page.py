@@ -17,7 +17,7 @@ from vanishgrad.records import flatten
 from vanishgrad.report.figures.canvas import DPI
 from vanishgrad.report.figures.palette import Palette
 from vanishgrad.report.gallery import Picture
-from vanishgrad.report.labels import NOT_A_SETTING, as_typed, counted
+from vanishgrad.report.labels import NOT_A_SETTING, counted, typed_value
 from vanishgrad.report.runs import Noted, Runs
 from vanishgrad.report.settings import (
     RowExtras,
@@ -196,7 +196,7 @@ def _steepest_sentence(settings: pd.DataFrame, worst: pd.Series[Any], name: str,
 
 def _values(runs: Runs, key: str) -> str:
     values = dict.fromkeys(
-        as_typed(flat[key]) for flat in map(flatten, (run.choices for run in runs)) if key in flat
+        typed_value(flat[key]) for flat in map(flatten, (run.choices for run in runs)) if key in flat
     )
     listed = list(values)[:MOST_VALUES]
     return ", ".join(listed) + (f" and {len(values) - MOST_VALUES} more" if len(values) > MOST_VALUES else "")

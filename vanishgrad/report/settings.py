@@ -14,7 +14,7 @@ import pandas as pd
 from vanishgrad.diagnosis import Finding
 from vanishgrad.diagnosis.layers import at_start
 from vanishgrad.report.figures.canvas import loggable
-from vanishgrad.report.labels import as_typed
+from vanishgrad.report.labels import typed_value
 from vanishgrad.report.runs import Runs, SavedRun
 from vanishgrad.report.tables import ACCURACY, LOSS, Column, measured_columns, varied_baselines
 
@@ -142,7 +142,7 @@ def value_text(value: object) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return ""
     plain = value.item() if isinstance(value, np.generic) else value
-    return as_typed(plain) if isinstance(plain, str | float | bool) else str(plain)
+    return typed_value(plain) if isinstance(plain, str | float | bool) else str(plain)
 
 
 class Advised(NamedTuple):

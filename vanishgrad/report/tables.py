@@ -1,4 +1,4 @@
-"""summary.csv, one row per run, and settings.csv, the same over seeds."""
+"""Tables made of runs: summary.csv, settings.csv, and what the overview figures are drawn from."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def settings_table(summary: pd.DataFrame, keys: tuple[str, ...] = ()) -> pd.Data
     return table.reset_index()
 
 
-def slope_at(run: SavedRun, when: When) -> float:
+def delta_slope(run: SavedRun, when: When) -> float:
     """`gradient_slope` of delta_norm at the initial network or at the end, in decades per layer."""
     rows = run.moment("delta_norm", when)
     return gradient_slope(rows["layer"], rows["delta_norm"])
@@ -84,8 +84,8 @@ def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:
         **{f"final_{name}": _last(run, name) for name in METRICS},
         **_numbers("final", metrics.get("final") or {}),
         **_numbers("best", metrics.get("best") or {}),
-        "gradient_slope": slope_at(run, "start"),
-        "gradient_slope_final": slope_at(run, "end"),
+        "gradient_slope": delta_slope(run, "start"),
+        "gradient_slope_final": delta_slope(run, "end"),
         "time_slope": time_slope(run),
         "baseline_val_loss": run.baseline_of("val_loss"),
         "baseline_val_accuracy": run.baseline_of("val_accuracy"),
@@ -151,7 +151,7 @@ def trainability_table(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
     """`run, setting, seed, status, depth, x, key, reached, what, trainable_depth`: see
     `figures.trainability_map`.
 
-    Of the numbers that varied beside the depth, `x` is the one with most values; `setting` is what else
+    Of the numbers that varied as well as the depth, `x` is the one with most values; `setting` is what else
     varied. Without such a number, or with too few runs for a map, there are no rows.
     """
     flats = [flatten(run.choices) for run in runs]
@@ -244,7 +244,7 @@ def _choice(run: SavedRun, group: str) -> str:
     return str(flatten({group: effective.get(group)}).get(group) or "")
 
 
-BEST, WORST = 30, 10  # lines of text that can still be read beside a figure
+BEST, WORST = 30, 10  # lines of text that can still be read next to a figure
 
 
 class Selection(NamedTuple):

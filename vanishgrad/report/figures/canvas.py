@@ -28,7 +28,7 @@ BORDER_NOTE = "what lies beyond 1e-90 or 1e90 is drawn there"
 MOST_TICKS = 6
 TITLE_WIDTH = 42
 LABEL_WIDTH = 34
-SHORT_LABEL = 18  # characters that fit beside a panel as it is
+SHORT_LABEL = 18  # characters that fit next to a panel as it is
 CHARACTER = 0.075  # inches of a label
 
 
@@ -37,7 +37,7 @@ def panels(
 ) -> tuple[Figure, NDArray[np.object_]]:
     """A titled figure and its `(rows, columns)` axes.
 
-    `panel` is the size of one of them in inches; `labels` that will stand beside them make the figure wider,
+    `panel` is the size of one of them in inches; `labels` that will stand next to them make the figure wider,
     not the panels narrower.
     """
     longest = max((len(line) for label in labels for line in label.splitlines()), default=0)
@@ -61,26 +61,26 @@ def quiet(axes: Axes) -> None:
 
 def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
     """Say what a panel shows."""
-    axes.set_title(fill(plain(title), TITLE_WIDTH), fontsize=10.5)
+    axes.set_title(fill(literal(title), TITLE_WIDTH), fontsize=10.5)
     axes.set_xlabel(x, fontsize=10)
     axes.set_ylabel(y, fontsize=10)
 
 
-def plain(text: str) -> str:
+def literal(text: str) -> str:
     """Text of the user's as it is: a dollar starts no formula, an underscore hides no entry of a legend."""
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def wrapped(label: str) -> str:
     """A long label in several lines, for a legend or an axis of settings."""
-    return fill(plain(label), LABEL_WIDTH, subsequent_indent="  ", break_long_words=False)
+    return fill(literal(label), LABEL_WIDTH, subsequent_indent="  ", break_long_words=False)
 
 
 def note(figure: Figure, text: str) -> None:
     """A remark under the panels, before those that are there."""
     if text:
-        said = [text, *filter(None, [figure.get_supxlabel()])]
-        figure.supxlabel("; ".join(said), fontsize=8.5, color=QUIET)
+        remarks = [text, *filter(None, [figure.get_supxlabel()])]
+        figure.supxlabel("; ".join(remarks), fontsize=8.5, color=QUIET)
 
 
 def say_empty(axes: Axes, text: str = "nothing to show") -> None:
@@ -140,8 +140,8 @@ def first_settings(frame: pd.DataFrame, colours: Palette) -> list[str]:
 def multiples_notes(frame: pd.DataFrame) -> list[str]:
     """What the panels leave out."""
     count = frame["setting"].nunique()
-    said = ["median over seeds"] if frame["run"].nunique() > count else []
-    return said + [f"the first {MOST_MULTIPLES} of {count} settings"] * (count > MOST_MULTIPLES)
+    remarks = ["median over seeds"] if frame["run"].nunique() > count else []
+    return remarks + [f"the first {MOST_MULTIPLES} of {count} settings"] * (count > MOST_MULTIPLES)
 
 
 Drawing = TypeVar("Drawing", bound=Callable[..., Figure])
@@ -152,14 +152,14 @@ def of_runs(draw: Drawing) -> Drawing:
     """A figure that takes a run's own table as well, such as `result.gradients` or `monitor.frame()`."""
 
     @wraps(draw)
-    def drawn(table: pd.DataFrame, *given: Any, **named: Any) -> Figure:
-        return draw(as_runs(table), *given, **named)
+    def draw_runs(table: pd.DataFrame, *arguments: Any, **named: Any) -> Figure:
+        return draw(as_runs(table), *arguments, **named)
 
-    return cast(Drawing, drawn)
+    return cast(Drawing, draw_runs)
 
 
 def as_runs(table: pd.DataFrame) -> pd.DataFrame:
     """The table with `run, setting, seed, status`, as those of the report have them; what it has stays."""
     rows = by_layer(table) if {"step", "layer", "name"} <= set(table.columns) else table
-    known = {"run": ALONE, "setting": ALONE, "seed": None, "status": "completed"}
-    return rows.assign(**{name: value for name, value in known.items() if name not in rows})
+    tags = {"run": ALONE, "setting": ALONE, "seed": None, "status": "completed"}
+    return rows.assign(**{name: value for name, value in tags.items() if name not in rows})

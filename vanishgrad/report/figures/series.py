@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from vanishgrad.report.figures.canvas import (
     QUIET,
+    literal,
     log_notes,
     loggable,
     name_axes,
     note,
     panels,
-    plain,
     say_empty,
     share_limits,
     whole_ticks,
@@ -51,14 +51,14 @@ def draw_views(title: str, views: Sequence[View], colours: Palette) -> Figure:
 
 def _line_notes(views: Sequence[View]) -> str:
     band = band_note(pd.concat([view.frame[["run", "setting"]] for view in views]))
-    said = [band] if band else []
+    remarks = [band] if band else []
     logs = [view.frame[view.y] for view in views if view.is_log]
-    said += log_notes(pd.concat(logs)) if logs else []
+    remarks += log_notes(pd.concat(logs)) if logs else []
     if any(view.has_theory for view in views):
-        said.append("dashed: mean-field theory, from the last hidden layer down")
+        remarks.append("dashed: mean-field theory, from the last hidden layer down")
     if any(view.x == "step" and (view.frame["status"] == "diverged").any() for view in views):
-        said.append("x: the last finite value of a run that diverged")
-    return "; ".join(said)
+        remarks.append("x: the last finite value of a run that diverged")
+    return "; ".join(remarks)
 
 
 MOST_MARKERS = 24
@@ -67,7 +67,7 @@ DASHES = (0, (5, 3))
 
 
 def draw_lines(title: str, views: Sequence[View], colours: Palette) -> Figure:
-    """A column of panels per view, a row per panel of the palette; the legend stands beside its row."""
+    """A column of panels per view, a row per panel of the palette; the legend stands next to its row."""
     width = 4.6 if len(views) > 1 else 7.0
     names = [wrapped(label) for label in colours.labels]
     lines = max(sum(wrapped(label).count("\n") + 1 for label in labels) for labels in colours.panels)
@@ -156,7 +156,7 @@ def _mark_divergence(axes: Axes, rows: pd.DataFrame, view: View, colour: str) ->
 
 
 def _legend(axes: Axes, views: Sequence[View], labels: Iterable[str], colours: Palette) -> None:
-    """Beside the last panel of a row, so that it hides no data."""
+    """Next to the last panel of a row, so that it hides no data."""
     for label in labels:
         rows = pd.concat([view.of(label) for view in views])
         measured = any(np.isfinite(view.of(label)[view.y]).any() for view in views)
@@ -214,7 +214,7 @@ def draw_mesh(axes: Axes, grid: pd.DataFrame, scale: Normalize) -> QuadMesh:
 def colour_bar(
     figure: Figure, mesh: QuadMesh, axes: Axes | Sequence[Axes], label: str, *, below: bool
 ) -> None:
-    """The key to the colours; `below` the axes, else beside them."""
+    """The key to the colours; `below` the axes, else next to them."""
     location, aspect, shrink = ("bottom", 40, 1.0) if below else ("right", 30, 0.8)
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     beyond = extend[_reaches_beyond(mesh)]
@@ -231,7 +231,7 @@ def draw_setting_maps(title: str, views: Sequence[View], colours: Palette) -> Fi
         name_axes(axes[0, column], view.title, view.x_label, "setting" if column == 0 else "")
         alike = pd.concat([other.frame for other in views if other.y == view.y])
         _draw_map(figure, axes[0, column], view, scale_of(alike, view.y, log=view.is_log), colours.labels)
-        names = [plain(label) if column == 0 else "" for label in colours.labels]
+        names = [literal(label) if column == 0 else "" for label in colours.labels]
         axes[0, column].set_yticks(range(len(names)), names, fontsize=8)
     return figure
 

@@ -1,4 +1,4 @@
-"""What a column of panels shows, and one line of it: the middle and the band over seeds."""
+"""A `View` is what a column of panels shows; one line of it is a median with a band over seeds."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def divergence_mark(rows: pd.DataFrame) -> str:
 
 
 def shared_baseline(rows: pd.DataFrame, metric: str) -> float | None:
-    """What ignorance scores in `metric`, when that is one number for all runs of `rows`."""
+    """The baseline in `metric`, when it is one number for all runs of `rows`."""
     values = rows.get(f"baseline_{metric}", pd.Series(dtype=float)).unique()
     return float(values[0]) if len(values) == 1 and np.isfinite(values[0]) else None
 
