@@ -32,7 +32,7 @@ SUFFIXES = (".png", ".svg", ".pdf")
 def save_figure(
     figure: Figure, path: Path, formats: Sequence[str] = ("svg",), dpi: float | None = None
 ) -> bytes:
-    """Write `path`.png and the other `formats`; gives the PNG."""
+    """Write `path`.png and the other `formats`; returns the PNG."""
     png = figure_png(figure, dpi)
     path.with_suffix(".png").write_bytes(png)
     figure.set_layout_engine("none")  # drawing the PNG solved the layout
@@ -59,7 +59,7 @@ def figure_png(figure: Figure, dpi: float | None = None) -> bytes:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """A name may be in any script; ids in an SVG do not depend on chance."""
+    """Let names be in any script, and ids in an SVG not depend on chance."""
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": "vanishgrad"}):
         warnings.filterwarnings("ignore", "Glyph .* missing")
         yield
@@ -74,14 +74,17 @@ LEGEND_CHARACTER = 0.06
 
 
 def serif() -> AbstractContextManager[None]:
-    """While a figure is drawn and saved its type is serif, and stays text in a PDF."""
+    """Draw and save figures in serif type that stays text in a PDF: `with serif(): ...`."""
     return rc_context(
         {"font.family": "serif", "font.serif": SERIF, "mathtext.fontset": "stix", "pdf.fonttype": 42}
     )
 
 
 def fit_for_paper(figure: Figure) -> str:
-    """Make a figure fit for a paper; gives what the caption has to say in place of title and notes."""
+    """Change a figure to the size and the type of a paper.
+
+    Returns the text of its title and notes, which belong into the caption there.
+    """
     parts = [figure.get_suptitle(), figure.get_supxlabel()]
     target = PAGE if _columns(figure) > 1 else COLUMN
     _without_titles(figure)
@@ -93,13 +96,13 @@ def fit_for_paper(figure: Figure) -> str:
 
 
 def _columns(figure: Figure) -> int:
-    """How many panels stand side by side."""
+    """The number of panels side by side."""
     places = (axes.get_subplotspec() for axes in figure.axes)
     return max((place.get_gridspec().ncols for place in places if place is not None), default=1)
 
 
 def _without_titles(figure: Figure) -> None:
-    """The title, and what is remarked below: both belong into the caption."""
+    """Hide the title and the notes: both belong into the caption."""
     for text in (figure._suptitle, figure._supxlabel):  # type: ignore[attr-defined]
         if text is not None:
             text.set_visible(False)
@@ -184,7 +187,7 @@ class Gallery:
                 yield Picture(exhibit, None)
 
     def table_of(self, exhibit: Exhibit) -> pd.DataFrame:
-        """What an exhibit is drawn from, of the selected settings."""
+        """The table that an exhibit is drawn from, of the selected settings."""
         table = self._whole_table(exhibit.table)
         is_part = bool(self.left_out) and not exhibit.is_whole and "setting" in table
         return table[table["setting"].isin(self.labels)] if is_part else table

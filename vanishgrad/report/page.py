@@ -13,6 +13,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from vanishgrad.diagnosis.vanishing import DECADES, DECADES_IN_TIME, DECADES_UNKNOWN
 from vanishgrad.records import flatten
 from vanishgrad.report.figures.canvas import DPI
 from vanishgrad.report.figures.palette import Palette
@@ -207,13 +208,14 @@ MOST_BASELINES = 3
 SLOPE = (
     "Slope: decades per hidden layer by which the gradient shrinks towards the input; 0 is even, positive is "
     "vanishing, negative is exploding. Vanishing and exploding are said of settings that do not learn and "
-    "whose gradient changes by a factor of 100 or more across the hidden layers, or of 1000 where it is not "
-    "known whether they learn."
+    f"whose gradient changes by a factor of {10**DECADES:g} or more across the hidden layers, or of "
+    f"{10**DECADES_UNKNOWN:g} where it is not known whether they learn."
 )
 TIME_SLOPE = (
     "Time slope: decades per time step by which the gradient of the recurrent state shrinks towards the "
     "first time step, at the start; vanishing and exploding through time are said of settings that do not "
-    "learn and where it changes by a factor of 1000 or more from the last time step to the first."
+    f"learn and where it changes by a factor of {10**DECADES_IN_TIME:g} or more from the last time step to "
+    "the first."
 )
 PROFILE = (
     "Small drawings: the gradient at the start, the input on the left, all on one logarithmic scale; the "

@@ -90,7 +90,7 @@ class SavedRun:
 
     @property
     def broken_extras(self) -> tuple[str, ...]:
-        """Why some of them could not be read."""
+        """The reasons why some of those tables could not be read."""
         reasons = (self._condensed(name).broken for name in EXTRAS)
         return tuple(reason for reason in reasons if reason is not None)
 
@@ -107,12 +107,12 @@ class SavedRun:
 
     @cached_property
     def theory(self) -> dict[str, Any]:
-        """What was predicted of the initial network, as theory.json has it; empty where nothing was."""
+        """The prediction for the initial network, as theory.json has it; empty without one."""
         return read_theory(self.folder)
 
     @cached_property
     def predicted(self) -> pd.Series[float]:
-        """||dLoss/dz|| of the hidden layers of the initial network as theory has it, by layer.
+        """The predicted ||dLoss/dz|| of the hidden layers of the initial network, by layer.
 
         Theory gives it relative to the last hidden layer, whose measured norm is taken. Empty where there is
         no prediction, or nothing to hold it against.
@@ -132,7 +132,7 @@ class SavedRun:
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """What is wrong with it, from its tables."""
+        """The findings about the run, made from its tables."""
         return diagnose(
             self.gradients, self.metrics, setting=self.record.get("effective") or self.choices,
             status=self.status, diverged_at=self.record.get("diverged_at"),
@@ -147,7 +147,7 @@ class SavedRun:
 
     @property
     def cut_short(self) -> str | None:
-        """What is missing of a completed run; training always logs its last step, a monitor need not."""
+        """What is missing of a completed run, None where nothing is; a monitor need not log the last step."""
         last, steps = int(self.gradients["step"].max()), self.record.get("steps")
         if self.status != "completed" or not self.choices or not isinstance(steps, int) or last >= steps:
             return None
@@ -238,7 +238,7 @@ class Runs:
         `predicted_delta_norm` is what theory says of delta_norm in the initial network, NaN elsewhere.
         """
         columns = [name for name in GRADIENT_COLUMNS if name != "name"]
-        return self._together([_with_theory(run) for run in self.runs], [*columns, PREDICTED])
+        return self._joined([_with_theory(run) for run in self.runs], [*columns, PREDICTED])
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -246,14 +246,14 @@ class Runs:
         names = ("val_loss", "val_accuracy")
         baselines = [{f"baseline_{name}": run.baseline_of(name) for name in names} for run in self.runs]
         frames = [run.metrics.assign(**scores) for run, scores in zip(self.runs, baselines, strict=True)]
-        return self._together(frames, [*METRIC_COLUMNS, *baselines[0]] if baselines else METRIC_COLUMNS)
+        return self._joined(frames, [*METRIC_COLUMNS, *baselines[0]] if baselines else METRIC_COLUMNS)
 
     def extra(self, name: str) -> pd.DataFrame:
         """`run, setting, seed, status` and the columns of a table of `extras`."""
         frames = [run.extra(name) for run in self.runs]
-        return self._together(frames, dict.fromkeys(str(column) for frame in frames for column in frame))
+        return self._joined(frames, dict.fromkeys(str(column) for frame in frames for column in frame))
 
-    def _together(self, frames: Iterable[pd.DataFrame], columns: Iterable[str]) -> pd.DataFrame:
+    def _joined(self, frames: Iterable[pd.DataFrame], columns: Iterable[str]) -> pd.DataFrame:
         tagged = [
             frame.assign(run=name, setting=label, seed=run.seed, status=run.status)
             for frame, name, label, run in zip(frames, self.names, self.labels, self.runs, strict=True)

@@ -22,7 +22,7 @@ NOT_AVERAGED = frozenset({"seed", "diverged_at", "best_step", *BASELINES})
 
 
 def summary_table(runs: Runs) -> pd.DataFrame:
-    """One row per run: what it was, what it reached, its gradient slopes and its verdict.
+    """Make summary.csv: one row per run, its setting, final metrics, gradient slopes and verdict.
 
     `run, status`, the swept `keys`, `seed`, `final_*`, `best_*`, `gradient_slope` of the initial network,
     `gradient_slope_final`, `verdict`, `diverged_at`, `setting`. Where any run has them also `time_slope` and
@@ -35,7 +35,7 @@ def summary_table(runs: Runs) -> pd.DataFrame:
 
 
 def settings_table(summary: pd.DataFrame, keys: tuple[str, ...] = ()) -> pd.DataFrame:
-    """One row per setting: how many runs, and mean, spread and count over its seeds.
+    """Make settings.csv: one row per setting, how many runs, and mean, spread and count over its seeds.
 
     The spread is the sample standard deviation, empty for a single value; numbers that are not finite are
     left out and `count` says how many were left.
@@ -134,7 +134,10 @@ MOST_DECADES = 300.0  # that a float64 holds
 
 
 def flow_table(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
-    """`run, setting, seed, status, ratio, where, reached, what`: see `figures.flow_and_learning`."""
+    """Make the table of `figures.flow_and_learning`.
+
+    `run, setting, seed, status, ratio, where, reached, what`.
+    """
     column, what = reached_by(summary)
     across = np.array([_across(run) for run in runs])
     through = np.array([_through(run) for run in runs])
@@ -174,14 +177,14 @@ def trainability_table(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def clipping_rows(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `metrics` at which gradients were measured, where any run clips; else none."""
+    """Select the rows of `metrics` with a clipped gradient, where any run clips; else none."""
     clips = any(_choice(run, "clip") not in ("none", "") for run in runs)
     rows = runs.metrics
     return rows[rows["clipped_grad_norm"].notna()] if clips else rows.iloc[:0]
 
 
 def penalty_rows(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
-    """All rows of `gradients`, where any run has a penalty on its weights; else none."""
+    """Select all rows of `gradients`, where any run has a penalty on its weights; else none."""
     penalised = any(_choice(run, "reg") not in ("none", "dropout", "") for run in runs)
     return runs.gradients if penalised else runs.gradients.iloc[:0]
 
@@ -198,7 +201,7 @@ DERIVED: Mapping[str, Derive] = MappingProxyType(
 
 
 def reached_by(summary: pd.DataFrame) -> tuple[str, str]:
-    """The column that says what a run reached, and what that is: accuracy, or loss where no run has one."""
+    """The column of the final metric, and its name: accuracy, or loss where no run has an accuracy."""
     return (ACCURACY, "accuracy") if np.isfinite(summary[ACCURACY].astype(float)).any() else (LOSS, "loss")
 
 
@@ -248,14 +251,14 @@ BEST, WORST = 30, 10  # lines of text that can still be read next to a figure
 
 
 class Selection(NamedTuple):
-    """The settings shown, in their order, and what to say of those left out."""
+    """The settings shown, in their order, and a note on those left out."""
 
     labels: tuple[str, ...]
     note: str = ""
 
 
 def selection(settings: pd.DataFrame) -> Selection:
-    """All settings of `settings_table` as they come; of more than 40 the 30 best and the 10 worst."""
+    """Select the settings of `settings_table` to show: all, but of more than 40 the 30 best and 10 worst."""
     if not too_many(settings):
         return Selection(tuple(settings["setting"]))
     ranked = best_first(settings)["setting"]
@@ -266,12 +269,12 @@ def selection(settings: pd.DataFrame) -> Selection:
 
 
 def too_many(settings: pd.DataFrame) -> bool:
-    """Whether there are more settings than a figure has lines for."""
+    """Whether there are more settings than lines of text fit next to a figure."""
     return len(settings) > BEST + WORST
 
 
 def best_first(settings: pd.DataFrame) -> pd.DataFrame:
-    """Rows of settings.csv by accuracy; those without one by loss; those with nothing finite last."""
+    """Sort rows of settings.csv by accuracy; those without one by loss; those with nothing finite last."""
     nothing = pd.Series(math.nan, index=settings.index)
     ranks = pd.DataFrame(
         {

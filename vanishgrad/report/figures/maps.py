@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from vanishgrad.diagnosis.vanishing import DECADES
 from vanishgrad.report.figures.canvas import (
     LARGEST,
     MOST_MULTIPLES,
@@ -295,7 +296,8 @@ def _map_notes(reached: pd.DataFrame, panels: int) -> list[str]:
     return remarks + [f"the first {panels} of {settings} settings"] * (settings > panels)
 
 
-PASSES = (1e-2, 1e2)  # a factor of 100 across the layers is called vanishing or exploding
+FACTOR = 10**DECADES  # across the layers, from which a network that does not learn is called vanishing
+PASSES = (1 / FACTOR, FACTOR)
 BAND = "#dff0e8"
 MOST_NAMED = 4  # of settings too many for a legend
 WIDEST = 24.0  # decades on either side
@@ -304,7 +306,7 @@ WIDEST = 24.0  # decades on either side
 def flow_and_learning(flow: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw what each run reached over the part of the gradient that arrives at its first layer, or time step.
 
-    Small dots are seeds, large ones their median; the green band is a factor of 100 around 1.
+    Small dots are seeds, large ones their median; the green band is what no diagnosis calls vanishing.
 
     Arguments:
         flow: a row per run: `ratio`, the norm at the first hidden layer (or time step) over that at the
@@ -411,7 +413,7 @@ def _set_axes(axes: Axes, flow: pd.DataFrame, what: str) -> None:
 
 
 def _flow_notes(flow: pd.DataFrame, shown: pd.DataFrame) -> list[str]:
-    remarks = ["green: passes (within a factor of 100)"]
+    remarks = [f"green: passes (within a factor of {FACTOR:g})"]
     if flow["setting"].duplicated().any():
         remarks.append("small: one seed, large: median")
     missing = int(shown["ratio"].isna().sum())

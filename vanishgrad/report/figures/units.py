@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -216,30 +217,28 @@ def activation_curves(curves: pd.DataFrame, colours: object = None) -> Figure:
     """
     names = list(dict.fromkeys(curves["act"]))[:MOST_CURVES]
     figure, axes = panels("Activation functions and their slopes", 1, 2, (4.6, 3.6), names)
+    values, slopes = axes[0]
     for place, name in enumerate(names):
-        rows = curves[curves["act"] == name]
-        style = {
-            "color": COLOURS[place % len(COLOURS)],
-            "linestyle": DASHES[place % len(DASHES)],
-            "linewidth": 1.8,
-        }
-        axes[0, 0].plot(rows["x"], rows["value"], **style)
-        steepest = int(np.nanargmax(rows["slope"].to_numpy(float)))
-        x, slope = float(rows["x"].iloc[steepest]), float(rows["slope"].iloc[steepest])
-        axes[0, 1].plot(rows["x"], rows["slope"], label=f"{literal(name)}: at most {slope:.3g}", **style)
-        axes[0, 1].plot([x], [slope], "o", color=style["color"], markersize=6, markeredgecolor="white")
-    name_axes(axes[0, 0], "activation", "z, the layer's linear output", "output")
-    name_axes(
-        axes[0, 1], "slope", "z, the layer's linear output", "slope: what the gradient is multiplied by"
-    )
-    axes[0, 1].axhline(1.0, color=QUIET, linewidth=1.0, linestyle=(0, (1, 2)))
-    axes[0, 1].set_ylim(bottom=min(-0.05, float(curves["slope"].min()) - 0.05))
-    axes[0, 1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)
-    more = curves["act"].nunique() - len(names)
-    note(
-        figure,
-        f"the first {len(names)} of {len(names) + more} activations"
-        if more
-        else "dot: the largest slope; dotted: 1, nothing lost",
-    )
+        _draw_curve(values, slopes, curves[curves["act"] == name], place)
+    name_axes(values, "activation", "z, the layer's linear output", "output")
+    name_axes(slopes, "slope", "z, the layer's linear output", "slope: what the gradient is multiplied by")
+    slopes.axhline(1.0, color=QUIET, linewidth=1.0, linestyle=(0, (1, 2)))
+    slopes.set_ylim(bottom=min(-0.05, float(curves["slope"].min()) - 0.05))
+    slopes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)
+    count = curves["act"].nunique()
+    left_out = f"the first {len(names)} of {count} activations" if count > len(names) else ""
+    note(figure, left_out or "dot: the largest slope; dotted: 1, nothing lost")
     return figure
+
+
+def _draw_curve(values: Axes, slopes: Axes, rows: pd.DataFrame, place: int) -> None:
+    """An activation and its slope in the style of its `place`, a dot where the slope is largest."""
+    colour, dashes = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
+    style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.8}
+    steepest = rows.iloc[int(np.nanargmax(rows["slope"].to_numpy(float)))]
+    label = f"{literal(str(steepest['act']))}: at most {steepest['slope']:.3g}"
+    values.plot(rows["x"], rows["value"], **style)
+    slopes.plot(rows["x"], rows["slope"], label=label, **style)
+    slopes.plot(
+        [steepest["x"]], [steepest["slope"]], "o", color=colour, markersize=6, markeredgecolor="white"
+    )
