@@ -260,6 +260,33 @@ def _answers_of_0_1(record: Mapping[str, Any]) -> dict[str, bool]:
     return {"act.bounded": name in ("sigmoid", "tanh", "softsign", "erf")} if name else {}
 
 
+Value: TypeAlias = str | float | bool | None
+
+
+def flatten(choices: Mapping[str, Any], *, unused: bool = False) -> dict[str, Value]:
+    """The `choices` of run.json with one key per value: a choice as `act`, its parameter as `act.slope`.
+
+    `unused`: keep the parameters of the choice `none` as well, which have no effect.
+
+    Example:
+        >>> flatten({"depth": 20, "act": {"name": "leaky_relu", "slope": 0.01}})
+        {'depth': 20, 'act': 'leaky_relu', 'act.slope': 0.01}
+    """
+    flat: dict[str, Value] = {}
+    for key, value in choices.items():
+        if not isinstance(value, Mapping):
+            flat[key] = _plain(value)
+            continue
+        flat[key] = _plain(value.get("name"))
+        if unused or flat[key] != "none":
+            flat.update({f"{key}.{name}": _plain(item) for name, item in value.items() if name != "name"})
+    return flat
+
+
+def _plain(value: Any) -> Value:
+    return value if value is None or isinstance(value, str | int | float) else str(value)
+
+
 def clear_optional(folder: Path) -> None:
     """Take away what an earlier run in the same folder left, and the next one need not write."""
     arrays = (FILTERS_ARRAYS, FRAMES_ARRAYS, LANDSCAPE_ARRAYS, ACTIVATIONS_ARRAYS)

@@ -94,8 +94,8 @@ def test_the_sentence_of_a_finding_is_the_only_one_on_what_it_is_about() -> None
     run = a_run(0.5, end=0.52)
     (finding,) = run.diagnosis.findings
     assert said(run) == f"Vanishing: {finding.sentence[0].lower()}{finding.sentence[1:]}"
-    assert headline("act=tanh", finding, Flow(0.5), Flow(math.nan)) == f"act=tanh: {finding.sentence}"
-    assert headline("", None, Flow(0.5), Flow(math.nan)) == (
+    assert headline("act=tanh", finding, Flow(0.5), "layers") == f"act=tanh: {finding.sentence}"
+    assert headline("", None, Flow(0.5), "layers") == (
         "At the start gradients shrink 3.16 x per layer towards the input."
     )
 

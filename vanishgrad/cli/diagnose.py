@@ -20,8 +20,8 @@ from vanishgrad.cli.terminal import show
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.diagnosis import diagnose as diagnosed
 from vanishgrad.errors import SettingError, one_of, require
-from vanishgrad.records import UnreadableRun, strict
-from vanishgrad.report.labels import counted, flatten, shown
+from vanishgrad.records import UnreadableRun, flatten, strict
+from vanishgrad.report.labels import counted, typed_value
 from vanishgrad.report.runs import Noted, Runs, SavedRun, load_runs, newest_runs
 
 
@@ -58,7 +58,7 @@ def _without(typed: Sequence[str], keys: Iterator[str]) -> list[str]:
 def _written_out(choices: Mapping[str, Any], effective: Mapping[str, Any]) -> list[str]:
     """What the earlier remedy changed, as overrides."""
     before, after = flatten(choices), flatten(effective)
-    return [f"{key}={shown(value)}" for key, value in after.items() if before.get(key) != value]
+    return [f"{key}={typed_value(value)}" for key, value in after.items() if before.get(key) != value]
 
 
 STYLES = {"vanishing": "blue", "stalled_layers": "blue", "learns": "green", "healthy": "green"}

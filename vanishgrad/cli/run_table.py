@@ -15,8 +15,8 @@ from vanishgrad.diagnosis.describe import first_flow, flow, meaning, moment_name
 from vanishgrad.diagnosis.layers import by_layer, log_slope, root_sum_square
 from vanishgrad.engine import Result
 from vanishgrad.engine.recorder import baseline
-from vanishgrad.records import read_run
-from vanishgrad.report.labels import counted, flatten, summary
+from vanishgrad.records import flatten, read_run
+from vanishgrad.report.labels import counted, summary
 from vanishgrad.report.runs import SavedRun
 
 

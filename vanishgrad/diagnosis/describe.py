@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FLAT = 0.05  # decades per layer or time step, about 12 %
+Where: TypeAlias = Literal["layers", "time"]
+WORDS = {
+    "layers": ("through all layers", "per layer towards the input"),
+    "time": ("back through time", "per time step towards the first"),
+}
 SLOPE = {"layers": "decades_per_layer", "time": "time_steps"}  # evidence of a finding that tells of a slope
 ALIKE = 2.0  # norms within this factor of each other are not worth a ratio
 
@@ -143,28 +148,27 @@ def meaning(
     return " ".join([*said, f"{evidence[:1].upper()}{evidence[1:]}."] if evidence else said)
 
 
-def headline(setting: str, finding: Finding | None, layers: Flow, time: Flow) -> str:
+def headline(setting: str, finding: Finding | None, seen: Flow, where: Where) -> str:
     """Say how gradients pass in the setting in which they change most, in the words of its finding if any.
 
     Arguments:
         setting: its name; empty where it is the only one.
         finding: the worst that was found in it.
-        layers, time: how gradients pass at the start, means over seeds; NaN where that is not known.
+        seen: how gradients pass at the start, the mean over seeds.
+        where: across the layers, or back through time.
+
+    Example:
+        >>> headline("", None, Flow(0.3), "layers")
+        'At the start gradients shrink 2 x per layer towards the input.'
     """
-    if finding is not None and any(_says_slope([finding], where) for where in SLOPE):
+    if finding is not None and _says_slope([finding], where):
         return f"{setting}: {finding.sentence}" if setting else finding.sentence
+    whole, each = WORDS[where]
+    if seen.flat:
+        return f"At the start gradients keep their size {whole}."
     who = f"in {setting} gradients" if setting else "gradients"
     more = ", more than in any other setting" if setting else ""
-    said = []
-    for seen, whole, where in (
-        (layers, "through all layers", "per layer towards the input"),
-        (time, "back through time", "per time step towards the first"),
-    ):
-        if seen.flat:
-            said.append(f"At the start gradients keep their size {whole}.")
-        elif not math.isnan(seen.slope):
-            said.append(f"At the start {who} {seen.change} {where}{more}.")
-    return " ".join(said)
+    return f"At the start {who} {seen.change} {each}{more}."
 
 
 def _finding(finding: Finding) -> str:
@@ -172,7 +176,7 @@ def _finding(finding: Finding) -> str:
     return f"{finding.words.capitalize()}: {finding.sentence[:1].lower()}{finding.sentence[1:]}"
 
 
-def _says_slope(findings: Sequence[Finding], where: str) -> bool:
+def _says_slope(findings: Sequence[Finding], where: Where) -> bool:
     """Whether the finding's own sentence is about how gradients pass there."""
     return any(one.where == where and SLOPE[where] in one.evidence for one in findings)
 
