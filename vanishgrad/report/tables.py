@@ -207,7 +207,7 @@ def reached_by(summary: pd.DataFrame) -> tuple[str, str]:
 
 
 def decades_at_start(runs: Runs) -> dict[tuple[str, Where], float]:
-    """Decades across all layers, or all time steps, at the start: the mean over runs, by setting and where."""
+    """Decades across all layers, or time steps, at the start: the mean over runs, by setting and where."""
     flows: dict[tuple[str, Where], list[float]] = {}
     for run, label in zip(runs, runs.labels, strict=True):
         flows.setdefault((label, "layers"), []).append(_across(run))
