@@ -28,7 +28,7 @@ class RunTables(Mapping[str, pd.DataFrame]):
     """The tables of a sweep by name, each read when it is first asked for.
 
     `gradients` and `metrics` have the columns of the files, `summary` a row per run; beside those the tables
-    of `report.extras` (`time_gradients`, `dead_units`, ...) and `report.derived`, and what `computed` adds.
+    of `report.extras` (`time_gradients`, `dead_units`, ...) and `report.tables`, and what `computed` adds.
     Every row also has `run, setting, seed, status` and a column per swept key, such as `act`.
 
     Arguments:

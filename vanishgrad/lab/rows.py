@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from vanishgrad.diagnosis.layers import gradient_slope
-from vanishgrad.report.labels import shown
+from vanishgrad.report.labels import typed_value
 
 OfRun = Callable[[pd.DataFrame], float]
 LAST_HIDDEN = -2  # for `in_layer`
@@ -24,7 +24,7 @@ def by_condition(rows: pd.DataFrame, keys: str | Sequence[str], number: OfRun) -
     """`per_seed` of each value of `keys`, by names such as `act=relu` or `act=relu norm=none`."""
     names = [keys] if isinstance(keys, str) else list(keys)
     return {
-        " ".join(f"{name}={shown(value)}" for name, value in zip(names, values, strict=True)): per_seed(
+        " ".join(f"{name}={typed_value(value)}" for name, value in zip(names, values, strict=True)): per_seed(
             own, number
         )
         for values, own in rows.groupby(names, sort=False)
@@ -126,5 +126,5 @@ def dead_share(rows: pd.DataFrame) -> float:
 
 def named(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
     """The rows with `setting` made of these keys alone, such as `norm=batch lr=0.1`."""
-    parts = [key + "=" + rows[key].map(shown) for key in keys]
+    parts = [key + "=" + rows[key].map(typed_value) for key in keys]
     return rows.assign(setting=[" ".join(row) for row in zip(*parts, strict=True)])
