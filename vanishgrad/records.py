@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +42,11 @@ FRAMES_ARRAYS = "frames.npz"
 LANDSCAPE_ARRAYS = "landscape.npz"
 ACTIVATIONS_ARRAYS = "activations.npz"
 SNAPSHOTS = "snapshots"
-FINDINGS = (  # of a diagnosis
+Pathology: TypeAlias = Literal[
     "vanishing", "exploding", "dead_units", "saturated", "stalled_layers", "oscillating", "not_learning",
     "diverged",
-)  # fmt: skip
+]  # fmt: skip
+FINDINGS: tuple[Pathology, ...] = get_args(Pathology)  # of a diagnosis
 STATUSES = ("running", "completed", "diverged", "interrupted", "failed")
 
 GRADIENT_COLUMNS = (
@@ -77,6 +78,28 @@ NOT_A_NUMBER = {
 WAIT = 0.2  # seconds that a row waits for others at the most, while a run goes on
 
 Cell = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What an answer that ignores the input scores on held-out data, under the data's own loss.
+
+    Arguments:
+        metric: val_loss or val_accuracy.
+        value: what it is, of a loss in nats or squared units.
+        source: which answer, and who published it.
+    """
+
+    metric: str
+    value: float
+    source: str = ""
+
+    @classmethod
+    def read(cls, given: object) -> Baseline | None:
+        """The entry `baseline` of run.json; None where it says nothing."""
+        if not isinstance(given, Mapping) or given.get("value") is None or "metric" not in given:
+            return None
+        return cls(str(given["metric"]), float(given["value"]), str(given.get("source") or ""))
 
 
 class Plain(Protocol):
@@ -226,22 +249,15 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise UnreadableRun(folder, f"{RUN_FILE} is not JSON") from None
     if not isinstance(record, dict) or record.get("status") not in STATUSES:
         raise UnreadableRun(folder, f"{RUN_FILE} is not the record of a run")
-    return record
+    return {"answers": _answers_of_0_1(record), **record}
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """What an answer that ignores the input scores on held-out data: `baseline` of run.json.
-
-    Arguments:
-        metric: val_loss or val_accuracy, a column of metrics.csv.
-        value: the score; a loss is in nats or squared units.
-        source: which answer, and who published it; empty where nothing was recorded.
-    """
-
-    metric: str
-    value: float
-    source: str = ""
+def _answers_of_0_1(record: Mapping[str, Any]) -> dict[str, bool]:
+    """What a folder of version 0.1, which does not say so itself, is known to answer."""
+    setting = record.get("effective") or record.get("choices")
+    act = setting.get("act") if isinstance(setting, Mapping) else None
+    name = act.get("name") if isinstance(act, Mapping) else None
+    return {"act.bounded": name in ("sigmoid", "tanh", "softsign", "erf")} if name else {}
 
 
 Value: TypeAlias = str | float | bool | None

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Digits, load
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.regularization import Dropout

@@ -26,12 +26,12 @@ from vanishgrad.report.runs import Noted, Runs, SavedRun, load_runs, newest_runs
 
 
 def treated_command(run: SavedRun, override: str) -> str | None:
-    """What to type; None for a run that was not trained by the command.
+    """What to type; None for a run that the command did not train, or that gets the words of PyTorch.
 
     What was typed before stands, but for the keys that the remedy sets. An earlier remedy comes last
     whatever is typed behind it: its changes are written out, so that the new one finds its place.
     """
-    if not run.overrides and not run.record.get("config"):
+    if run.record.get("fitting") is None or not (run.overrides or run.record.get("config")):
         return None
     new = override.split()
     typed = [text for text in run.overrides if _key(text).partition(".")[0] != "remedy"]

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any
 
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.pretraining import NoPretraining
 from vanishgrad.cure.candidates import (
     Candidates,
     Check,
@@ -24,6 +23,7 @@ from vanishgrad.cure.candidates import (
 from vanishgrad.cure.ranking import Standing, cures, ranked, speed
 from vanishgrad.cure.trial import Key, Round, Trial, Trials, Tried, halve, rounds
 from vanishgrad.diagnosis import Diagnosis
+from vanishgrad.diagnosis.finding import SLOWS
 from vanishgrad.engine import Progress, train
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.engine.prepare import device_of
@@ -69,7 +69,6 @@ def seconds_per_step(run: Run, total: int) -> float:
     return statistics.median(taken[WARM:] or taken or [math.nan]) + once / max(1, total)
 
 
-SERIOUS = 0.5  # a severity that slows training
 KEPT = (6, 4)  # treatments that go on after each round
 ADVISED_PAIRS = 4  # that begin in the first round
 OF_A_KIND = 2  # of each kind of treatment, the best are paired after the first round
@@ -144,7 +143,7 @@ class Cure:
 
 def is_healthy(diagnosis: Diagnosis, trial: Trial) -> bool:
     """Whether there is nothing to cure: it learns with every seed, and nothing is found that slows it."""
-    serious = any(finding.severity >= SERIOUS for finding in diagnosis.findings)
+    serious = any(finding.severity >= SLOWS for finding in diagnosis.findings)
     return trial.learned == len(trial.courses) and not serious
 
 
@@ -184,7 +183,7 @@ def find_cure(
 
 def _check_pretraining(run: Run, examples: int, budget: int) -> None:
     """Refuse pretraining that takes much longer than all that comes after it."""
-    if isinstance(run.pretrain, NoPretraining):
+    if not run.pretrain.pretrains:
         return
     updates = run.depth * run.pretrain.epochs * (examples // batch_size_of(run, examples))
     require(

@@ -13,14 +13,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.data import baseline_of
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.loss import BCE
 from vanishgrad.cure.candidates import Treatment
-from vanishgrad.cure.override_text import kept
-from vanishgrad.description import describe
+from vanishgrad.description import describe, kept
 from vanishgrad.diagnosis import Diagnosis, Finding, diagnose
 from vanishgrad.diagnosis.layers import by_layer, gradient_slope, log_slope, root_sum_square
+from vanishgrad.diagnosis.record import ERROR_LEFT
 from vanishgrad.engine import Provenance
 from vanishgrad.errors import at_least
 from vanishgrad.records import (
@@ -67,7 +65,7 @@ def pooled(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
 
 
 LOST = -1.0  # the gain of a run that diverged or failed
-LEARNED = 0.25  # of the ignorant answer's error that is gone: as much as the report calls learning
+LEARNED = 1 - ERROR_LEFT  # of the ignorant answer's error that is gone: what a diagnosis calls learning
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class Yardstick:
 
 def yardstick(run: Run, data: Dataset) -> Yardstick:
     """Of a setting: the published baseline, else the most frequent class, or the mean of values."""
-    known, loss = baseline_of(run.data), run.criterion
+    known, loss = run.data.baseline, run.criterion
     if known is not None and known.metric == "val_accuracy":
         return Yardstick(known.metric, 1 - known.value)
     if known is not None and loss.name == run.data.default_loss:
@@ -108,7 +106,7 @@ def yardstick(run: Run, data: Dataset) -> Yardstick:
 def _constant(run: Run, data: Dataset) -> Tensor:
     """The mean of the training targets as the answer to every held-out example."""
     mean = data.train_y.mean(0, keepdim=True).expand_as(data.val_y)
-    return mean.clamp(1e-6, 1 - 1e-6).logit() if isinstance(run.criterion, BCE) else mean
+    return run.criterion.outputs(mean)
 
 
 @dataclass(frozen=True)

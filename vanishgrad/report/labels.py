@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from vanishgrad.diagnosis.finding import count as counted
+from vanishgrad.diagnosis.finding import counted
 from vanishgrad.records import Value, flatten
 
 __all__ = ["Flat", "counted", "run_labels", "setting_label", "summary", "typed_value", "varied_keys"]

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from vanishgrad.diagnosis.vanishing import DECADES, DECADES_IN_TIME, DECADES_UNKNOWN
+from vanishgrad.diagnosis import Finding
+from vanishgrad.diagnosis.describe import SLOPE_LEGEND, TIME_SLOPE_LEGEND, Flow, Where, headline
 from vanishgrad.records import flatten
 from vanishgrad.report.figures.canvas import DPI
 from vanishgrad.report.figures.palette import Palette
@@ -28,8 +30,9 @@ from vanishgrad.report.settings import (
     table_of_settings,
     time_sparklines,
     value_text,
+    worst_findings,
 )
-from vanishgrad.report.tables import best_first, too_many
+from vanishgrad.report.tables import best_first, decades_at_start, too_many
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_LISTS = 6
@@ -115,8 +118,7 @@ def _width(png: bytes) -> int:
 
 
 MOST_VALUES = 8
-FLAT_SLOPE = 0.05  # decades per layer
-FLAT_TIME_SLOPE = 0.005  # decades per time step: half a decade in a hundred
+SLOPES: Mapping[Where, str] = MappingProxyType({"layers": "gradient_slope", "time": "time_slope"})
 
 
 def compared(runs: Runs) -> str:
@@ -129,9 +131,26 @@ def compared(runs: Runs) -> str:
     return f"{count}: {detail}"
 
 
-def answer(settings: pd.DataFrame) -> str:
-    """Who learns, and who loses most gradient on its way to the first layer or the first time step."""
-    sentences = _learning(settings), _flow(settings), _flow_through_time(settings)
+def answer(
+    settings: pd.DataFrame,
+    findings: Mapping[str, Finding] = MappingProxyType({}),
+    decades: Mapping[tuple[str, Where], float] = MappingProxyType({}),
+) -> str:
+    """Who learns, and who loses most gradient on its way to the first layer or the first time step.
+
+    Arguments:
+        settings: rows of settings.csv.
+        findings: the worst one of a setting, by its label.
+        decades: across all layers or time steps at the start, by label and where.
+    """
+    sentences = [_learning(settings)]
+    for where, name in SLOPES.items():
+        worst = _steepest(settings, name)
+        if worst is not None:
+            label = str(worst["setting"])
+            seen = Flow(float(worst[f"{name}_mean"]), decades.get((label, where), float("nan")))
+            shown = label if len(settings) > 1 else ""
+            sentences.append(headline(shown, findings.get(label), seen, where))
     return " ".join(filter(None, sentences))
 
 
@@ -160,39 +179,11 @@ def _best(settings: pd.DataFrame) -> str:
     return ""
 
 
-def _flow(settings: pd.DataFrame) -> str:
-    """The setting whose slope at the start is furthest from flat."""
-    worst = _steepest(settings, "gradient_slope")
-    if worst is None:
-        return ""
-    if abs(worst["gradient_slope_mean"]) < FLAT_SLOPE:
-        return "Gradients pass through all layers about unchanged at the start."
-    return _steepest_sentence(settings, worst, "gradient_slope", "per layer towards the input")
-
-
-def _flow_through_time(settings: pd.DataFrame) -> str:
-    worst = _steepest(settings, "time_slope")
-    if worst is None:
-        return ""
-    if abs(worst["time_slope_mean"]) < FLAT_TIME_SLOPE:
-        return "Through time gradients pass about unchanged at the start."
-    return _steepest_sentence(settings, worst, "time_slope", "per time step towards the first")
-
-
 def _steepest(settings: pd.DataFrame, name: str) -> pd.Series[Any] | None:
     slope = settings.get(f"{name}_mean")
     if slope is None or not np.isfinite(slope).any():
         return None
     return settings.iloc[int(slope.abs().argmax())]
-
-
-def _steepest_sentence(settings: pd.DataFrame, worst: pd.Series[Any], name: str, where: str) -> str:
-    slope = worst[f"{name}_mean"]
-    way = "shrink" if slope > 0 else "grow"
-    who = "gradients" if len(settings) == 1 else f"in {worst['setting']} gradients"
-    return f"At the start {who} {way} by a factor of {10 ** abs(slope):.3g} {where}" + (
-        "." if len(settings) == 1 else ", more than in any other setting."
-    )
 
 
 def _values(runs: Runs, key: str) -> str:
@@ -205,18 +196,6 @@ def _values(runs: Runs, key: str) -> str:
 
 MOST_SAMPLES = 4
 MOST_BASELINES = 3
-SLOPE = (
-    "Slope: decades per hidden layer by which the gradient shrinks towards the input; 0 is even, positive is "
-    "vanishing, negative is exploding. Vanishing and exploding are said of settings that do not learn and "
-    f"whose gradient changes by a factor of {10**DECADES:g} or more across the hidden layers, or of "
-    f"{10**DECADES_UNKNOWN:g} where it is not known whether they learn."
-)
-TIME_SLOPE = (
-    "Time slope: decades per time step by which the gradient of the recurrent state shrinks towards the "
-    "first time step, at the start; vanishing and exploding through time are said of settings that do not "
-    f"learn and where it changes by a factor of {10**DECADES_IN_TIME:g} or more from the last time step to "
-    "the first."
-)
 PROFILE = (
     "Small drawings: the gradient at the start, the input on the left, all on one logarithmic scale; the "
     "grey level is where it comes from, the dot where it arrives."
@@ -240,7 +219,7 @@ def report_page(
     context: Mapping[str, Any] = {
         "compared": compared(runs),
         "shared": " ".join(_shared_overrides(runs)),
-        "answer": answer(settings),
+        "answer": answer(settings, worst_findings(runs), decades_at_start(runs)),
         "contents": {"verdicts": "Settings"} | {one.name: one.title for one in figures} | {"runs": "Runs"},
         "filters": filters_of(settings, runs.keys),
         "settings": table_of_settings(shown, extras),
@@ -290,8 +269,8 @@ def _about(runs: Runs, settings: pd.DataFrame, *, has_profiles: bool) -> str:
     """What the columns of the settings table mean."""
     sentences = ["Mean ± standard deviation over seeds."]
     sentences += [PROFILE] * has_profiles
-    sentences += [SLOPE] * bool(settings.get("gradient_slope_count", pd.Series(0)).any())
-    sentences += [TIME_SLOPE] * ("time_slope_mean" in settings)
+    sentences += [SLOPE_LEGEND] * bool(settings.get("gradient_slope_count", pd.Series(0)).any())
+    sentences += [TIME_SLOPE_LEGEND] * ("time_slope_mean" in settings)
     baselines = [
         f"{one.metric.removeprefix('val_')} {one.value:.3g}" + (f" ({one.source})" if one.source else "")
         for one in runs.baselines[:MOST_BASELINES]

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from vanishgrad.diagnosis import Diagnosis, diagnose
+from vanishgrad.diagnosis.describe import signal_of
 from vanishgrad.diagnosis.layers import When, by_layer, moment, thin
-from vanishgrad.diagnosis.tables import baseline_of
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import (
     CLAIMS_FILE,
@@ -76,8 +76,7 @@ class SavedRun:
     @property
     def baseline(self) -> Baseline | None:
         """What an answer that ignores the input scores on the run's data; None where that is not recorded."""
-        recorded = self.record.get("baseline")
-        return baseline_of(recorded) if isinstance(recorded, dict) else None
+        return Baseline.read(self.record.get("baseline"))
 
     def baseline_of(self, metric: str) -> float:
         """The baseline's value in `metric`; NaN where there is none."""
@@ -128,7 +127,7 @@ class SavedRun:
     @cached_property
     def signal(self) -> str:
         """The column that tells how gradients pass: dLoss/dz, or dLoss/dW where nothing else was measured."""
-        return "delta_norm" if self.gradients["delta_norm"].notna().any() else "grad_norm"
+        return signal_of(self.gradients)
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
@@ -137,7 +136,8 @@ class SavedRun:
             self.gradients, self.metrics, setting=self.record.get("effective") or self.choices,
             status=self.status, diverged_at=self.record.get("diverged_at"),
             baseline=self.record.get("baseline"), time_gradients=self.extra("time_gradients"),
-            dead_units=self.extra("dead_units"),
+            dead_units=self.extra("dead_units"), answers=self.record.get("answers"),
+            fitting=self.record.get("fitting"),
         )  # fmt: skip
 
     @property

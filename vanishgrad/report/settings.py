@@ -154,12 +154,17 @@ class Advised(NamedTuple):
 
 def advice(runs: Runs) -> dict[str, Advised]:
     """By setting, the worst finding of its runs and what to try against it."""
+    return {label: _advised(finding) for label, finding in worst_findings(runs).items()}
+
+
+def worst_findings(runs: Runs) -> dict[str, Finding]:
+    """By setting, the worst finding of its runs; settings without one are left out."""
     worst: dict[str, Finding] = {}
     for run, label in zip(runs, runs.labels, strict=True):
         for finding in run.diagnosis.findings[:1]:
             if label not in worst or finding.severity > worst[label].severity:
                 worst[label] = finding
-    return {label: _advised(finding) for label, finding in worst.items()}
+    return worst
 
 
 def _advised(finding: Finding) -> Advised:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from vanishgrad.diagnosis.describe import Where
 from vanishgrad.diagnosis.layers import When, decades_across, decades_through, gradient_slope, log_slope
 from vanishgrad.records import METRIC_COLUMNS, Value, flatten
 from vanishgrad.report.labels import setting_label
@@ -203,6 +204,15 @@ DERIVED: Mapping[str, Derive] = MappingProxyType(
 def reached_by(summary: pd.DataFrame) -> tuple[str, str]:
     """The column of the final metric, and its name: accuracy, or loss where no run has an accuracy."""
     return (ACCURACY, "accuracy") if np.isfinite(summary[ACCURACY].astype(float)).any() else (LOSS, "loss")
+
+
+def decades_at_start(runs: Runs) -> dict[tuple[str, Where], float]:
+    """Decades across all layers, or time steps, at the start: the mean over runs, by setting and where."""
+    flows: dict[tuple[str, Where], list[float]] = {}
+    for run, label in zip(runs, runs.labels, strict=True):
+        flows.setdefault((label, "layers"), []).append(_across(run))
+        flows.setdefault((label, "time"), []).append(_through(run))
+    return {key: float(np.mean(values)) for key, values in flows.items()}
 
 
 def _across(run: SavedRun) -> float:

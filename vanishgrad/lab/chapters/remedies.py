@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from vanishgrad import remedies
 from vanishgrad.choices.activation import Sigmoid, Tanh
 from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.cure.search import relative_costs
+from vanishgrad.description import applied
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim
 from vanishgrad.lab.figures.ranking import ranking
 from vanishgrad.lab.rows import by_condition, per_seed
-from vanishgrad.prediction import predict
-from vanishgrad.prediction.plane import Chi, chi_around
+from vanishgrad.prediction import Chi, chi_around, predict
 from vanishgrad.report.figures import flow_and_learning, trainability_map
 from vanishgrad.report.figures.maps import PhasePlane, phase_diagram
 from vanishgrad.run import Run
@@ -63,13 +62,11 @@ MAP = Training(
 def costs(seed: int) -> pd.DataFrame:
     """`remedy, cost`: seconds per step of each remedy, divided by those of the untreated network."""
     base = Run(depth=20, width=32, act=Sigmoid(), seed=seed)
-    known = {
-        one.name: one
-        for one in (getattr(remedies, name)() for name in remedies.__all__ if name != "Remedy")
-        if one.name in (*ACTIVATIONS, *STARTS, *STRUCTURES, *OPTIMIZERS, *BOUNDS) and one.name not in NO_COST
-    }
-    found = relative_costs(base, [remedy(base) for remedy in known.values()], STEPS)
-    return pd.DataFrame({"remedy": list(known), "cost": found})
+    names = [
+        name for name in (*ACTIVATIONS, *STARTS, *STRUCTURES, *OPTIMIZERS, *BOUNDS) if name not in NO_COST
+    ]
+    found = relative_costs(base, [applied(base, f"remedy={name}") for name in names], STEPS)
+    return pd.DataFrame({"remedy": names, "cost": found})
 
 
 COSTS = Probe("costs", costs, seeds=5)
