@@ -41,7 +41,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
                 change(model)
             return model
 
-        monkeypatch.setattr("vanishgrad.models.build.build", poisoned)
+        monkeypatch.setattr("vanishgrad.engine.trainer.build", poisoned)
 
     return install
 
