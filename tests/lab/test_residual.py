@@ -14,7 +14,7 @@ from vanishgrad.choices.initialization import He, Orthogonal
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
 from vanishgrad.lab import PROBE, Claim, Evidence
 from vanishgrad.lab.chapters import residual
-from vanishgrad.lab.residual_stream import SETTINGS, measure_stream
+from vanishgrad.lab.chapters.residual import SETTINGS, measure_stream
 from vanishgrad.models import build
 from vanishgrad.run import Run
 

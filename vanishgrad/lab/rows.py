@@ -61,7 +61,7 @@ def ratio(upper: float, lower: float) -> float:
     return upper / lower if lower else float("inf") if upper > 0 else float("nan")
 
 
-def accuracy(summary: pd.DataFrame) -> float:
+def held_out_accuracy(summary: pd.DataFrame) -> float:
     """What one run reached on the held-out data; NaN for one without a number."""
     return float(summary["final_val_accuracy"].iloc[0])
 
@@ -76,7 +76,7 @@ def gained(summary: pd.DataFrame, key: str, depths: tuple[int, int]) -> dict[str
     }
 
 
-def renamed(rows: pd.DataFrame, setting: str) -> pd.DataFrame:
+def relabel(rows: pd.DataFrame, setting: str) -> pd.DataFrame:
     """The rows as runs of a setting with this name, which can stand beside those of other sweeps."""
     return rows.assign(setting=setting, run=f"{setting} " + rows["run"].astype(str))
 
@@ -98,7 +98,7 @@ class Fit(NamedTuple):
     r_squared: float
 
 
-def fit(rows: pd.DataFrame, column: str = "delta_norm") -> Fit:
+def log_fit(rows: pd.DataFrame, column: str = "delta_norm") -> Fit:
     """Of log10 of `column` over the hidden layers of one run at one step."""
     inner = hidden(rows)
     slope = gradient_slope(rows["layer"], rows[column])
@@ -113,7 +113,7 @@ def steps_to(metrics: pd.DataFrame, column: str, threshold: float) -> float:
     return float(reached.min()) if len(reached) else float("inf")
 
 
-def final(metrics: pd.DataFrame, column: str) -> float:
+def last_value(metrics: pd.DataFrame, column: str) -> float:
     """The last known value of a column in a run; NaN where there is none."""
     known = metrics.sort_values("step")[column].dropna()
     return float(known.iloc[-1]) if len(known) else float("nan")
@@ -124,7 +124,7 @@ def dead_share(rows: pd.DataFrame) -> float:
     return float(np.average(rows["dead_fraction"], weights=rows["units"]))
 
 
-def named(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
+def label_by(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
     """The rows with `setting` made of these keys alone, such as `norm=batch lr=0.1`."""
     parts = [key + "=" + rows[key].map(shown) for key in keys]
     return rows.assign(setting=[" ".join(row) for row in zip(*parts, strict=True)])

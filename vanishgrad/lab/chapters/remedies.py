@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vanishgrad import remedies
@@ -15,12 +16,13 @@ from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.cure.search import relative_costs
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim
-from vanishgrad.lab.figures.ranking import ranking
 from vanishgrad.lab.rows import by_condition, per_seed
 from vanishgrad.prediction import predict
 from vanishgrad.prediction.plane import Chi, chi_around
 from vanishgrad.report.figures import flow_and_learning, trainability_map
+from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels
 from vanishgrad.report.figures.maps import PhasePlane, phase_diagram
+from vanishgrad.report.figures.palette import COLOURS
 from vanishgrad.run import Run
 
 FAILING = ("depth=20", "width=32", "act=sigmoid", "max_steps=500", "log_every=100", "eval_every=100")
@@ -60,7 +62,7 @@ MAP = Training(
 )  # fmt: skip
 
 
-def costs(seed: int) -> pd.DataFrame:
+def measure_costs(seed: int) -> pd.DataFrame:
     """`remedy, cost`: seconds per step of each remedy, divided by those of the untreated network."""
     base = Run(depth=20, width=32, act=Sigmoid(), seed=seed)
     known = {
@@ -72,10 +74,10 @@ def costs(seed: int) -> pd.DataFrame:
     return pd.DataFrame({"remedy": list(known), "cost": found})
 
 
-COSTS = Probe("costs", costs, seeds=5)
+COSTS = Probe("costs", measure_costs, seeds=5)
 
 
-def reached(evidence: Evidence) -> pd.DataFrame:
+def results(evidence: Evidence) -> pd.DataFrame:
     """`remedy, kind, seed, accuracy, slope` of all that was tried; `slope` is of the first gradients."""
     alone = pd.concat([evidence[name]["summary"] for name in ("alone", "pretrained")])
     parts = [_columns(alone, alone.get("remedy", "pretraining"))]
@@ -95,9 +97,9 @@ def _columns(summary: pd.DataFrame, names: pd.Series[str] | str) -> pd.DataFrame
     return table.assign(kind=np.where(table["remedy"] == "none", "none", kind))
 
 
-def accuracies(evidence: Evidence, names: Sequence[str]) -> Mapping[str, list[float]]:
+def accuracies_of(evidence: Evidence, names: Sequence[str]) -> Mapping[str, list[float]]:
     """The accuracy of every seed by remedy."""
-    rows = reached(evidence)
+    rows = results(evidence)
     return {
         f"remedy={name}": rows[rows["remedy"] == name].sort_values("seed")["accuracy"].tolist()
         for name in names
@@ -106,22 +108,22 @@ def accuracies(evidence: Evidence, names: Sequence[str]) -> Mapping[str, list[fl
 
 @claim("Another activation cures it", "accuracy on held-out digits", at_least(LEARNED))
 def activation_cures(evidence: Evidence) -> Mapping[str, list[float]]:
-    return accuracies(evidence, ACTIVATIONS)
+    return accuracies_of(evidence, ACTIVATIONS)
 
 
 @claim("Better initial weights cure it", "accuracy on held-out digits", at_least(LEARNED))
 def start_cures(evidence: Evidence) -> Mapping[str, list[float]]:
-    return accuracies(evidence, STARTS)
+    return accuracies_of(evidence, STARTS)
 
 
 @claim("Normalization or a shortcut cures it", "accuracy on held-out digits", at_least(LEARNED))
 def structure_cures(evidence: Evidence) -> Mapping[str, list[float]]:
-    return accuracies(evidence, STRUCTURES)
+    return accuracies_of(evidence, STRUCTURES)
 
 
 @claim("An adaptive optimizer cures it", "accuracy on held-out digits", at_least(LEARNED))
 def optimizer_cures(evidence: Evidence) -> Mapping[str, list[float]]:
-    return accuracies(evidence, OPTIMIZERS)
+    return accuracies_of(evidence, OPTIMIZERS)
 
 
 @claim(
@@ -130,7 +132,7 @@ def optimizer_cures(evidence: Evidence) -> Mapping[str, list[float]]:
     at_most(0.3),
 )
 def bounds_do_not_cure(evidence: Evidence) -> Mapping[str, list[float]]:
-    return accuracies(evidence, BOUNDS)
+    return accuracies_of(evidence, BOUNDS)
 
 
 @claim(
@@ -139,7 +141,7 @@ def bounds_do_not_cure(evidence: Evidence) -> Mapping[str, list[float]]:
     at_least(-0.02),
 )
 def pairs_add_up(evidence: Evidence) -> Mapping[str, list[float]]:
-    rows = reached(evidence).set_index(["remedy", "seed"])["accuracy"]
+    rows = results(evidence).set_index(["remedy", "seed"])["accuracy"]
     found: dict[str, list[float]] = {}
     for name in dict.fromkeys(rows.index.get_level_values("remedy")):
         first, _, second = str(name).partition(" + ")
@@ -155,7 +157,7 @@ def pairs_add_up(evidence: Evidence) -> Mapping[str, list[float]]:
     at_most(-0.5),
 )
 def level_gradients_learn(evidence: Evidence) -> list[float]:
-    rows = reached(evidence).dropna(subset="slope")
+    rows = results(evidence).dropna(subset="slope")
     return per_seed(rows, lambda own: own["slope"].abs().corr(own["accuracy"], method="spearman"))
 
 
@@ -188,8 +190,47 @@ def beyond_the_limit(evidence: Evidence) -> list[float]:
     return per_seed(outside, lambda own: own["reached"].max())
 
 
+SINGLE_COLOUR, PAIR_COLOUR, UNTREATED_COLOUR = COLOURS[0], COLOURS[2], COLOURS[1]
+ROW = 0.27  # inches
+
+
+def remedy_ranking(reached: pd.DataFrame, costs: pd.DataFrame) -> Figure:
+    """What every remedy reaches, a dot per seed and a bar for the mean, the best on top; and its cost.
+
+    Arguments:
+        reached: `remedy, kind (none, alone or pair), seed, accuracy`.
+        costs: `remedy, seed, cost`: seconds per step, divided by the untreated network's.
+    """
+    order = list(reached.groupby("remedy")["accuracy"].mean().sort_values().index)
+    figure, axes = panels("Remedies for one failing network", 1, 2, (4.6, ROW * len(order) + 0.8), order)
+    left, right = axes[0]
+    for place, name in enumerate(order):
+        rows = reached[reached["remedy"] == name]
+        colour = {"none": UNTREATED_COLOUR, "pair": PAIR_COLOUR}.get(str(rows["kind"].iloc[0]), SINGLE_COLOUR)
+        _dots(left, rows["accuracy"], place, colour)
+        _dots(right, costs.loc[costs["remedy"] == name, "cost"], place, colour)
+    left.set_yticks(range(len(order)), order, fontsize=9)
+    right.set_yticks(range(len(order)), [])
+    for each in (left, right):
+        each.set_ylim(-0.6, len(order) - 0.4)
+    left.set_xlim(-0.02, 1.02)
+    right.axvline(1.0, color=QUIET, linewidth=1.0, linestyle=(0, (4, 3)))
+    name_axes(left, "what it reaches", "accuracy on held-out digits", "")
+    name_axes(right, "what a step costs", "time / untreated", "")
+    note(figure, "dot: one seed, bar: mean; blue: one remedy, green: two, orange: untreated; costs of pairs "
+                 "are not measured")  # fmt: skip
+    return figure
+
+
+def _dots(axes: Axes, values: pd.Series[float], place: int, colour: str) -> None:
+    if values.empty:
+        return
+    axes.plot(values, [place] * len(values), "o", color=colour, markersize=4.5, alpha=0.6)
+    axes.plot(values.mean(), place, "|", color=colour, markersize=13, markeredgewidth=2.5)
+
+
 def _ranking(evidence: Evidence) -> Figure:
-    return ranking(reached(evidence), evidence["costs"][PROBE])
+    return remedy_ranking(results(evidence), evidence["costs"][PROBE])
 
 
 def _flow(evidence: Evidence) -> Figure:
