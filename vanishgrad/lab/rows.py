@@ -77,7 +77,7 @@ def gained(summary: pd.DataFrame, key: str, depths: tuple[int, int]) -> dict[str
 
 
 def relabel(rows: pd.DataFrame, setting: str) -> pd.DataFrame:
-    """The rows as runs of a setting with this name, which can stand beside those of other sweeps."""
+    """The rows as runs of a setting with this name, which can be drawn with those of other sweeps."""
     return rows.assign(setting=setting, run=f"{setting} " + rows["run"].astype(str))
 
 
@@ -114,9 +114,9 @@ def steps_to(metrics: pd.DataFrame, column: str, threshold: float) -> float:
 
 
 def last_value(metrics: pd.DataFrame, column: str) -> float:
-    """The last known value of a column in a run; NaN where there is none."""
-    known = metrics.sort_values("step")[column].dropna()
-    return float(known.iloc[-1]) if len(known) else float("nan")
+    """The last value of a column in a run that is not NaN; NaN where there is none."""
+    values = metrics.sort_values("step")[column].dropna()
+    return float(values.iloc[-1]) if len(values) else float("nan")
 
 
 def dead_share(rows: pd.DataFrame) -> float:

@@ -98,12 +98,12 @@ def measure_modes(seed: int) -> pd.DataFrame:
 def _disagreements(run: Run) -> pd.DataFrame:
     model, size = build(run), int(run.batch_size)
     x, _ = draw_examples(run, 1408, "modes")  # whole batches of either size
-    found = []
+    rows = []
     for step in range(1, MOMENTS[-1] + 1):
         _descend(model, _gradients(model, draw_examples(run, size, "batch", step)), MODE_RATE)
         if step in MOMENTS:
-            found.append((size, step, disagreement(model, x, size)))
-    return pd.DataFrame(found, columns=["batch_size", "step", "disagreement"])
+            rows.append((size, step, disagreement(model, x, size)))
+    return pd.DataFrame(rows, columns=["batch_size", "step", "disagreement"])
 
 
 def disagreement(model: nn.Module, x: Tensor, size: int) -> float:

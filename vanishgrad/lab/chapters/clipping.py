@@ -124,12 +124,12 @@ def measure_penalties(seed: int) -> pd.DataFrame:
 
 def penalty_error(model: nn.Module, scope: str, weights: Sequence[Tensor]) -> float:
     """The larger of the relative errors of value and gradient."""
-    found = penalty(model, scope)
+    value = penalty(model, scope)
     expected = float(sum((weight.detach() ** 2).sum() for weight in weights))
-    gradients = list(torch.autograd.grad(found, weights))
+    gradients = list(torch.autograd.grad(value, weights))
     wrong = [one - 2 * weight.detach() for one, weight in zip(gradients, weights, strict=True)]
     slope = float(flat(wrong).norm() / flat(gradients).norm())
-    return max(abs(float(found.detach()) - expected) / expected, slope)
+    return max(abs(float(value.detach()) - expected) / expected, slope)
 
 
 DEEP = "depth=20"
@@ -379,7 +379,7 @@ CLIPPING = Chapter(
             _layers,
         ),
         Plate("clipping", "Left what backpropagation gave, right what the optimizer got.", _clipping),
-        Plate("curves", "Weights of std 0.2, and beside them weights of the right size.", _curves),
+        Plate("curves", "Weights of std 0.2, and next to them weights of the right size.", _curves),
         Plate("norms", "Left, the jump comes at once; what a penalty does about it takes its time.", _norms),
         Plate("sizes", "With L1 most weights are left of the dotted line, with L2 next to none.", _sizes),
     ),

@@ -74,14 +74,14 @@ def by_hand(run: Run, examples: int = EXAMPLES) -> ChainRulePass:
 def product_error(seed: int) -> pd.DataFrame:
     """`layer, product, measured, error`: of a network of one unit per layer.
 
-    The product of the factors above a layer, each a slope times a weight, beside autograd's gradient.
+    The product of the factors above a layer, each a slope times a weight, next to autograd's gradient.
     """
-    found = by_hand(replace(NARROW, seed=seed), examples=1)
-    product = found.deltas[-2][0, 0].detach()
-    rows = [(len(found.slopes), float(product), float(product))]
-    for layer in range(len(found.slopes) - 1, 0, -1):
-        product = product * found.layers[layer].weight.detach()[0, 0] * found.slopes[layer - 1][0, 0]
-        rows.append((layer, float(product), float(found.deltas[layer - 1][0, 0])))
+    chain = by_hand(replace(NARROW, seed=seed), examples=1)
+    product = chain.deltas[-2][0, 0].detach()
+    rows = [(len(chain.slopes), float(product), float(product))]
+    for layer in range(len(chain.slopes) - 1, 0, -1):
+        product = product * chain.layers[layer].weight.detach()[0, 0] * chain.slopes[layer - 1][0, 0]
+        rows.append((layer, float(product), float(chain.deltas[layer - 1][0, 0])))
     table = pd.DataFrame(rows, columns=["layer", "product", "measured"])
     return table.assign(error=(table["product"] - table["measured"]).abs() / table["measured"].abs())
 
@@ -90,22 +90,22 @@ def norm_product(seed: int) -> pd.DataFrame:
     """`width, ratio`: the norm of the first layer's gradient / the product of the factors' norms."""
     rows = []
     for run in (NARROW, WIDE):
-        found = by_hand(replace(run, seed=seed), examples=1)
-        bound = found.deltas[-2].norm()
-        for layer in range(len(found.slopes) - 1, 0, -1):
+        chain = by_hand(replace(run, seed=seed), examples=1)
+        bound = chain.deltas[-2].norm()
+        for layer in range(len(chain.slopes) - 1, 0, -1):
             factor = (
-                found.layers[layer].weight.detach() * found.slopes[layer - 1]
+                chain.layers[layer].weight.detach() * chain.slopes[layer - 1]
             )  # (above, below) x (1, below)
             bound = bound * torch.linalg.matrix_norm(factor, 2)
-        rows.append((run.width, float(found.deltas[0].norm() / bound)))
+        rows.append((run.width, float(chain.deltas[0].norm() / bound)))
     return pd.DataFrame(rows, columns=["width", "ratio"])
 
 
 def weight_gradient_error(seed: int) -> pd.DataFrame:
     """`layer, error`: dLoss/dW against the outer product of dLoss/dz and the layer's input, relative."""
-    found = by_hand(replace(WIDE, seed=seed))
-    gradients = torch.autograd.grad(found.loss, [layer.weight for layer in found.layers])
-    products = [delta.T @ x for delta, x in zip(found.deltas, found.inputs, strict=True)]
+    chain = by_hand(replace(WIDE, seed=seed))
+    gradients = torch.autograd.grad(chain.loss, [layer.weight for layer in chain.layers])
+    products = [delta.T @ x for delta, x in zip(chain.deltas, chain.inputs, strict=True)]
     errors = [float((a - b).norm() / a.norm()) for a, b in zip(gradients, products, strict=True)]
     return pd.DataFrame({"layer": range(1, len(errors) + 1), "error": errors})
 

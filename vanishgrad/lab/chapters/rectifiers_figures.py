@@ -121,8 +121,8 @@ def _by_remedy(evidence: Evidence, name: str) -> pd.DataFrame:
         for run, own in units.groupby("run", sort=False)
     ]
     table = pd.DataFrame(rows, columns=["run", "dead_before", "dead_after"])
-    known = summary[["run", "seed", "remedy", "final_val_accuracy"]]
-    return table.merge(known, on="run").rename(columns={"final_val_accuracy": "accuracy"})
+    ends = summary[["run", "seed", "remedy", "final_val_accuracy"]]
+    return table.merge(ends, on="run").rename(columns={"final_val_accuracy": "accuracy"})
 
 
 def _statistics(evidence: Evidence) -> Figure:
@@ -156,7 +156,7 @@ PLATES = (
     Plate("flow", "ReLU's line is level only with He's weights; else it falls too, but less.",
           _flow),
     Plate("speed", "The sigmoid trails, the more the deeper; tanh hardly does.", _speed),
-    Plate("cost", "Alone the activations differ; beside the weights of their layer they do not.",
+    Plate("cost", "Alone the activations differ; next to the weights of their layer they do not.",
           _cost),
     Plate("dead", "Left: which units die or come back. Right: whether the network learns: not the same.",
           _dead),

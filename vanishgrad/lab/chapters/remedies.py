@@ -65,13 +65,13 @@ MAP = Training(
 def measure_costs(seed: int) -> pd.DataFrame:
     """`remedy, cost`: seconds per step of each remedy, divided by those of the untreated network."""
     base = Run(depth=20, width=32, act=Sigmoid(), seed=seed)
-    known = {
+    timed = {
         one.name: one
         for one in (getattr(remedies, name)() for name in remedies.__all__ if name != "Remedy")
         if one.name in (*ACTIVATIONS, *STARTS, *STRUCTURES, *OPTIMIZERS, *BOUNDS) and one.name not in NO_COST
     }
-    found = relative_costs(base, [remedy(base) for remedy in known.values()], STEPS)
-    return pd.DataFrame({"remedy": list(known), "cost": found})
+    relative = relative_costs(base, [remedy(base) for remedy in timed.values()], STEPS)
+    return pd.DataFrame({"remedy": list(timed), "cost": relative})
 
 
 COSTS = Probe("costs", measure_costs, seeds=5)
@@ -142,13 +142,13 @@ def bounds_do_not_cure(evidence: Evidence) -> Mapping[str, list[float]]:
 )
 def pairs_add_up(evidence: Evidence) -> Mapping[str, list[float]]:
     rows = results(evidence).set_index(["remedy", "seed"])["accuracy"]
-    found: dict[str, list[float]] = {}
+    gains: dict[str, list[float]] = {}
     for name in dict.fromkeys(rows.index.get_level_values("remedy")):
         first, _, second = str(name).partition(" + ")
         if second:
             better = np.maximum(rows.loc[first], rows.loc[second])
-            found[str(name)] = (rows.loc[name] - better).tolist()
-    return found
+            gains[str(name)] = (rows.loc[name] - better).tolist()
+    return gains
 
 
 @claim(
@@ -245,8 +245,8 @@ def _phases(evidence: Evidence) -> Figure:
     """Of the activation of the map; computed, not measured."""
     run = replace(Run(depth=20, act=Tanh()), init=Gaussian(1.0, SIGMA_B))
     prediction = predict(run)
-    found = chi_around(run, prediction)
-    plane = PhasePlane(*found, (1.0, SIGMA_B)) if isinstance(found, Chi) else None
+    chi = chi_around(run, prediction)
+    plane = PhasePlane(*chi, (1.0, SIGMA_B)) if isinstance(chi, Chi) else None
     return phase_diagram("Mean-field theory of tanh, sigma_w = 1", plane, prediction.profile)
 
 
