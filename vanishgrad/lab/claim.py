@@ -124,18 +124,26 @@ class Expected:
 
 
 def at_least(low: float, unit: str = "") -> Expected:
+    """`low` and above."""
     return Expected(low=low, unit=unit)
 
 
 def at_most(high: float, unit: str = "") -> Expected:
+    """`high` and below."""
     return Expected(high=high, unit=unit)
 
 
 def between(low: float, high: float, unit: str = "") -> Expected:
+    """From `low` to `high`."""
     return Expected(low, high, unit)
 
 
 def near(value: float, tolerance: float, unit: str = "") -> Expected:
+    """`value`, give or take the tolerance.
+
+    >>> str(near(2, 0.15, "times"))
+    '2 ± 0.15 times'
+    """
     return Expected(value - tolerance, value + tolerance, unit)
 
 

@@ -21,7 +21,12 @@ def per_seed(rows: pd.DataFrame, number: OfRun) -> list[float]:
 
 
 def by_condition(rows: pd.DataFrame, keys: str | Sequence[str], number: OfRun) -> dict[str, list[float]]:
-    """`per_seed` of each value of `keys`, by names such as `act=relu` or `act=relu norm=none`."""
+    """`per_seed` of each value of `keys`, by names such as `act=relu` or `act=relu norm=none`.
+
+    >>> rows = pd.DataFrame({"act": ["relu", "tanh", "relu"], "seed": [0, 0, 1], "loss": [0.5, 0.25, 0.75]})
+    >>> by_condition(rows, "act", lambda run: run["loss"].iloc[0])
+    {'act=relu': [0.5, 0.75], 'act=tanh': [0.25]}
+    """
     names = [keys] if isinstance(keys, str) else list(keys)
     return {
         " ".join(f"{name}={shown(value)}" for name, value in zip(names, values, strict=True)): per_seed(
@@ -32,7 +37,12 @@ def by_condition(rows: pd.DataFrame, keys: str | Sequence[str], number: OfRun) -
 
 
 def where(rows: pd.DataFrame, **values: object) -> pd.DataFrame:
-    """The rows with these values; `init_sigma_w=1` stands for the column `init.sigma_w`."""
+    """The rows with these values; `init_sigma_w=1` stands for the column `init.sigma_w`.
+
+    >>> rows = pd.DataFrame({"act": ["relu", "tanh"], "init.std": [0.1, 0.2]})
+    >>> len(where(rows, act="relu", init_std=0.1))
+    1
+    """
     for name, value in values.items():
         column = name if name in rows else name.replace("_", ".", 1)
         rows = rows[rows[column] == value]
@@ -57,7 +67,11 @@ def in_layer(rows: pd.DataFrame, column: str, layer: int) -> float:
 
 
 def ratio(upper: float, lower: float) -> float:
-    """`upper / lower`; infinite over an exact zero, NaN for zero over zero."""
+    """`upper / lower`; infinite over an exact zero, NaN for zero over zero.
+
+    >>> ratio(3.0, 2.0), ratio(1.0, 0.0)
+    (1.5, inf)
+    """
     return upper / lower if lower else float("inf") if upper > 0 else float("nan")
 
 
@@ -84,6 +98,12 @@ def relabel(rows: pd.DataFrame, setting: str) -> pd.DataFrame:
 def hidden(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of the hidden layers, which are those below the last."""
     return rows[rows["layer"] < rows["layer"].max()]
+
+
+def decades_lost(rows: pd.DataFrame) -> float:
+    """Decades by which the gradient norm shrinks from the last hidden layer to the first, of one run."""
+    norms = hidden(rows)["delta_norm"].to_numpy(float)
+    return float(np.log10(ratio(norms[-1], norms[0])))
 
 
 class Fit(NamedTuple):

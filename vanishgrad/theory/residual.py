@@ -19,9 +19,9 @@ from vanishgrad.theory.stack import (
     PassageMap,
     Signal,
     Weights,
-    alike,
     log,
     log_sum,
+    same_moments,
     stack,
     through,
 )
@@ -83,7 +83,7 @@ def branch(y: Signal, weights: Sequence[Weights], passing: PassageMap) -> list[L
     for each in weights:
         variance_w, z = through(each, y)
         last = len(layers) + 1 == len(weights)
-        if last or (layers and alike(z, layers[-1].z)):
+        if last or (layers and same_moments(z, layers[-1].z)):
             passage = layers[-1].passage if layers else Passage(z, 0.0, 1.0)
         else:
             passage = passing(z)
@@ -126,7 +126,7 @@ Entry = Callable[[Sequence[Signal]], list[Passage]]
 """The passages of all parts of the stream, `(parts,)`, into a branch that reads them together."""
 
 
-class DenseBlock(NamedTuple):
+class DenseMoments(NamedTuple):
     """A dense block: the passages of the parts below, the layers of its branch."""
 
     entries: list[Passage]
@@ -137,7 +137,7 @@ class DenseNetwork(NamedTuple):
     """The parts of the stream, of equal width, the blocks, and the passages to the output layer."""
 
     parts: list[Signal]
-    blocks: list[DenseBlock]
+    blocks: list[DenseMoments]
     out: list[Passage]
 
 
@@ -157,11 +157,11 @@ def dense(
 ) -> DenseNetwork:
     """The moments of every layer of a dense network; a branch's first matrix reads the mean of its parts'."""
     _, first = through(stem, y)
-    parts, passed = [first], list[DenseBlock]()
+    parts, passed = [first], list[DenseMoments]()
     for weights in blocks:
         entries = entry(parts)
         layers = branch(_mean([each.signal for each in entries]), weights, passing)
-        passed.append(DenseBlock(entries, layers))
+        passed.append(DenseMoments(entries, layers))
         parts = [*parts, layers[-1].z]
     return DenseNetwork(parts, passed, entry(parts))
 

@@ -99,13 +99,13 @@ def stack(y: Signal, weights: Sequence[Weights], passing: PassageMap) -> list[La
     layers: list[LayerMoments] = []
     for each in weights:
         variance_w, z = through(each, y)
-        passage = layers[-1].passage if layers and alike(z, layers[-1].z) else passing(z)
+        passage = layers[-1].passage if layers and same_moments(z, layers[-1].z) else passing(z)
         layers.append(LayerMoments(variance_w, z, passage))
         y = passage.signal
     return layers
 
 
-def alike(x: Signal, z: Signal) -> bool:
+def same_moments(x: Signal, z: Signal) -> bool:
     """Whether the two signals have the same moments, to rounding."""
     shared = x.shared == z.shared or math.isnan(x.shared) or abs(x.shared - z.shared) <= SAME * z.square
     return abs(x.square - z.square) <= SAME * z.square and shared

@@ -49,7 +49,7 @@ NETWORKS: tuple[tuple[Activation, Initialization, str], ...] = (
 )
 
 
-def measure_slopes(seed: int) -> pd.DataFrame:
+def measure_steepest_slopes(seed: int) -> pd.DataFrame:
     """`act, steepest, bound`: the largest slope of the module that trains, at random inputs and at 0."""
     z = 3 * torch.randn(DRAWS, generator=stream(seed, "slopes"), dtype=torch.float64)
     z[0] = 0
@@ -153,7 +153,7 @@ def bounded(evidence: Evidence) -> dict[str, list[float]]:
 )
 def tanh_lets_through(evidence: Evidence) -> dict[str, list[float]]:
     tanh = where(at_first(evidence["start"]["gradients"]), act="tanh")
-    return by_condition(tanh, "init.sigma_w", decades_lost)
+    return by_condition(tanh, "init.sigma_w", fitted_decades_lost)
 
 
 @claim(
@@ -163,7 +163,7 @@ def tanh_lets_through(evidence: Evidence) -> dict[str, list[float]]:
 )
 def compensated(evidence: Evidence) -> list[float]:
     start = at_first(evidence["start"]["gradients"])
-    return per_seed(where(start, act="sigmoid", init_sigma_w=4.0), decades_lost)
+    return per_seed(where(start, act="sigmoid", init_sigma_w=4.0), fitted_decades_lost)
 
 
 @claim(
@@ -174,7 +174,7 @@ def compensated(evidence: Evidence) -> list[float]:
 def saturated_where_lost(evidence: Evidence) -> dict[str, list[float]]:
     start = at_first(evidence["start"]["gradients"])
     pair = [where(start, act="sigmoid"), where(start, act="tanh", init_sigma_w=0.5)]
-    vanishing = pd.concat(pair).groupby("run").filter(lambda rows: decades_lost(rows) >= 3)
+    vanishing = pd.concat(pair).groupby("run").filter(lambda rows: fitted_decades_lost(rows) >= 3)
     return by_condition(vanishing, ["act", "init.sigma_w"], lambda rows: hidden(rows)["saturation"].mean())
 
 
@@ -185,7 +185,7 @@ def saturated_where_lost(evidence: Evidence) -> dict[str, list[float]]:
 )
 def lost_where_saturated(evidence: Evidence) -> dict[str, list[float]]:
     saturated = where(at_first(evidence["start"]["gradients"]), init_sigma_w=4.0)
-    return by_condition(saturated, "act", decades_lost)
+    return by_condition(saturated, "act", fitted_decades_lost)
 
 
 @claim(
@@ -244,7 +244,7 @@ def untrainable(evidence: Evidence) -> dict[str, list[float]]:
     return by_condition(summary, ["init", "norm"], held_out_accuracy)
 
 
-def decades_lost(rows: pd.DataFrame) -> float:
+def fitted_decades_lost(rows: pd.DataFrame) -> float:
     """Decades by which the gradient shrinks over the hidden layers of one run."""
     return (len(hidden(rows)) - 1) * log_fit(rows).slope
 
@@ -320,7 +320,7 @@ ACTIVATIONS = Chapter(
     "activations",
     "Activations",
     (
-        Probe("slopes", measure_slopes), START, Probe("signs", measure_signs),
+        Probe("slopes", measure_steepest_slopes), START, Probe("signs", measure_signs),
         Probe("similarity", measure_similarity), DEPTHS, TWENTY,
     ),
     (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from vanishgrad.diagnosis.layers import gradient_slope
@@ -19,7 +18,17 @@ from vanishgrad.lab.chapters.batchnorm_probes import (
     measure_shifts,
 )
 from vanishgrad.lab.claim import Evidence, at_least, at_most, claim, near
-from vanishgrad.lab.rows import at_first, at_last, by_condition, hidden, last_value, ratio, steps_to, where
+from vanishgrad.lab.rows import (
+    at_first,
+    at_last,
+    by_condition,
+    decades_lost,
+    hidden,
+    last_value,
+    ratio,
+    steps_to,
+    where,
+)
 
 SPEED = Training(
     "speed",
@@ -113,15 +122,9 @@ def faster(evidence: Evidence) -> dict[str, list[float]]:
     return by_condition(evidence["speed"]["metrics"], ["act", "init"], slowdown_without_norm)
 
 
-def decades(rows: pd.DataFrame) -> float:
-    """By how much the gradient norm differs between the first and the last hidden layer."""
-    inner = hidden(rows)["delta_norm"].to_numpy(float)
-    return float(abs(np.log10(inner[0] / inner[-1])))
-
-
 def _unevenness(evidence: Evidence, depth: int) -> dict[str, list[float]]:
     start = where(at_first(evidence["flow"]["gradients"]), depth=depth, norm="batch")
-    return by_condition(start, "act", decades)
+    return by_condition(start, "act", lambda rows: abs(decades_lost(rows)))
 
 
 @claim(

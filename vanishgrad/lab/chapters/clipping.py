@@ -239,7 +239,7 @@ def grow(evidence: Evidence) -> dict[str, list[float]]:
 )
 def limited(evidence: Evidence) -> dict[str, list[float]]:
     return {
-        f"{name} network reg={reg}": with_over_without(evidence, name, f"{name}_{reg}")
+        f"{name} network reg={reg}": final_norm_ratio(evidence, name, f"{name}_{reg}")
         for name in UNPENALISED
         for reg in STRENGTHS
     }
@@ -288,7 +288,7 @@ def whole_norm(rows: pd.DataFrame) -> pd.DataFrame:
     return total.reset_index()
 
 
-def with_over_without(evidence: Evidence, without: str, given: str) -> list[float]:
+def final_norm_ratio(evidence: Evidence, without: str, given: str) -> list[float]:
     """The final weight norm with a penalty over that of the same seed without."""
     ends = [whole_norm(at_last(evidence[name]["gradients"])) for name in (given, without)]
     both = ends[0].merge(ends[1], on="seed", suffixes=("", "_without"))

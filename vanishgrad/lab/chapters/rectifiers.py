@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -24,6 +23,7 @@ from vanishgrad.lab.rows import (
     at_last,
     by_condition,
     dead_share,
+    decades_lost,
     hidden,
     in_layer,
     last_value,
@@ -41,7 +41,7 @@ BATCH, UNITS, REPETITIONS = 256, 512, 25
 PRELU_START, PRELU_DEPTH, PRELU_STEPS = 0.25, 5, 600
 
 
-def measure_costs(seed: int) -> pd.DataFrame:
+def measure_activation_costs(seed: int) -> pd.DataFrame:
     """`act, part, seconds`: a pass forward and backward, through the `activation` alone or its whole `layer`.
 
     The median of repetitions that take turns, in one thread, for a batch of 256 in 512 units.
@@ -85,7 +85,7 @@ def _medians(parts: dict[tuple[str, str], Callable[[], None]]) -> dict[tuple[str
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def measure_slopes(seed: int) -> pd.DataFrame:
+def measure_learned_slopes(seed: int) -> pd.DataFrame:
     """`layer, slope`: the slopes for negative inputs that PReLU has learned."""
     run = Run(
         depth=PRELU_DEPTH, act=PReLU(PRELU_START), init=He(), lr=0.1, max_steps=PRELU_STEPS, epochs=100,
@@ -138,7 +138,7 @@ KILLED = Training(
      "remedy=none,small_rate,xavier,adagrad,batchnorm,leaky_relu,prelu,elu"),
     quick=("epochs=2", "remedy=none,small_rate,elu"),
 )  # fmt: skip
-COSTS, SLOPES = Probe("costs", measure_costs), Probe("slopes", measure_slopes)
+COSTS, SLOPES = Probe("costs", measure_activation_costs), Probe("slopes", measure_learned_slopes)
 
 
 @claim(
@@ -149,12 +149,6 @@ COSTS, SLOPES = Probe("costs", measure_costs), Probe("slopes", measure_slopes)
 def passes(evidence: Evidence) -> dict[str, list[float]]:
     start = where(at_first(evidence["flow"]["gradients"]), act="relu")
     return by_condition(start, "init", decades_lost)
-
-
-def decades_lost(rows: pd.DataFrame) -> float:
-    """Decades of the gradient norm that are lost between the last hidden layer and the first."""
-    inner = hidden(rows)["delta_norm"].to_numpy(float)
-    return float(np.log10(ratio(inner[-1], inner[0])))
 
 
 @claim(

@@ -62,7 +62,7 @@ MAP = Training(
 )  # fmt: skip
 
 
-def measure_costs(seed: int) -> pd.DataFrame:
+def measure_step_costs(seed: int) -> pd.DataFrame:
     """`remedy, cost`: seconds per step of each remedy, divided by those of the untreated network."""
     base = Run(depth=20, width=32, act=Sigmoid(), seed=seed)
     timed = {
@@ -74,7 +74,7 @@ def measure_costs(seed: int) -> pd.DataFrame:
     return pd.DataFrame({"remedy": list(timed), "cost": relative})
 
 
-COSTS = Probe("costs", measure_costs, seeds=5)
+COSTS = Probe("costs", measure_step_costs, seeds=5)
 
 
 def results(evidence: Evidence) -> pd.DataFrame:
