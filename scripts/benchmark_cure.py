@@ -31,7 +31,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vanishgrad.choices.model import RNN
+from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.cure_table import composed
 from vanishgrad.cli.sweep import Sweep

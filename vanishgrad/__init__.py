@@ -6,14 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vanishgrad.choices.model.build import build
     from vanishgrad.choices.regularization import penalty
     from vanishgrad.diagnosis import Diagnosis, diagnose
     from vanishgrad.engine import Result, train
     from vanishgrad.measure import GradientMonitor
-    from vanishgrad.models import build
-    from vanishgrad.prediction import Prediction, predict
+    from vanishgrad.prediction import predict
     from vanishgrad.report import load_runs
     from vanishgrad.run import Run
+    from vanishgrad.theory.prediction import Prediction
 
 __version__ = "0.1.0"
 __all__ = [
@@ -33,10 +34,10 @@ __all__ = [
 _HOMES = {
     "Diagnosis": "vanishgrad.diagnosis",
     "GradientMonitor": "vanishgrad.measure",
-    "Prediction": "vanishgrad.prediction",
+    "Prediction": "vanishgrad.theory.prediction",
     "Result": "vanishgrad.engine",
     "Run": "vanishgrad.run",
-    "build": "vanishgrad.models",
+    "build": "vanishgrad.choices.model.build",
     "diagnose": "vanishgrad.diagnosis",
     "load_runs": "vanishgrad.report",
     "penalty": "vanishgrad.choices.regularization",

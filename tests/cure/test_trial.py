@@ -10,8 +10,7 @@ import pytest
 
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.data import Spirals
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Spirals, load
 from vanishgrad.choices.schedule import CosineLR
 from vanishgrad.cure.candidates import Treatment, treatment
 from vanishgrad.cure.override_text import treated

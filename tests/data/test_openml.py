@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from vanishgrad.choices.data import CIFAR10, MNIST, FashionMNIST
+from vanishgrad.choices.data import CIFAR10, MNIST, FashionMNIST, load
 from vanishgrad.choices.data.image_files import fetch
-from vanishgrad.choices.data.loading import load
 from vanishgrad.errors import SettingError
 
 SHAPE = (1, 2, 3)
@@ -166,7 +165,7 @@ def test_published_sizes_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append((dataset, shape, train_examples))
         raise SettingError("stop")
 
-    monkeypatch.setattr("vanishgrad.choices.data.loading.fetch", refuse)
+    monkeypatch.setattr("vanishgrad.choices.data.image_files.fetch", refuse)
     for data in (MNIST(), FashionMNIST(), CIFAR10()):
         with pytest.raises(SettingError, match="stop"):
             load(data)

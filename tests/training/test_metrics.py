@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue, Clipping, NoClip
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Digits, load
 from vanishgrad.choices.loss import BCE, MSE
+from vanishgrad.choices.model.build import build
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.regularization import L1, L2, ElasticNet, NoReg, Regularization
 from vanishgrad.choices.schedule import CosineLR, StepLR
 from vanishgrad.engine import train
-from vanishgrad.models import build
 from vanishgrad.run import Run
 
 Batches = Callable[[Run, int], list[Tensor]]
@@ -155,6 +154,6 @@ def test_best_is_the_evaluation_with_the_lowest_held_out_loss(small: Run) -> Non
 
 def test_a_held_out_loss_of_exactly_0_stays_the_best(small: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([1.0, 0.0, 0.5, 0.25])
-    monkeypatch.setattr("vanishgrad.engine.session.evaluate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr("vanishgrad.engine.evaluate.evaluate", lambda *_: (next(losses), 0.5))
     best = train(replace(small, eval_every=2)).best
     assert (best["step"], best["val_loss"]) == (2, 0.0)

@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any
 
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.pretraining import NoPretraining
 from vanishgrad.cure.candidates import (
     Candidates,
     Check,
@@ -184,7 +183,7 @@ def find_cure(
 
 def _check_pretraining(run: Run, examples: int, budget: int) -> None:
     """Refuse pretraining that takes much longer than all that comes after it."""
-    if isinstance(run.pretrain, NoPretraining):
+    if not run.pretrain.pretrains:
         return
     updates = run.depth * run.pretrain.epochs * (examples // batch_size_of(run, examples))
     require(

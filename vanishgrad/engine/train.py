@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 
+from vanishgrad.choices.model.build import AnyNetwork, blank
 from vanishgrad.description import described
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.engine.prepare import check, device_of, threads, threads_of
 from vanishgrad.engine.recorder import Provenance, Recorder, Result, Resumed, seconds_before
 from vanishgrad.engine.session import Callback, Session
 from vanishgrad.errors import SettingError, require
-from vanishgrad.models.build import AnyNetwork, blank
-from vanishgrad.models.recurrent import recurrent
 from vanishgrad.records import CHECKPOINT_FILE, UnreadableRun, read_run
 from vanishgrad.run import Run
 
@@ -48,7 +47,7 @@ def load_trained(folder: Path | str) -> Trained:
     run = described(_record("run", path)["effective"])
     state = _state("run", path)
     vocabulary = state.get("vocabulary", "")
-    model = recurrent(run, len(vocabulary), len(vocabulary)) if vocabulary else blank(run)
+    model = run.model.network_of(run, len(vocabulary)) if vocabulary else blank(run)
     model.to(getattr(torch, run.dtype)).load_state_dict(state["model"])
     return Trained(run, model.eval(), vocabulary, int(state["step"]))
 

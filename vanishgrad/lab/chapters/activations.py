@@ -9,10 +9,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from vanishgrad.choices.activation import Activation, Erf, Sigmoid, Softsign, Tanh
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.initialization import Gaussian, Initialization, Xavier
+from vanishgrad.choices.activation import Erf, Sigmoid, Softsign, Tanh
+from vanishgrad.choices.data import Digits, load
+from vanishgrad.choices.initialization import Gaussian, Xavier
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.protocol import Activation, Initialization
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, between, claim, near
 from vanishgrad.lab.colours import BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION, coloured, colours_of
@@ -27,7 +28,6 @@ from vanishgrad.lab.rows import (
     steps_to,
     where,
 )
-from vanishgrad.models import build
 from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.report.figures import activation_curves, training_curves
 from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels

@@ -10,10 +10,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from vanishgrad.choices.activation import Activation, ReLU, Tanh
+from vanishgrad.choices.activation import ReLU, Tanh
 from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue, Clipping, NoClip
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import Normal
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.protocol import Activation
 from vanishgrad.choices.regularization import L1, L2, NoReg, Regularization, penalty
 from vanishgrad.engine import train
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
@@ -31,7 +33,6 @@ from vanishgrad.lab.rows import (
     relabel,
     where,
 )
-from vanishgrad.models import build
 from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.report.figures import clipping, training_curves
 from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels

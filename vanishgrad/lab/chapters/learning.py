@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Identity, Tanh
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import Gaussian, Xavier
+from vanishgrad.choices.model.build import build
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim, near
 from vanishgrad.lab.colours import colours_of
 from vanishgrad.lab.rows import by_condition, gained, per_seed, steps_to
 from vanishgrad.lab.valley import descent_from_anywhere
-from vanishgrad.models import build
 from vanishgrad.report.figures import final_accuracy, loss_landscape, training_curves
 from vanishgrad.report.figures.canvas import name_axes, panels
 from vanishgrad.report.figures.palette import COLOURS

@@ -8,10 +8,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Digits, load
 from vanishgrad.choices.initialization import Xavier
-from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, Pretraining
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.feedforward import Network
+from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder
+from vanishgrad.choices.protocol import Pretraining
 from vanishgrad.engine.pretrain import LayerEpoch, first_layer_filters, pretrain_
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim
@@ -27,8 +29,6 @@ from vanishgrad.lab.rows import (
     relabel,
     where,
 )
-from vanishgrad.models import build
-from vanishgrad.models.network import Network
 from vanishgrad.report.figures import filters, pretraining, training_curves
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View

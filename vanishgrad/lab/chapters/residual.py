@@ -12,14 +12,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from vanishgrad.choices.activation import ReLU
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import He
-from vanishgrad.choices.normalization import BatchNorm, NoNorm, Normalization
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.normalization import BatchNorm, NoNorm
+from vanishgrad.choices.protocol import Normalization, Residual
 from vanishgrad.choices.residual import (
     Fixup,
+    Fork,
     HighwayShortcut,
     IdentityShortcut,
-    Residual,
     Rezero,
     ScaledShortcut,
 )
@@ -27,8 +29,6 @@ from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim, near
 from vanishgrad.lab.colours import colours_of
 from vanishgrad.lab.rows import at_first, at_last, by_condition, per_seed, ratio, where
-from vanishgrad.models import build
-from vanishgrad.models.residual import Fork
 from vanishgrad.report.figures import gradient_terms, shattered_gradients, training_curves
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import Reference, View
