@@ -311,7 +311,7 @@ def test_its_folder_is_diagnosed_reported_and_read_back(group: str, tmp_path: Pa
     back = described(record["effective"], record["targets"])
     assert back == replace(run, lr=run.rate, loss=run.criterion)
     assert diagnose(tmp_path / "run").findings == load_runs(tmp_path).runs[0].diagnosis.findings
-    page = write_report([tmp_path], tmp_path / "report", Wanted(formats=("png",), exhibits=())).page
+    page = write_report([tmp_path], tmp_path / "report", Wanted(figures=("gradient_profile",))).page
     assert CHOICES[group].name in page.read_text()
 
 
