@@ -1,10 +1,11 @@
-"""What a newcomer adds in one file works everywhere: a choice of every group, defined here and nowhere else."""
+"""What is added in one file works everywhere: a choice of every group, defined here and nowhere else."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -213,7 +214,7 @@ class Bottleneck(nn.Module):
         super().__init__()
         sizes = [inputs, *[width] * (depth - 1), max(1, width // 4)]
         self.flatten = nn.Flatten()
-        for number, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), 1):
+        for number, (a, b) in enumerate(pairwise(sizes), 1):
             self.add_module(f"linear_{number}", nn.Linear(a, b))
             self.add_module(f"act_{number}", act.module())
         self.output = nn.Linear(sizes[-1], outputs)
