@@ -144,6 +144,13 @@ def multiples_notes(frame: pd.DataFrame) -> list[str]:
     return remarks + [f"the first {MOST_MULTIPLES} of {count} settings"] * (count > MOST_MULTIPLES)
 
 
+def first_runs_notes(frame: pd.DataFrame, rows: int) -> list[str]:
+    """Notes on what a figure leaves out that shows the first run of each of the first `rows` settings."""
+    settings = frame["setting"].nunique()
+    remarks = ["one seed each"] * (frame["run"].nunique() > settings)
+    return remarks + [f"the first {rows} of {settings} settings"] * (settings > rows)
+
+
 Drawing = TypeVar("Drawing", bound=Callable[..., Figure])
 ALONE = "this run"
 

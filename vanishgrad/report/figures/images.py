@@ -12,7 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vanishgrad.report.figures.canvas import QUIET, first_settings, note, of_runs, panels, say_empty, wrapped
+from vanishgrad.report.figures.canvas import (
+    QUIET,
+    first_runs_notes,
+    first_settings,
+    note,
+    of_runs,
+    panels,
+    say_empty,
+    wrapped,
+)
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import Reference, View
@@ -108,7 +117,7 @@ def predicted_frames(examples: pd.DataFrame, colours: Palette | None = None) -> 
         above = strip if strip.is_true else above
         _draw_frames(each, strip, above)
         each.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    note(figure, _frame_notes(examples, len(settings)))
+    note(figure, "; ".join(first_runs_notes(examples, len(settings))))
     return figure
 
 
@@ -160,12 +169,6 @@ def _references(frames: pd.DataFrame) -> tuple[Reference, ...]:
         if len(costs) and np.allclose(costs["min"], costs["max"], rtol=ALIKE):
             references.append(Reference(costs["max"], text))
     return tuple(references)
-
-
-def _frame_notes(examples: pd.DataFrame, panels: int) -> str:
-    settings = examples["setting"].nunique()
-    remarks = ["one seed each"] if examples["run"].nunique() > settings else []
-    return "; ".join(remarks + [f"the first {panels} of {settings} settings"] * (settings > panels))
 
 
 MOMENTS = {"start": "at the start", "pretrained": "after pretraining", "trained": "after training"}
@@ -220,9 +223,7 @@ def _draw_filters(axes: Axes, pictures: NDArray[np.float32] | None) -> None:
 
 
 def _filter_notes(pictures: pd.DataFrame, rows: int) -> str:
-    settings, most = pictures["setting"].nunique(), int(pictures["units"].max())
-    drawn = max(len(one) for one in pictures["filters"])
+    most, drawn = int(pictures["units"].max()), max(len(one) for one in pictures["filters"])
     remarks = ["blue: negative, red: positive, each filter on its own scale"]
     remarks += [f"the first {drawn} of {most} units"] * (drawn < most)
-    remarks += ["one seed each"] * (pictures["run"].nunique() > settings)
-    return "; ".join(remarks + [f"the first {rows} of {settings} settings"] * (settings > rows))
+    return "; ".join([*remarks, *first_runs_notes(pictures, rows)])

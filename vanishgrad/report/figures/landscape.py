@@ -13,7 +13,15 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vanishgrad.report.figures.canvas import first_settings, name_axes, note, of_runs, panels, say_empty
+from vanishgrad.report.figures.canvas import (
+    first_runs_notes,
+    first_settings,
+    name_axes,
+    note,
+    of_runs,
+    panels,
+    say_empty,
+)
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import MISSING, colour_map
 
@@ -23,6 +31,7 @@ HIGHEST = 0.97  # of the losses, as a quantile: a cliff at a corner would take a
 PATH = "#ff5a1f"
 TITLES = {"path": "path of training", "random": "random directions"}
 MOST_TICKS = 5
+STAR_NOTE = "star: the trained network, dots: the snapshots on the way to it"
 
 
 @of_runs
@@ -57,7 +66,7 @@ def loss_landscape(planes: pd.DataFrame, colours: Palette | None = None) -> Figu
         for each, plane in zip(row, TITLES, strict=True):
             if plane in one_run.index:
                 _draw(figure, each, one_run.loc[plane], plane, setting)
-    note(figure, _notes(planes, len(settings)))
+    note(figure, "; ".join([STAR_NOTE, *first_runs_notes(planes, len(settings))]))
     return figure
 
 
@@ -98,13 +107,6 @@ def _levels(
     filled = axes.contourf(x, y, shown, levels=levels, cmap=colour_map(), norm=scale, extend="max")
     axes.contour(x, y, shown, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
     return filled
-
-
-def _notes(planes: pd.DataFrame, rows: int) -> str:
-    settings = planes["setting"].nunique()
-    remarks = ["star: the trained network, dots: the snapshots on the way to it"]
-    remarks += ["one seed each"] * (planes["run"].nunique() > settings)
-    return "; ".join(remarks + [f"the first {rows} of {settings} settings"] * (settings > rows))
 
 
 MARGIN = 1.12

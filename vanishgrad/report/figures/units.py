@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vanishgrad.diagnosis.layers import at_end
 from vanishgrad.report.figures.canvas import (
     QUIET,
+    first_runs_notes,
     first_settings,
     literal,
     multiples,
@@ -124,6 +125,7 @@ MOST_SETTINGS = 4
 MOST_LAYERS = 12
 HIGHEST = 0.9  # of the distance between two layers
 FLAT_COLOUR = "#f3d3c1"
+FLAT_NOTE = "shaded: slope under 5 % of the largest, where units are saturated or off"
 TITLES = {"start": "at the start", "end": "at the end"}
 
 
@@ -161,7 +163,7 @@ def activation_inputs(histograms: pd.DataFrame, colours: Palette | None = None) 
             name_axes(each, f"{setting}: {TITLES[moment]}", "z, what enters the activation", "layer")
             drawn = one_run.loc[moment]
             _draw_inputs(each, drawn["edges"], drawn["fractions"], drawn["flat"], colours.colours[setting])
-    note(figure, "; ".join(_notes(histograms, len(settings))))
+    note(figure, "; ".join([FLAT_NOTE, *first_runs_notes(histograms, len(settings))]))
     return figure
 
 
@@ -187,13 +189,6 @@ def _draw_inputs(
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0.7, count + 1.2 * apart)
     whole_ticks(axes.yaxis, pd.Series(np.arange(1, count + 1)))
-
-
-def _notes(histograms: pd.DataFrame, rows: int) -> list[str]:
-    settings = histograms["setting"].nunique()
-    remarks = ["shaded: slope under 5 % of the largest, where units are saturated or off"]
-    remarks += ["one seed each"] * (histograms["run"].nunique() > settings)
-    return remarks + [f"the first {rows} of {settings} settings"] * (settings > rows)
 
 
 MOST_CURVES = 8
