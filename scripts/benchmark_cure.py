@@ -35,14 +35,14 @@ from vanishgrad.choices.model import RNN
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.cure_table import composed
 from vanishgrad.cli.sweep import Sweep
-from vanishgrad.cure.candidates import Treatment
-from vanishgrad.cure.override_text import treated
-from vanishgrad.cure.trial import Round, Trial, Trials, yardstick
+from vanishgrad.cures.candidates import Treatment
+from vanishgrad.cures.override_text import treated
+from vanishgrad.cures.trial import Round, Trial, Trials, yardstick
 from vanishgrad.engine import check
 from vanishgrad.engine.plan import steps_of
 from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
-from vanishgrad.sweep.pool import Workers
+from vanishgrad.sweeps.pool import Workers
 
 KNOWN = Path(__file__).with_name("benchmark_cure_known.json")
 SEEDS = range(200, 203)  # with which all are compared

@@ -16,11 +16,11 @@ from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.cli.cure import CureOptions, cure_options
 from vanishgrad.cli.cure_table import composed, shortest
-from vanishgrad.cure.candidates import candidates, treatment
-from vanishgrad.cure.override_text import treated
-from vanishgrad.cure.record import COLUMNS
+from vanishgrad.cures.candidates import candidates, treatment
+from vanishgrad.cures.override_text import treated
+from vanishgrad.cures.record import COLUMNS
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
-from vanishgrad.sweep.pool import Workers
+from vanishgrad.sweeps.pool import Workers
 
 Vanishgrad = Callable[..., Any]
 
@@ -29,7 +29,7 @@ FAILING = ("depth=10", "act=sigmoid", "width=16", "max_steps=60", "data.train_si
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vanishgrad.sweep.pool.Workers", lambda: Workers(1))
+    monkeypatch.setattr("vanishgrad.sweeps.pool.Workers", lambda: Workers(1))
 
 
 def only(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from vanishgrad.lab.claim import at_least, at_most, claim
 from vanishgrad.lab.rows import at_first, by_condition, fit
 from vanishgrad.report import load_runs
 from vanishgrad.report.figures import gradient_profile
-from vanishgrad.sweep.pool import Workers
+from vanishgrad.sweeps.pool import Workers
 
 Vanishgrad = Callable[..., Any]
 
@@ -51,7 +51,7 @@ def small_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     chapter = Chapter("depth", "Depth", (SWEEP, probe), (plate,), (shrinks, seeds))
     other = replace(chapter, name="learning", experiments=(probe,), plates=(), claims=(seeds,))
     monkeypatch.setattr("vanishgrad.lab.chapters.CHAPTERS", (other, chapter))
-    monkeypatch.setattr("vanishgrad.sweep.pool.Workers", lambda: Workers(1))
+    monkeypatch.setattr("vanishgrad.sweeps.pool.Workers", lambda: Workers(1))
 
 
 def test_a_chapter_leaves_a_page_claims_figures_and_its_runs(vanishgrad: Vanishgrad, tmp_path: Path) -> None:

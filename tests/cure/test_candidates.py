@@ -12,7 +12,7 @@ from vanishgrad.choices.data import Adding
 from vanishgrad.choices.model import RNN
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.pretraining import Autoencoder
-from vanishgrad.cure.candidates import (
+from vanishgrad.cures.candidates import (
     Candidates,
     Treatment,
     best_of_each_kind,
@@ -23,7 +23,7 @@ from vanishgrad.cure.candidates import (
     together,
     treatment,
 )
-from vanishgrad.cure.override_text import treated
+from vanishgrad.cures.override_text import treated
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.errors import SettingError
 

@@ -15,8 +15,8 @@ from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.schedule import StepLR
 from vanishgrad.cli.cure_table import composed
-from vanishgrad.cure.candidates import KNOWN
-from vanishgrad.cure.override_text import changed, kept, overrides_of, rounded, treated
+from vanishgrad.cures.candidates import KNOWN
+from vanishgrad.cures.override_text import changed, kept, overrides_of, rounded, treated
 from vanishgrad.errors import SettingError
 
 SICK = Run(depth=6, width=16, lr=0.3, act=Sigmoid(), init=Gaussian(0.8, 0.1), optim=SGD(0.5))

@@ -21,10 +21,10 @@ from vanishgrad.engine.recorder import first_record
 from vanishgrad.errors import SettingError
 from vanishgrad.records import SWEEP_FILE, SWEEP_RUNS_FILE, read_run, write_run
 from vanishgrad.run import Run
-from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.ledger import Follower, append, begin, extend, outcomes
-from vanishgrad.sweep.resumption import clear, fail, interrupt, reopen
-from vanishgrad.sweep.work import JobGroup, train_group
+from vanishgrad.sweeps.job import Job, Outcome
+from vanishgrad.sweeps.ledger import Follower, append, begin, extend, outcomes
+from vanishgrad.sweeps.resumption import clear, fail, interrupt, reopen
+from vanishgrad.sweeps.work import JobGroup, train_group
 
 TINY = Run(depth=1, width=4, max_steps=3, log_every=1, device="cpu", snapshots=2)
 ENDS = [
@@ -126,8 +126,8 @@ def test_what_is_no_outcome_is_passed_over(tmp_path: Path, garbage: bytes) -> No
 APPENDS = """
 import sys
 from pathlib import Path
-from vanishgrad.sweep.job import Outcome
-from vanishgrad.sweep.ledger import append
+from vanishgrad.sweeps.job import Outcome
+from vanishgrad.sweeps.ledger import append
 start, count = int(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()

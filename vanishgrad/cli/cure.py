@@ -30,12 +30,12 @@ from vanishgrad.cli.sweep import Sweep
 from vanishgrad.cli.terminal import notes
 from vanishgrad.config.plan import Composition, plan_of
 from vanishgrad.config.setting import ComposedRun
-from vanishgrad.cure import Cure, SearchPlan, Stage, Trials, find_cure
-from vanishgrad.cure.trial import diagnosed, yardstick
+from vanishgrad.cures import Cure, SearchPlan, Stage, Trials, find_cure
+from vanishgrad.cures.trial import diagnosed, yardstick
 from vanishgrad.engine import check, train
 from vanishgrad.engine.plan import steps_of
 from vanishgrad.errors import SettingError, one_of, require
-from vanishgrad.sweep.pool import Workers
+from vanishgrad.sweeps.pool import Workers
 
 PREFIX = "cure."
 OWN = ("budget", "seeds", "pairs")

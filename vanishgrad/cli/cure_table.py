@@ -19,10 +19,10 @@ from rich.text import Text
 from vanishgrad.cli.terminal import show
 from vanishgrad.config.plan import plan_of, without_hydra
 from vanishgrad.config.setting import ComposedRun, to_setting
-from vanishgrad.cure import Cure, Stage, Standing
-from vanishgrad.cure.candidates import ALREADY, KNOWN, Treatment
-from vanishgrad.cure.override_text import kept, rounded
-from vanishgrad.cure.record import COLUMNS, plain, rows
+from vanishgrad.cures import Cure, Stage, Standing
+from vanishgrad.cures.candidates import ALREADY, KNOWN, Treatment
+from vanishgrad.cures.override_text import kept, rounded
+from vanishgrad.cures.record import COLUMNS, plain, rows
 from vanishgrad.errors import SettingError
 from vanishgrad.records import CURE_FILE, CURE_TABLE_FILE, SCHEMA_VERSION, lines, replace_file, strict
 from vanishgrad.remedies import Remedy

@@ -87,7 +87,7 @@ class SweepJob:
             launcher: its `n_jobs`, `backend` and `address`.
         """
         from vanishgrad.cli.sweep import Sweep, job_of, returned
-        from vanishgrad.sweep.pool import Workers
+        from vanishgrad.sweeps.pool import Workers
 
         configs = numbered([load.take(config, job) for job in overrides], first)
         settings = self.validate(configs)

@@ -42,9 +42,9 @@ from vanishgrad.lab import (
 from vanishgrad.lab.page import number as written
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import load_runs
-from vanishgrad.sweep.job import Job
-from vanishgrad.sweep.ledger import begin
-from vanishgrad.sweep.pool import Workers
+from vanishgrad.sweeps.job import Job
+from vanishgrad.sweeps.ledger import begin
+from vanishgrad.sweeps.pool import Workers
 
 STYLES = {"holds": "green", "fails": "red", "holds only if": "yellow"}
 

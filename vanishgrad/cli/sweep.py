@@ -26,11 +26,11 @@ from vanishgrad.config.setting import ComposedRun
 from vanishgrad.engine import Result
 from vanishgrad.engine.evaluate import objective_of
 from vanishgrad.report.runs import load_runs
-from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.ledger import Follower, append, begin, extend, outcomes
-from vanishgrad.sweep.pool import GroupFailure, Place, Workers, each, worker_count
-from vanishgrad.sweep.resumption import clear, fail, interrupt, reopen
-from vanishgrad.sweep.work import JobGroup, grouped, train_group
+from vanishgrad.sweeps.job import Job, Outcome
+from vanishgrad.sweeps.ledger import Follower, append, begin, extend, outcomes
+from vanishgrad.sweeps.pool import GroupFailure, Place, Workers, each, worker_count
+from vanishgrad.sweeps.resumption import clear, fail, interrupt, reopen
+from vanishgrad.sweeps.work import JobGroup, grouped, train_group
 
 
 class FailedFast(Exception):

@@ -25,9 +25,9 @@ from vanishgrad.records import (
     read_run,
     write_run,
 )
-from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.ledger import TAKEN_BACK, append, begin, entry_of, extend, numbers, outcomes, recorded
-from vanishgrad.sweep.work import LOG_FILE
+from vanishgrad.sweeps.job import Job, Outcome
+from vanishgrad.sweeps.ledger import TAKEN_BACK, append, begin, entry_of, extend, numbers, outcomes, recorded
+from vanishgrad.sweeps.work import LOG_FILE
 
 JOBS, KEYS = 3, 4  # as many are shown
 

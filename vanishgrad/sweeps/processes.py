@@ -17,7 +17,7 @@ from threading import Thread
 
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 IDLE = 300  # seconds after which a process that has nothing to do ends
-NEEDED = ("vanishgrad.sweep.work",)
+NEEDED = ("vanishgrad.sweeps.work",)
 # More threads than one would not survive the fork; each process has its own number of them afterwards.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

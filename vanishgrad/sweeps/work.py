@@ -23,7 +23,7 @@ from vanishgrad.engine.stack import Stack
 from vanishgrad.models.memory import needed_bytes
 from vanishgrad.records import replace_file
 from vanishgrad.run import Run, Structure, structure
-from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweeps.job import Job, Outcome
 
 MOST = 64  # runs in a stack: more are no quicker
 ENOUGH = 16  # fewer leave the processor waiting for Python

@@ -12,7 +12,7 @@ from typing import Any
 
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.pretraining import NoPretraining
-from vanishgrad.cure.candidates import (
+from vanishgrad.cures.candidates import (
     Candidates,
     Check,
     LeftOut,
@@ -21,8 +21,8 @@ from vanishgrad.cure.candidates import (
     candidates,
     pairs,
 )
-from vanishgrad.cure.ranking import Standing, cures, ranked, speed
-from vanishgrad.cure.trial import Key, Round, Trial, Trials, Tried, halve, rounds
+from vanishgrad.cures.ranking import Standing, cures, ranked, speed
+from vanishgrad.cures.trial import Key, Round, Trial, Trials, Tried, halve, rounds
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.engine import Progress, train
 from vanishgrad.engine.plan import batch_size_of

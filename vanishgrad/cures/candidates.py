@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from vanishgrad import remedies
 from vanishgrad.choices.initialization import Critical
 from vanishgrad.choices.model import CNN, MLP, RNN
-from vanishgrad.cure.override_text import changed, overrides_of, rounded, treated
+from vanishgrad.cures.override_text import changed, overrides_of, rounded, treated
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.errors import SettingError, require
 from vanishgrad.run import Run

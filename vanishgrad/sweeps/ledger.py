@@ -14,7 +14,7 @@ from vanishgrad.description import describe
 from vanishgrad.engine.recorder import versions
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, replace_file, strict
-from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweeps.job import Job, Outcome
 
 TAKEN_BACK = "interrupted"
 

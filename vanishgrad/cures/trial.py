@@ -16,8 +16,8 @@ from torch import Tensor
 from vanishgrad.choices.data import baseline_of
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.loss import BCE
-from vanishgrad.cure.candidates import Treatment
-from vanishgrad.cure.override_text import kept
+from vanishgrad.cures.candidates import Treatment
+from vanishgrad.cures.override_text import kept
 from vanishgrad.description import describe
 from vanishgrad.diagnosis import Diagnosis, Finding, diagnose
 from vanishgrad.diagnosis.layers import by_layer, gradient_slope, log_slope, root_sum_square
@@ -32,7 +32,7 @@ from vanishgrad.records import (
     read_metrics,
 )
 from vanishgrad.run import Run
-from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweeps.job import Job, Outcome
 
 
 def diagnosed(trial: Trial) -> Diagnosis:

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vanishgrad.cure.candidates import Treatment
-from vanishgrad.cure.trial import Key, Trial, Yardstick
+from vanishgrad.cures.candidates import Treatment
+from vanishgrad.cures.trial import Key, Trial, Yardstick
 
 AS_GOOD = 0.01  # a gain that is less than this below the best one is as good: a point of accuracy, about
 SHARE = 0.9  # of the best gain: how fast a run gets there is its speed

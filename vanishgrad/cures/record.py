@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vanishgrad.cure.ranking import Standing
-from vanishgrad.cure.search import Cure
+from vanishgrad.cures.ranking import Standing
+from vanishgrad.cures.search import Cure
 
 COLUMNS = (
     "rank", "overrides", "cures", "round", "steps", "seeds", "learned", "accuracy_mean", "accuracy_spread",
