@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
 from vanishgrad.errors import one_of
+from vanishgrad.records import strict
 from vanishgrad.run import GROUPS, Run
 
 
@@ -25,6 +26,24 @@ def describe_choice(choice: Any) -> dict[str, Any]:
     """One choice with its parameters."""
     parameters = {item.name: getattr(choice, item.name) for item in fields(choice)}
     return {"name": choice.name} | parameters
+
+
+def flat(setting: Mapping[str, Any]) -> dict[str, Any]:
+    """What `describe` gives with one key per number: a choice stands as `act`, its numbers as `act.slope`."""
+    keys: dict[str, Any] = {}
+    for key, value in setting.items():
+        if isinstance(value, Mapping):
+            keys[key] = value["name"]
+            keys |= {f"{key}.{name}": item for name, item in value.items() if name != "name"}
+        else:
+            keys[key] = value
+    return keys
+
+
+def changed_keys(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """`lr 0.1 -> 0.2` for every key; what only one version of vanishgrad knows has not changed."""
+    old, new = flat(strict(then)), flat(strict(now))
+    return [f"{key} {old[key]} -> {new[key]}" for key in old if key in new and old[key] != new[key]]
 
 
 def described(record: Mapping[str, Any]) -> Run:

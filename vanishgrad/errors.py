@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+LONGEST = 60  # characters of a value in a message
+
 
 class SettingError(ValueError):
     """A setting was refused. The message names the value, the rule and the valid choices."""
@@ -24,6 +26,24 @@ def one_of(key: str, value: object, choices: Iterable[str]) -> None:
         near = get_close_matches(str(value), names, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         raise SettingError(f"{key}={value}: choose one of {', '.join(names)}{hint}")
+
+
+def instance_of(call: str, value: object, kind: type | tuple[type, ...], rule: str) -> None:
+    """Refuse an argument of another type: `train('depth=3'): takes ...`.
+
+    Arguments:
+        call: the name of the function.
+        value: what it was given.
+        kind: what it takes.
+        rule: the same in words, with an example.
+    """
+    require(isinstance(value, kind), f"{call}({short(value)}): takes {rule}")
+
+
+def short(value: object) -> str:
+    """A value as Python shows it, on one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def at_least(key: str, value: float, least: float) -> None:

@@ -18,7 +18,7 @@ from vanishgrad.cli.cure import CureOptions, cure_options
 from vanishgrad.cli.cure_table import composed, shortest
 from vanishgrad.cures.candidates import candidates, treatment
 from vanishgrad.cures.override_text import treated
-from vanishgrad.cures.record import COLUMNS
+from vanishgrad.cures.search import COLUMNS, trial_steps
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.sweeps.pool import Workers
 
@@ -81,8 +81,8 @@ def test_options_are_told_from_the_setting() -> None:
     )
     assert setting == ["depth=3", "act=relu"]
     assert options == CureOptions(budget=70, seeds=5, pairs=False)
-    assert [options.steps(total) for total in (50, 5000)] == [50, 70]
-    assert [CureOptions().steps(total) for total in (50, 5000)] == [50, 1000]
+    assert [trial_steps(total, options.budget) for total in (50, 5000)] == [50, 70]
+    assert [trial_steps(total, CureOptions().budget) for total in (50, 5000)] == [50, 1000]
 
 
 def test_a_healthy_setting_is_said_to_be_healthy(vanishgrad: Vanishgrad, tmp_path: Path) -> None:

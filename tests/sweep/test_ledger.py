@@ -253,7 +253,7 @@ def test_a_batch_that_had_not_begun_is_recorded(tmp_path: Path) -> None:
 
 def test_batches_of_another_size_are_refused(tmp_path: Path) -> None:
     jobs = batches_in(tmp_path)
-    told = f"sweep.resume={tmp_path}: its batch from run 0 on has 2 runs, this command asks for 4"
+    told = f"sweep.resume={tmp_path}: its batch from run 0 on has 2 runs, now 4 are asked for"
     assert refusal(tmp_path, jobs) == told
 
 
@@ -458,7 +458,7 @@ def test_only_the_failed_or_the_diverged_can_be_retried(tmp_path: Path) -> None:
 
 def test_another_number_of_runs_is_refused(tmp_path: Path) -> None:
     jobs = sweep_in(tmp_path)
-    expected = f"sweep.resume={tmp_path}: the sweep has 3 runs, this command asks for 2"
+    expected = f"sweep.resume={tmp_path}: the sweep has 3 runs, now 2 are asked for"
     assert refusal(tmp_path, jobs[:2]) == expected
 
 

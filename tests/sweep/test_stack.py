@@ -109,7 +109,7 @@ def of_group(group: str, but: str = "") -> list[Any]:
 
 
 def small_norm(kind: type, position: str) -> Any:
-    return kind(position=position, **({"groups": 2} if kind.__name__ == "Group" else {}))
+    return kind(position=position, **({"groups": 2} if kind.__name__ == "GroupNorm" else {}))
 
 
 @pytest.mark.parametrize("reg", [{}, {"reg": L2(1e-3)}], ids=["chain", "vmap"])

@@ -24,8 +24,8 @@ from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.engine import Result, resume
+from vanishgrad.engine.run_folder import load_trained
 from vanishgrad.engine.stack import Stack
-from vanishgrad.engine.train import load_trained
 from vanishgrad.sweeps import work
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.work import JobGroup, train_group, train_stack

@@ -22,7 +22,7 @@ from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.cures import Cure, Stage, Standing
 from vanishgrad.cures.candidates import ALREADY, KNOWN, Treatment
 from vanishgrad.cures.override_text import kept, rounded
-from vanishgrad.cures.record import COLUMNS, plain, rows
+from vanishgrad.cures.search import COLUMNS
 from vanishgrad.errors import SettingError
 from vanishgrad.records import CURE_FILE, CURE_TABLE_FILE, SCHEMA_VERSION, lines, replace_file, strict
 from vanishgrad.remedies import Remedy
@@ -66,7 +66,7 @@ def document(typed: Sequence[str], search: Sequence[str], run: Run, found: Cure,
     winner, second = overrides(found.winner), overrides(found.runner_up)
     content = {
         "schema_version": SCHEMA_VERSION, "folder": str(folder), "overrides": list(typed),
-        "cure": _command(winner), "runner_up": _command(second), **plain(found, folder.absolute()),
+        "cure": _command(winner), "runner_up": _command(second), **found.plain(folder.absolute()),
         "applied": None, "report": None,
     }  # fmt: skip
     return Document(content, winner, second)
@@ -77,7 +77,7 @@ def write_files(answer: Document, found: Cure, folder: Path, *, report: bool) ->
     write_document(answer, folder)
     if not found.standings:
         return answer
-    table = [[one[name] for name in COLUMNS] for one in rows(found)]
+    table = [[one[name] for name in COLUMNS] for one in found.rows]
     text = ",".join(COLUMNS) + "\n" + lines([[_cell(cell) for cell in row] for row in table])
     replace_file(folder / CURE_TABLE_FILE, text.encode())
     if not report:

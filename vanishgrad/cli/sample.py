@@ -18,8 +18,8 @@ def sample(arguments: Sequence[str]) -> int:
     require("run" in given, "sample: needs run=DIR, the folder of a run with data=text")
     temperature = _number("temperature", given, TEMPERATURE)
     length, seed = _integer("length", given, LENGTH, least=1), _integer("seed", given, SEED, least=None)
+    from vanishgrad.engine.run_folder import load_trained
     from vanishgrad.engine.text import generate
-    from vanishgrad.engine.train import load_trained
     from vanishgrad.models.recurrent import Recurrent
     from vanishgrad.streams import stream
 
