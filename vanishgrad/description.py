@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from importlib import import_module
-from typing import Any, get_args, get_type_hints
+from dataclasses import fields
+from typing import Any
 
+from vanishgrad.choices import named
 from vanishgrad.errors import one_of
 from vanishgrad.records import strict
 from vanishgrad.run import GROUPS, Run
@@ -17,9 +17,9 @@ def describe(run: Run) -> dict[str, Any]:
 
     The learning rate and the loss stand as resolved, not as null.
     """
-    found: dict[str, Any] = {item.name: getattr(run, item.name) for item in fields(run)}
-    found |= {group: describe_choice(found[group]) for group in GROUPS if found[group] is not None}
-    return found | {"lr": run.rate, "loss": describe_choice(run.criterion)}
+    values: dict[str, Any] = {item.name: getattr(run, item.name) for item in fields(run)}
+    values |= {group: describe_choice(values[group]) for group in GROUPS if values[group] is not None}
+    return values | {"lr": run.rate, "loss": describe_choice(run.criterion)}
 
 
 def describe_choice(choice: Any) -> dict[str, Any]:
@@ -67,11 +67,5 @@ def _restored(field: str, value: Any) -> Any:
 
 
 def choices_of(group: str) -> dict[str, Any]:
-    """Every choice of a group by its name: the dataclasses of its module."""
-    hint = get_type_hints(Run)[group]
-    protocol = (get_args(hint) or (hint,))[0]
-    home = ".".join(protocol.__module__.split(".")[:3])  # vanishgrad.choices.<group>
-    kinds = [kind for kind in vars(import_module(home)).values() if isinstance(kind, type)]
-    own = [kind for kind in kinds if is_dataclass(kind) and kind.__module__.startswith(home)]
-    names = {kind: getattr(kind, "name", None) for kind in own}
-    return {name: kind for kind, name in names.items() if isinstance(name, str)}
+    """Every choice of a group by its name."""
+    return named.choices_of(named.protocols_of(Run, GROUPS)[group])

@@ -8,6 +8,7 @@ from torch import Tensor
 from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import LSUV
 from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM
+from vanishgrad.errors import instance_of
 from vanishgrad.models.cnn import cnn
 from vanishgrad.models.conv_lstm import ConvLSTMNetwork, conv_lstm
 from vanishgrad.models.initialize import initialize_
@@ -29,6 +30,7 @@ def build(run: Run) -> AnyNetwork:
     a target at every time step, and predicted frames `(batch, time, channels, height, width)`. Only
     `init=lsuv` reads the data, and data=text its vocabulary.
     """
+    instance_of("build", run, Run, "a Run, such as Run(depth=20, act='sigmoid')")
     model = blank(run)
     side_by_side_(model.parameters())
     initialize_(model, run)

@@ -15,6 +15,7 @@ from vanishgrad.choices.model import CNN, MLP, RNN
 from vanishgrad.choices.normalization import NoNorm, WeightNorm
 from vanishgrad.choices.pretraining import NoPretraining
 from vanishgrad.choices.regularization import Dropout, NoReg
+from vanishgrad.errors import instance_of
 from vanishgrad.prediction.convolution import convolutional_layers
 from vanishgrad.prediction.fixed_point import fixed_point
 from vanishgrad.prediction.inputs import Inputs, inputs_of
@@ -45,6 +46,7 @@ def predict(run: Run, data: Dataset | None = None) -> Prediction:
         run: the setting.
         data: its data, if they are loaded already.
     """
+    instance_of("predict", run, Run, "a Run, such as Run(depth=20, act='sigmoid')")
     try:
         inputs = inputs_of(run.data, data)
     except Exception as error:  # a missing file or network is no reason to know nothing

@@ -15,7 +15,7 @@ import pandas as pd
 
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.diagnosis.layers import When, by_layer, moment, thin
-from vanishgrad.errors import SettingError, require
+from vanishgrad.errors import SettingError, instance_of, require
 from vanishgrad.records import (
     CLAIMS_FILE,
     GRADIENT_COLUMNS,
@@ -283,6 +283,8 @@ def load_runs(*folders: str | Path, most_steps: int | None = None) -> Runs:
     Folders without a readable run are listed in `skipped` with the reason. `most_steps` thins long tables to
     about so many logged steps, which bounds the memory that a large sweep takes.
     """
+    for given in folders:
+        instance_of("load_runs", given, (str, Path), "folders, such as 'outputs/2026-01-31_12-00-00'")
     runs, skipped = [], []
     for folder in _unique(found for given in folders for found in run_folders(Path(given))):
         try:

@@ -11,6 +11,7 @@ from vanishgrad.choices.data import Data, Digits
 from vanishgrad.choices.initialization import Default, Initialization
 from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
 from vanishgrad.choices.model import MLP, Model
+from vanishgrad.choices.named import protocols_of, resolved
 from vanishgrad.choices.normalization import NoNorm, Normalization
 from vanishgrad.choices.optimizer import SGD, Optimizer
 from vanishgrad.choices.pretraining import NoPretraining, Pretraining
@@ -18,7 +19,7 @@ from vanishgrad.choices.regularization import NoReg, Regularization
 from vanishgrad.choices.residual import NoResidual, Residual
 from vanishgrad.choices.schedule import ConstantLR, Schedule
 from vanishgrad.run.combinations import check_combinations
-from vanishgrad.run.values import check_groups, check_numbers
+from vanishgrad.run.values import OPTIONAL, check_numbers
 
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (CrossEntropy(), BCE(), MSE())}
 
@@ -26,6 +27,8 @@ LOSSES: dict[str, Loss] = {loss.name: loss for loss in (CrossEntropy(), BCE(), M
 @dataclass(frozen=True)
 class Run:
     """One experiment: numbers, and one choice per group. Frozen, hashable, checked when it is made.
+
+    A choice is an object, `act=LeakyReLU(slope=0.1)`, or the name of one, which then has its defaults.
 
     Arguments:
         depth: hidden layers; the output layer comes on top, and 0 is a linear model. None takes the
@@ -55,6 +58,10 @@ class Run:
 
     Raises:
         SettingError: when a value, or a combination, makes no sense.
+
+    Example:
+        >>> Run(depth=20, act="sigmoid", norm="batch").norm
+        BatchNorm(position='pre')
     """
 
     depth: int = cast(int, None)  # resolved when the run is made
@@ -92,7 +99,10 @@ class Run:
     data: Data = field(default_factory=Digits)
 
     def __post_init__(self) -> None:
-        check_groups(self, GROUPS)
+        for group, protocol in protocols_of(Run, GROUPS).items():
+            value = getattr(self, group)
+            if value is not None or group not in OPTIONAL:
+                object.__setattr__(self, group, resolved(group, value, protocol))
         if self.depth is None:
             object.__setattr__(self, "depth", self.model.default_depth)
         if self.act is None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import is_dataclass
 from typing import TYPE_CHECKING
 
 from vanishgrad.errors import at_least, one_of, require
@@ -29,16 +27,6 @@ WORDS = {"batch_size": "full", "threads": "auto"}
 def is_integer(value: object) -> bool:
     """Whether `value` is an integer; a truth value is none."""
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def check_groups(run: Run, groups: Iterable[str]) -> None:
-    for group in groups:
-        value = getattr(run, group)
-        if not (value is None and group in OPTIONAL):
-            require(
-                is_dataclass(value) and not isinstance(value, type) and hasattr(value, "name"),
-                f"{group}={value!r}: give a choice, an instance of {type(run).__annotations__[group]}",
-            )
 
 
 def check_numbers(run: Run) -> None:

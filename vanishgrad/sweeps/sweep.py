@@ -20,7 +20,7 @@ from vanishgrad.description import describe, flat
 from vanishgrad.diagnosis.layers import by_layer, gradient_slope, moment
 from vanishgrad.engine import Result, check
 from vanishgrad.engine.run_folder import load_result, lost_result
-from vanishgrad.errors import SettingError, at_least, instance_of, require
+from vanishgrad.errors import SettingError, at_least, require, short
 from vanishgrad.records import SWEEP_FILE, UnreadableRun, read_gradients
 from vanishgrad.run import Run
 from vanishgrad.run.values import is_integer
@@ -72,6 +72,8 @@ def sweep(
         [('sigmoid', 5), ('relu', 5)]
     """
     settings = _checked(runs)
+    if max_stack is not None:
+        at_least("max_stack", max_stack, 1)
     with ExitStack() as stack:
         kept = None if out is None else Path(out)
         folder = Path(stack.enter_context(TemporaryDirectory())) if kept is None else kept.absolute()
@@ -86,10 +88,12 @@ def sweep(
 def _checked(runs: Iterable[Run]) -> list[Run]:
     """The runs as a list, each of which this machine can train."""
     rule = "a list of Run, such as [Run(depth=20, act=act) for act in ('sigmoid', 'relu')]"
-    instance_of("sweep", runs, Iterable, rule)
+    several = isinstance(runs, Iterable) and not isinstance(runs, str)
+    require(several, f"sweep({short(runs)}): takes {rule}")
     settings = list(runs)
+    require(bool(settings), f"sweep([]): takes {rule}; give at least one")
     for number, run in enumerate(settings):
-        instance_of("sweep", run, Run, f"{rule}; this is number {number}")
+        require(isinstance(run, Run), f"sweep: run {number} is {short(run)}; takes {rule}")
         try:
             check(run)
         except SettingError as error:
