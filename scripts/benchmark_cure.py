@@ -28,7 +28,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vanishgrad.choices.model import RNN
+from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.cli.cure_table import composed
 from vanishgrad.cures.candidates import Treatment
 from vanishgrad.cures.override_text import treated

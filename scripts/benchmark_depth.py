@@ -24,7 +24,7 @@ def train_once(depth: int, width: int, steps: int, convolutions: bool, every: in
     """Seconds to the first step, per plain step and per measured step; MiB beyond the imports."""
     from vanishgrad import Run, train
     from vanishgrad.choices.activation import Tanh
-    from vanishgrad.choices.model import CNN
+    from vanishgrad.choices.model.feedforward import CNN
     from vanishgrad.choices.normalization import BatchNorm
     from vanishgrad.choices.residual import IdentityShortcut
 

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Tanh
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.engine.plan import batches as training_batches
 from vanishgrad.engine.prepare import check
 from vanishgrad.engine.recorder import Recorder

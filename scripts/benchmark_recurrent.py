@@ -23,7 +23,8 @@ from torch.nn import functional as F
 
 from vanishgrad import Run
 from vanishgrad.choices.data import Adding
-from vanishgrad.choices.model import GRU, LSTM, RNN, Model
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
+from vanishgrad.choices.protocol import Model
 from vanishgrad.engine.plan import batches
 from vanishgrad.engine.prepare import check
 from vanishgrad.engine.recorder import Recorder

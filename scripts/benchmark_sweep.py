@@ -199,7 +199,8 @@ def stacked(width: int) -> Way:
 
     from vanishgrad import Run
     from vanishgrad.choices.activation import Tanh
-    from vanishgrad.choices.initialization import He, Initialization, Xavier
+    from vanishgrad.choices.initialization import He, Xavier
+    from vanishgrad.choices.protocol import Initialization
     from vanishgrad.engine import Result, check
     from vanishgrad.engine.recorder import Recorder
     from vanishgrad.engine.stack import Stack

@@ -48,7 +48,8 @@ from vanishgrad.choices.initialization import (
     Zeros,
 )
 from vanishgrad.choices.loss import MSE
-from vanishgrad.choices.model import CNN, GRU, LSTM, RNN
+from vanishgrad.choices.model.feedforward import CNN
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, AdamW, RMSprop
 from vanishgrad.choices.pretraining import DenoisingAutoencoder

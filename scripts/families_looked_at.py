@@ -23,22 +23,12 @@ from labelled_families import (
 )  # fmt: skip
 from labelled_runs import Case, Twist, predicted_flat
 
-from vanishgrad.choices.activation import (
-    ELU,
-    GELU,
-    SELU,
-    Erf,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softsign,
-    Tanh,
-)
+from vanishgrad.choices.activation import ELU, GELU, SELU, Erf, LeakyReLU, ReLU, Sigmoid, SiLU, Softsign, Tanh
 from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.data import Digits, Spirals
 from vanishgrad.choices.initialization import Critical, Default, Gaussian, He, LeCun, Normal, Xavier
-from vanishgrad.choices.model import CNN, GRU, LSTM, RNN
+from vanishgrad.choices.model.feedforward import CNN
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from vanishgrad.choices.optimizer import SGD, Adam, AdamW, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder

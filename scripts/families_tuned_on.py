@@ -13,7 +13,7 @@ from vanishgrad.choices.activation import ELU, Erf, LeakyReLU, ReLU, Sigmoid, Ta
 from vanishgrad.choices.data import Adding, Digits
 from vanishgrad.choices.initialization import Default, Gaussian, He, Xavier, Zeros
 from vanishgrad.choices.loss import MSE
-from vanishgrad.choices.model import GRU, LSTM, RNN
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.residual import Fixup, IdentityShortcut, Rezero, ScaledShortcut

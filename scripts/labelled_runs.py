@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad import GradientMonitor, Run, build, train
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import Default, Gaussian, He, LeCun, Xavier
 from vanishgrad.description import describe
 from vanishgrad.engine import Result
 from vanishgrad.engine.recorder import baseline
-from vanishgrad.run.structure import structure
+from vanishgrad.run import structure
 from vanishgrad.streams import stream
 from vanishgrad.sweeps.work import alone_because, train_stack
 from vanishgrad.theory import chi_1, length_map

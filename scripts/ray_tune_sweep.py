@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Digits, load
 
 GRID = {"act": ["tanh", "relu"], "init": ["xavier", "he"], "lr": [0.05, 0.1]}
 ACTS = {"tanh": nn.Tanh, "relu": nn.ReLU}

@@ -21,7 +21,7 @@ import torch
 from labelled_runs import Case, Seen, looped
 from torch import nn
 
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.optimizer import SGD, Adam
 
 JUDGED = ("vanishing", "exploding", "dead_units", "saturated", "not_learning", "diverged")

@@ -23,7 +23,6 @@ HOUSE = (
     "run",
     "remedies",
     "description",
-    "models",
     "prediction",
     "measure",
     "engine",
@@ -39,7 +38,7 @@ KNOW_HYDRA = {"config", "cli", "hydra_plugins"}
 # Reports and diagnoses are made of files: they read run folders of any origin, on machines that cannot train.
 BARRED = {
     "diagnosis": {"torch"},
-    "report": {"torch", "vanishgrad.models", "vanishgrad.measure", "vanishgrad.engine"},
+    "report": {"torch", "vanishgrad.measure", "vanishgrad.engine"},
 }
 
 
@@ -61,7 +60,7 @@ def imported(package: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def room(module: str) -> str:
-    """`vanishgrad.models.mlp` -> `models`; '' for the top package itself and for other people's modules."""
+    """`vanishgrad.engine.train` -> `engine`; '' for the top package and for other people's modules."""
     first, _, rest = module.partition(".")
     if first == "hydra_plugins":
         return "hydra_plugins" if rest.startswith("vanishgrad") else ""
@@ -127,8 +126,8 @@ def test_imports_only_go_down() -> None:
         ("vanishgrad.theory.profile", "def late():\n    from vanishgrad.run import Run"),
         ("vanishgrad.theory.profile", "if TYPE_CHECKING:\n    from vanishgrad.run import Run"),
         ("vanishgrad.theory.profile", "import importlib\nimportlib.import_module('vanishgrad.run')"),
-        ("vanishgrad.models.mlp", "from vanishgrad import train"),
-        ("vanishgrad.models.mlp", "import vanishgrad"),
+        ("vanishgrad.choices.model.feedforward", "from vanishgrad import train"),
+        ("vanishgrad.choices.model.feedforward", "import vanishgrad"),
         ("vanishgrad.run", "import hydra"),
         ("vanishgrad.run", "def late():\n    from hydra.utils import instantiate"),
         ("vanishgrad.run", "from omegaconf import DictConfig"),
@@ -150,12 +149,12 @@ def test_the_import_rule_catches(module: str, source: str) -> None:
     ("module", "source"),
     [
         ("vanishgrad.run", "from vanishgrad.choices.activation import ReLU"),
-        ("vanishgrad.models.mlp", "from . import composition\nfrom ..run import Run"),
+        ("vanishgrad.choices.model.feedforward", "from . import composition\nfrom ..run import Run"),
         ("vanishgrad.cli", "import hydra\nfrom vanishgrad import __version__"),
         ("vanishgrad.config", "from hydra.core.config_store import ConfigStore"),
         ("vanishgrad", "from vanishgrad.engine import train"),
         ("vanishgrad.__main__", "from vanishgrad.cli import main"),
-        ("vanishgrad.models.mlp", "import hydrangea\nimport vanishgrad_peer"),
+        ("vanishgrad.choices.model.feedforward", "import hydrangea\nimport vanishgrad_peer"),
         ("hydra_plugins.vanishgrad_launcher.launcher", "import hydra\nfrom vanishgrad.config import to_run"),
     ],
 )

@@ -20,7 +20,9 @@ from vanishgrad.choices.data import (
 )
 from vanishgrad.choices.initialization import LSUV
 from vanishgrad.choices.loss import BCE, MSE, CrossEntropy
-from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM
+from vanishgrad.choices.model.conv_lstm import ConvLSTM
+from vanishgrad.choices.model.feedforward import CNN, MLP
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm, InstanceNorm, LayerNorm, WeightNorm
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder
 from vanishgrad.choices.residual import HighwayShortcut, IdentityShortcut

@@ -11,7 +11,7 @@ from vanishgrad import Run
 from vanishgrad.choices.activation import LeakyReLU
 from vanishgrad.choices.data import MNIST, Adding, CopyMemory
 from vanishgrad.choices.loss import MSE
-from vanishgrad.choices.model import LSTM
+from vanishgrad.choices.model.recurrent import LSTM
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.schedule import StepLR
 from vanishgrad.description import choices_of, describe, described

@@ -86,11 +86,14 @@ NO_CHOICES = {
     "a torch module": (
         {"act": nn.Sigmoid()},
         r"act=Sigmoid\(\): is of the type torch\.nn\.modules\.activation\.Sigmoid; give the name of a choice,"
-        r" or an object such as vanishgrad\.choices\.activation\.Sigmoid\(\); choose one of relu, sigmoid",
+        r" or an object such as vanishgrad\.choices\.Sigmoid\(\); choose one of relu, sigmoid",
     ),
     "a class": ({"act": Sigmoid}, r"act=Sigmoid: is the class; give an object, Sigmoid\(\), .*act='sigmoid'"),
     "a class of torch": ({"act": nn.ReLU}, r"act=ReLU: is the class torch\..*choose one of relu"),
-    "another group's": ({"norm": Sigmoid()}, r"norm=Sigmoid\(\): is no choice of norm; .*one of none, batch"),
+    "another group's": (
+        {"norm": Sigmoid()},
+        r"norm=Sigmoid\(\): does not inherit .*Normalization; .*one of none, batch",
+    ),
     "a number": ({"optim": 3}, r"optim=3: is of the type int; .*choose one of sgd, adam"),
     "nothing": ({"norm": None}, r"norm=None: is of the type NoneType; .*choose one of none"),
 }

@@ -6,8 +6,7 @@ import math
 
 import pytest
 
-from vanishgrad.choices.data import Adding, Data, Digits, MovingDigits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Adding, Data, Digits, MovingDigits, load
 from vanishgrad.config.plan import plan_of, without_hydra
 from vanishgrad.config.setting import to_setting
 from vanishgrad.engine.evaluate import OBJECTIVES, check_objective, objective_of

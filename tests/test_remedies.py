@@ -11,7 +11,7 @@ from vanishgrad import Run, build, remedies
 from vanishgrad.choices.activation import ELU, SELU, LeakyReLU, PReLU, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.initialization import Critical, Gaussian, He, Xavier
-from vanishgrad.choices.model import GRU, LSTM, RNN
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 from vanishgrad import renamed
 
 if TYPE_CHECKING:
+    from vanishgrad.choices.model.build import build
     from vanishgrad.choices.regularization import penalty
     from vanishgrad.cures import Cure, cure
     from vanishgrad.diagnosis import Diagnosis, diagnose
     from vanishgrad.engine import LoadedRun, Result, load_run, resume, train
     from vanishgrad.measure import GradientMonitor
-    from vanishgrad.models import build
-    from vanishgrad.prediction import Prediction, predict
+    from vanishgrad.prediction import predict
     from vanishgrad.report import load_runs
     from vanishgrad.run import Run
     from vanishgrad.sweeps.sweep import sweep
+    from vanishgrad.theory.prediction import Prediction
 
 __version__ = "0.1.0"
 __all__ = [
@@ -46,10 +47,10 @@ _HOMES = {
     "Diagnosis": "vanishgrad.diagnosis",
     "GradientMonitor": "vanishgrad.measure",
     "LoadedRun": "vanishgrad.engine",
-    "Prediction": "vanishgrad.prediction",
+    "Prediction": "vanishgrad.theory.prediction",
     "Result": "vanishgrad.engine",
     "Run": "vanishgrad.run",
-    "build": "vanishgrad.models",
+    "build": "vanishgrad.choices.model.build",
     "cure": "vanishgrad.cures",
     "diagnose": "vanishgrad.diagnosis",
     "load_run": "vanishgrad.engine",

@@ -15,8 +15,9 @@ from types import ModuleType
 from typing import Any
 
 MODULES = {  # that are gone, and where what they showed is now
-    "vanishgrad.data": "vanishgrad.choices.data.loading",
+    "vanishgrad.data": "vanishgrad.choices.data",
     "vanishgrad.layers": "vanishgrad.modules.weights",
+    "vanishgrad.models": "vanishgrad.choices.model.build",
     "vanishgrad.monitor": "vanishgrad.measure",
     "vanishgrad.norms": "vanishgrad.modules.norms",
     "vanishgrad.training": "vanishgrad.engine",

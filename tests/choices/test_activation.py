@@ -12,7 +12,6 @@ from vanishgrad.choices.activation import (
     ELU,
     GELU,
     SELU,
-    Activation,
     Erf,
     Identity,
     LeakyReLU,
@@ -24,8 +23,8 @@ from vanishgrad.choices.activation import (
     Softplus,
     Softsign,
     Tanh,
-    negative_slope,
 )
+from vanishgrad.choices.protocol import Activation
 from vanishgrad.errors import SettingError
 
 
@@ -76,7 +75,7 @@ def test_every_call_builds_a_module_of_its_own_and_only_prelu_learns(act: Activa
 
 
 def test_the_negative_slope_is_that_of_leaky_relu_and_prelu() -> None:
-    slopes = [negative_slope(act) for act in (LeakyReLU(0.2), PReLU(0.3), ReLU(), ELU(), Identity())]
+    slopes = [act.negative_slope for act in (LeakyReLU(0.2), PReLU(0.3), ReLU(), ELU(), Identity())]
     assert slopes == [0.2, 0.3, 0, 0, 0]
 
 

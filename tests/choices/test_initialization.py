@@ -12,7 +12,6 @@ from vanishgrad.choices.activation import (
     ELU,
     GELU,
     SELU,
-    Activation,
     Erf,
     Identity,
     LeakyReLU,
@@ -31,15 +30,14 @@ from vanishgrad.choices.initialization import (
     Default,
     Gaussian,
     He,
-    Initialization,
     LeCun,
     Normal,
     Orthogonal,
     Xavier,
     Zeros,
     edge_of_chaos,
-    fill_bias_,
 )
+from vanishgrad.choices.protocol import Activation, Initialization
 from vanishgrad.errors import SettingError
 from vanishgrad.theory import SaturatedCriticalPoint
 
@@ -65,7 +63,7 @@ def drawn(
 
 def biases(init: Initialization, fan_in: int, act: Activation | None = None) -> Tensor:
     bias = torch.full((50_000,), torch.nan, dtype=torch.float64)
-    fill_bias_(init, bias, fan_in, act or ReLU(), torch.Generator().manual_seed(1))
+    init.bias_(bias, fan_in, act or ReLU(), torch.Generator().manual_seed(1))
     return bias
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
+from vanishgrad.choices.loss import BCE, MSE, CrossEntropy
+from vanishgrad.choices.protocol import Loss
 
 
 def described(value: object) -> str | None:

@@ -13,10 +13,10 @@ from vanishgrad.choices.normalization import (
     InstanceNorm,
     LayerNorm,
     NoNorm,
-    Normalization,
     RMSNorm,
     WeightNorm,
 )
+from vanishgrad.choices.protocol import Normalization
 from vanishgrad.errors import SettingError
 
 

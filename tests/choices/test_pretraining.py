@@ -6,14 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from vanishgrad.choices.pretraining import (
-    RBM,
-    Autoencoder,
-    DenoisingAutoencoder,
-    NoPretraining,
-    Pretraining,
-    frozen,
-)
+from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, NoPretraining
+from vanishgrad.choices.protocol import Pretraining
 from vanishgrad.errors import SettingError
 
 EVERY = [NoPretraining, RBM, Autoencoder, DenoisingAutoencoder]
@@ -45,9 +39,9 @@ def test_noise_must_leave_something(corruption: float) -> None:
 
 @pytest.mark.parametrize("choice", EVERY[1:])
 def test_only_what_is_asked_to_is_frozen(choice: Callable[..., Pretraining]) -> None:
-    assert frozen(choice(freeze=True))
-    assert not frozen(choice())
+    assert choice(freeze=True).freeze
+    assert not choice().freeze
 
 
 def test_without_pretraining_nothing_is_frozen() -> None:
-    assert not frozen(NoPretraining())
+    assert not NoPretraining().freeze

@@ -17,8 +17,9 @@ import torch
 
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import Identity, ReLU, Sigmoid, Tanh
-from vanishgrad.choices.initialization import Default, Gaussian, He, Initialization, Xavier
+from vanishgrad.choices.initialization import Default, Gaussian, He, Xavier
 from vanishgrad.choices.normalization import BatchNorm
+from vanishgrad.choices.protocol import Initialization
 from vanishgrad.theory import chi_1, critical_point, length_map
 from vanishgrad.theory.gaussian import Function
 

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from vanishgrad import Run, build, train
 from vanishgrad.choices.clipping import ClipByNorm
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import He, Normal
-from vanishgrad.choices.model import CNN
-from vanishgrad.choices.normalization import BatchNorm, NoNorm, Normalization
+from vanishgrad.choices.model.feedforward import CNN
+from vanishgrad.choices.normalization import BatchNorm, NoNorm
 from vanishgrad.choices.optimizer import SGD, Adam
-from vanishgrad.choices.residual import Fixup, IdentityShortcut, NoResidual, Residual, Rezero, ScaledShortcut
+from vanishgrad.choices.protocol import Normalization, Residual
+from vanishgrad.choices.residual import Fixup, IdentityShortcut, NoResidual, Rezero, ScaledShortcut
 
 BASE = Run(depth=1000, width=32)
 CONV = replace(BASE, width=8, model=CNN())

@@ -9,7 +9,7 @@ import pytest
 from vanishgrad import Run
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
 from vanishgrad.choices.data import Adding
-from vanishgrad.choices.model import RNN
+from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.cures.candidates import (

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from vanishgrad import Run, train
-from vanishgrad.choices.data import Adding, Digits, MovingDigits, Spirals, TemporalOrder
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Adding, Digits, MovingDigits, Spirals, TemporalOrder, load
 from vanishgrad.choices.loss import BCE, MSE
-from vanishgrad.choices.model import RNN, ConvLSTM
+from vanishgrad.choices.model.conv_lstm import ConvLSTM
+from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.cures.trial import LOST, Course, Yardstick, course, yardstick
 from vanishgrad.sweeps.job import Outcome
 

@@ -10,7 +10,7 @@ import pytest
 from vanishgrad import Run, remedies
 from vanishgrad.choices.activation import LeakyReLU, Sigmoid
 from vanishgrad.choices.initialization import Gaussian, He, Normal
-from vanishgrad.choices.model import LSTM, RNN
+from vanishgrad.choices.model.recurrent import LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.schedule import StepLR

@@ -10,8 +10,7 @@ import pytest
 
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.data import Spirals
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Spirals, load
 from vanishgrad.choices.schedule import CosineLR
 from vanishgrad.cures.candidates import Treatment, treatment
 from vanishgrad.cures.override_text import treated

@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vanishgrad.choices.data import Adding
+from vanishgrad.choices.data import Adding, load
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.loss import MSE
 
 SMALL = Adding(length=11, train_size=3_000, held_out=2_000)

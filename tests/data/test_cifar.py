@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from vanishgrad.choices.data import CIFAR10
+from vanishgrad.choices.data import CIFAR10, load
 from vanishgrad.choices.data.image_files import read_cifar10, unpickled
-from vanishgrad.choices.data.loading import load
 from vanishgrad.errors import SettingError
 
 Array = np.ndarray[Any, np.dtype[np.uint8]]

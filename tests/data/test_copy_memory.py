@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vanishgrad.choices.data import CopyMemory
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import CopyMemory, load
 from vanishgrad.choices.loss import CrossEntropy
 
 SMALL = CopyMemory(length=6, memory=3, alphabet=4, train_size=2_000, held_out=1_000)

@@ -6,9 +6,8 @@ import sys
 import pytest
 import torch
 
-from vanishgrad.choices.data import Digits
+from vanishgrad.choices.data import Digits, load
 from vanishgrad.choices.data.images import read_digits
-from vanishgrad.choices.data.loading import load
 from vanishgrad.errors import SettingError
 
 

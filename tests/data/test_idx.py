@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from vanishgrad.choices.data import MNIST, FashionMNIST
+from vanishgrad.choices.data import MNIST, FashionMNIST, load
 from vanishgrad.choices.data.image_files import read_mnist
-from vanishgrad.choices.data.loading import load
 from vanishgrad.errors import SettingError
 
 Array = np.ndarray[Any, np.dtype[np.uint8]]

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vanishgrad.choices.data import MNIST, Digits
+from vanishgrad.choices.data import MNIST, Digits, load
 from vanishgrad.choices.data.dataset import Dataset, in_time
-from vanishgrad.choices.data.loading import load
 
 generator = torch.Generator().manual_seed(0)
 COLOURS = Dataset(

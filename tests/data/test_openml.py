@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 import torch
 
-from vanishgrad.choices.data import CIFAR10, MNIST, FashionMNIST
+from vanishgrad.choices.data import CIFAR10, MNIST, FashionMNIST, load
 from vanishgrad.choices.data.image_files import fetch
-from vanishgrad.choices.data.loading import load
 from vanishgrad.errors import SettingError
 
 SHAPE = (1, 2, 3)

@@ -5,8 +5,7 @@ import math
 import pytest
 import torch
 
-from vanishgrad.choices.data import Spirals
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Spirals, load
 from vanishgrad.choices.data.points import draw_spirals
 
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vanishgrad.choices.data import TemporalOrder
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import TemporalOrder, load
 from vanishgrad.engine.evaluate import accuracy
 
 SMALL = TemporalOrder(length=40, train_size=4_000, held_out=2_000)

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vanishgrad.choices.data import Text
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Text, load
 from vanishgrad.choices.data.text import corpus, decode, encode, unigram_entropy, vocabulary
 from vanishgrad.choices.loss import CrossEntropy
 from vanishgrad.errors import SettingError

@@ -17,7 +17,7 @@ from torch import nn
 from vanishgrad import GradientMonitor, Run, diagnose, train
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Digits
-from vanishgrad.choices.model import LSTM
+from vanishgrad.choices.model.recurrent import LSTM
 from vanishgrad.diagnosis import Diagnosis, Finding, OnlineDiagnosis
 from vanishgrad.diagnosis.layers import MEASURED, by_layer
 from vanishgrad.diagnosis.tables import record_of

@@ -12,7 +12,7 @@ import torch
 
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Sigmoid, Tanh
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.lab import Claim, Evidence
 from vanishgrad.lab.chapters import activations
 from vanishgrad.lab.probes import activations as probes

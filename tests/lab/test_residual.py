@@ -9,13 +9,13 @@ import torch
 from torch.nn import functional
 
 from vanishgrad.choices.activation import Identity, ReLU
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import He, Orthogonal
+from vanishgrad.choices.model.build import build
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
 from vanishgrad.lab import PROBE, Claim, Evidence
 from vanishgrad.lab.chapters import residual
 from vanishgrad.lab.residual_stream import SETTINGS, measure_stream
-from vanishgrad.models import build
 from vanishgrad.run import Run
 
 BLOCKS = np.arange(1, 11)

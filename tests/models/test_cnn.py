@@ -10,33 +10,32 @@ from torch.nn.functional import conv2d
 
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Tanh
-from vanishgrad.choices.data import CIFAR10, Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import CIFAR10, Digits, load
 from vanishgrad.choices.initialization import LSUV, Orthogonal
-from vanishgrad.choices.model import CNN
+from vanishgrad.choices.model.build import blank
+from vanishgrad.choices.model.feedforward import CNN
 from vanishgrad.choices.normalization import (
     BatchNorm,
     GroupNorm,
     InstanceNorm,
     LayerNorm,
     NoNorm,
-    Normalization,
     RMSNorm,
     WeightNorm,
 )
+from vanishgrad.choices.protocol import Normalization, Residual
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import (
     DenseShortcut,
     Fixup,
+    Fork,
     HighwayShortcut,
     IdentityShortcut,
     NoResidual,
-    Residual,
+    Resize,
     Rezero,
     ScaledShortcut,
 )
-from vanishgrad.models.build import blank
-from vanishgrad.models.residual import Fork, Resize
 from vanishgrad.modules.observer import Unrolled
 from vanishgrad.modules.weights import weight_matrices
 

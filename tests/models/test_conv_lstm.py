@@ -15,11 +15,9 @@ from vanishgrad.choices.activation import PReLU, ReLU
 from vanishgrad.choices.data import MovingDigits
 from vanishgrad.choices.data.video import draw_moving_digits, mean_frame_loss
 from vanishgrad.choices.initialization import Gaussian, Orthogonal, Zeros
-from vanishgrad.choices.model import ConvLSTM
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.conv_lstm import ConvLSTM, ConvLSTMLayer, ConvLSTMNetwork
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.models import build
-from vanishgrad.models.conv_lstm import ConvLSTMNetwork, conv_lstm
-from vanishgrad.models.conv_lstm_layer import ConvLSTMLayer
 from vanishgrad.modules.observer import Unrolled
 from vanishgrad.modules.weights import Conv2d, weight_matrices
 from vanishgrad.run import Run
@@ -55,7 +53,7 @@ def test_the_networks_of_the_paper_have_the_published_number_of_parameters(
 ) -> None:
     run = Run(model=ConvLSTM(kernel=5, patch=4), data=MovingDigits(size=64), depth=depth, width=width)
     with torch.device("meta"):
-        model = conv_lstm(run)
+        model = run.model.network(run)
     assert sum(parameter.numel() for parameter in model.parameters()) == published
 
 

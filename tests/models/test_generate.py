@@ -10,11 +10,11 @@ import torch
 
 from vanishgrad import Run, build
 from vanishgrad.choices.data import Text
-from vanishgrad.choices.model import GRU, LSTM, RNN, Model
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN, Recurrent
+from vanishgrad.choices.protocol import Model
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.engine.text import generate
 from vanishgrad.errors import SettingError
-from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.streams import stream
 
 VOCABULARY = "\n abc"

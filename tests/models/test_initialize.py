@@ -11,13 +11,13 @@ from vanishgrad.choices.activation import ELU, PReLU, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.initialization import Critical, Gaussian, He, Orthogonal, Xavier, Zeros
 from vanishgrad.choices.normalization import BatchNorm, LayerNorm, WeightNorm
 from vanishgrad.choices.optimizer import Adam
+from vanishgrad.choices.protocol import Residual
 from vanishgrad.choices.regularization import L2, Dropout
 from vanishgrad.choices.residual import (
     DenseShortcut,
     Fixup,
     HighwayShortcut,
     IdentityShortcut,
-    Residual,
     Rezero,
     ScaledShortcut,
 )

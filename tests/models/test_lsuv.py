@@ -7,20 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad import Run, build
-from vanishgrad.choices.activation import Activation, ReLU, Tanh
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.activation import ReLU, Tanh
+from vanishgrad.choices.data import Digits, load
 from vanishgrad.choices.initialization import LSUV
-from vanishgrad.choices.normalization import BatchNorm, NoNorm, Normalization, WeightNorm
+from vanishgrad.choices.normalization import BatchNorm, NoNorm, WeightNorm
+from vanishgrad.choices.protocol import Activation, Normalization, Residual
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.choices.residual import (
-    DenseShortcut,
-    HighwayShortcut,
-    IdentityShortcut,
-    NoResidual,
-    Residual,
-    Rezero,
-)
+from vanishgrad.choices.residual import DenseShortcut, HighwayShortcut, IdentityShortcut, NoResidual, Rezero
 
 EXAMPLES = 200
 # all training examples are the batch, so that its order and its draw do not matter

@@ -8,12 +8,15 @@ from torch import Tensor, nn
 
 from vanishgrad import Run, build
 from vanishgrad.choices.data import CIFAR10, Adding, MovingDigits
-from vanishgrad.choices.model import CNN, GRU, LSTM, RNN, ConvLSTM, Model
+from vanishgrad.choices.model.build import blank
+from vanishgrad.choices.model.conv_lstm import ConvLSTM
+from vanishgrad.choices.model.feedforward import CNN
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm
-from vanishgrad.choices.residual import DenseShortcut, IdentityShortcut, NoResidual, Residual
+from vanishgrad.choices.protocol import Model, Residual
+from vanishgrad.choices.residual import DenseShortcut, IdentityShortcut, NoResidual
+from vanishgrad.engine.memory import OBJECTS, check_memory, needed_bytes
 from vanishgrad.errors import SettingError
-from vanishgrad.models.build import blank
-from vanishgrad.models.memory import OBJECTS, at_least_parameters, check_memory, needed_bytes
 
 BATCH = 16
 
@@ -60,7 +63,7 @@ def test_recurrent_activations_grow_with_gates_and_time(model: Model) -> None:
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[model.name]
     run = Run(depth=2, width=8, model=model, data=Adding(length=50))
     assert estimated(run) == 4 * 4 * BATCH * 8 * gates * 50 * 3
-    assert at_least_parameters(run) == 2 * gates * 8 * 8
+    assert run.model.cost(run).parameters == 2 * gates * 8 * 8
 
 
 @pytest.mark.parametrize("base", [
@@ -76,12 +79,13 @@ def test_recurrent_activations_grow_with_gates_and_time(model: Model) -> None:
 def test_a_network_has_at_least_the_parameters_of_the_bound(base: Run) -> None:
     with torch.device("meta"):
         count = sum(parameter.numel() for parameter in blank(base).parameters())
-    assert 0 < at_least_parameters(base) <= count
+    assert 0 < base.model.cost(base).parameters <= count
 
 
 @pytest.mark.parametrize("depth", [0, 1])
 def test_without_matrices_between_hidden_layers_the_bound_is_zero(depth: int) -> None:
-    assert at_least_parameters(Run(depth=depth)) == at_least_parameters(Run(depth=depth, model=CNN())) == 0
+    for run in (Run(depth=depth), Run(depth=depth, model=CNN())):
+        assert run.model.cost(run).parameters == 0
 
 
 @pytest.mark.parametrize("run, remedy", [
@@ -94,7 +98,7 @@ def test_what_cannot_fit_is_refused_at_once_with_the_settings_that_would_lower_i
     run: Run, remedy: str
 ) -> None:
     with pytest.raises(SettingError, match=rf"depth={run.depth} width={run.width}.*GiB.*{remedy}"):
-        check_memory(run, at_least_parameters(run), 64)
+        check_memory(run, run.model.cost(run).parameters, 64)
 
 
 def test_what_fits_is_not_refused() -> None:

@@ -8,15 +8,8 @@ from torch import Tensor, nn
 
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import PReLU, Tanh
-from vanishgrad.choices.normalization import (
-    BatchNorm,
-    GroupNorm,
-    LayerNorm,
-    NoNorm,
-    Normalization,
-    RMSNorm,
-    WeightNorm,
-)
+from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm, NoNorm, RMSNorm, WeightNorm
+from vanishgrad.choices.protocol import Normalization, Residual
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import (
     DenseShortcut,
@@ -24,7 +17,6 @@ from vanishgrad.choices.residual import (
     HighwayShortcut,
     IdentityShortcut,
     NoResidual,
-    Residual,
     Rezero,
     ScaledShortcut,
 )

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state
 
 from vanishgrad import Run, build
-from vanishgrad.choices.activation import Activation, PReLU, ReLU, Tanh
+from vanishgrad.choices.activation import PReLU, ReLU, Tanh
 from vanishgrad.choices.data import CIFAR10, Adding, CopyMemory, Digits
-from vanishgrad.choices.model import GRU, LSTM, RNN, Model
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN, Recurrent
 from vanishgrad.choices.normalization import LayerNorm
+from vanishgrad.choices.protocol import Activation, Model
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.models.recurrent import Recurrent
 
 BASE = Run(model=LSTM(), data=Adding(length=9), width=5, depth=1, dtype="float64", seed=3)
 EVERY_STEP = replace(BASE, data=CopyMemory(length=3, memory=2))  # 7 steps of 10 symbols, 9 outputs at each

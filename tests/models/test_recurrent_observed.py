@@ -13,10 +13,10 @@ from vanishgrad import Run, build
 from vanishgrad.choices.activation import Identity, PReLU
 from vanishgrad.choices.data import Adding, CopyMemory
 from vanishgrad.choices.initialization import Zeros
-from vanishgrad.choices.model import GRU, LSTM, RNN, Model
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN, Recurrent
 from vanishgrad.choices.normalization import LayerNorm
+from vanishgrad.choices.protocol import Model
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.modules.observer import LinearOutput, Unrolled
 
 BASE = Run(model=LSTM(), data=CopyMemory(length=3, memory=2), width=5, depth=2, dtype="float64", seed=3)

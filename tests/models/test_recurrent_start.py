@@ -12,12 +12,12 @@ from torch import Tensor
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import PReLU, ReLU
 from vanishgrad.choices.data import Adding, CopyMemory
-from vanishgrad.choices.initialization import Default, Gaussian, Initialization, Orthogonal, Xavier, Zeros
-from vanishgrad.choices.model import GRU, LSTM, RNN, Model
+from vanishgrad.choices.initialization import Default, Gaussian, Orthogonal, Xavier, Zeros
+from vanishgrad.choices.model.build import blank, initialize_
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import LayerNorm
+from vanishgrad.choices.protocol import Initialization, Model
 from vanishgrad.errors import SettingError
-from vanishgrad.models.build import blank
-from vanishgrad.models.initialize import initialize_
 
 BASE = Run(model=LSTM(), data=Adding(), width=24, depth=2, seed=3)
 GATES = {"rnn": "h", "lstm": "ifoc", "gru": "rzn"}

@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.data.loading import load
-from vanishgrad.engine.plan import Order
-from vanishgrad.models import build
-from vanishgrad.models.residual import (
+from vanishgrad.choices.data import load
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.residual import (
     DenseBlock,
     HighwayBlock,
     ResidualBlock,
@@ -21,6 +20,7 @@ from vanishgrad.models.residual import (
     ScalarBias,
     ScalarMultiplier,
 )
+from vanishgrad.engine.plan import Order
 from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.run import Run
 

@@ -20,10 +20,10 @@ from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimize
 
 from vanishgrad import GradientMonitor
 from vanishgrad.choices.activation import Tanh
-from vanishgrad.choices.model import LSTM
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.recurrent import LSTM
 from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.errors import SettingError
-from vanishgrad.models import build
 from vanishgrad.records import GRADIENT_COLUMNS
 from vanishgrad.report import load_runs, write_report
 from vanishgrad.run import Run

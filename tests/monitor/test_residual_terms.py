@@ -11,25 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Identity, ReLU, Tanh
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.model import CNN
+from vanishgrad.choices.data import Digits, load
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.feedforward import CNN
 from vanishgrad.choices.normalization import BatchNorm, WeightNorm
+from vanishgrad.choices.protocol import Residual
 from vanishgrad.choices.residual import (
     DenseShortcut,
     Fixup,
+    Fork,
     HighwayShortcut,
     IdentityShortcut,
     NoResidual,
-    Residual,
     Rezero,
     ScaledShortcut,
 )
 from vanishgrad.engine import train
 from vanishgrad.engine.plan import Order
 from vanishgrad.measure.extra_tables import split
-from vanishgrad.models import build
-from vanishgrad.models.residual import Fork
 from vanishgrad.run import Run
 
 SMALL = Run(

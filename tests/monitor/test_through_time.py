@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.activation import GELU, Activation, Identity, LeakyReLU, ReLU, Softsign
-from vanishgrad.choices.data import Adding, MovingDigits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.activation import GELU, Identity, LeakyReLU, ReLU, Softsign
+from vanishgrad.choices.data import Adding, MovingDigits, load
 from vanishgrad.choices.initialization import Gaussian, Zeros
-from vanishgrad.choices.model import GRU, LSTM, RNN, ConvLSTM, Model
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.conv_lstm import ConvLSTM
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN, Recurrent
 from vanishgrad.choices.normalization import LayerNorm
+from vanishgrad.choices.protocol import Activation, Model
 from vanishgrad.choices.regularization import L2, Dropout
 from vanishgrad.engine import train
 from vanishgrad.engine.plan import Order
-from vanishgrad.models import build
-from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.modules.observer import Unrolled
 from vanishgrad.run import Run
 

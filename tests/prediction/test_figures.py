@@ -13,21 +13,9 @@ import pytest
 import torch
 
 from vanishgrad import Prediction, Run, predict
-from vanishgrad.choices.activation import (
-    ELU,
-    GELU,
-    SELU,
-    Erf,
-    LeakyReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softplus,
-    Tanh,
-)
-from vanishgrad.choices.data import MNIST, Adding, Digits, Spirals, Text
+from vanishgrad.choices.activation import ELU, GELU, SELU, Erf, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from vanishgrad.choices.data import MNIST, Adding, Digits, Spirals, Text, load
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.data.loading import load
 from vanishgrad.choices.initialization import (
     Critical,
     Default,
@@ -38,15 +26,16 @@ from vanishgrad.choices.initialization import (
     Orthogonal,
     Zeros,
 )
-from vanishgrad.choices.model import CNN, GRU, LSTM, RNN
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.feedforward import CNN
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2
 from vanishgrad.choices.residual import Fixup, HighwayShortcut, IdentityShortcut, Rezero, ScaledShortcut
 from vanishgrad.description import choices_of
 from vanishgrad.errors import SettingError
-from vanishgrad.models import build
-from vanishgrad.prediction.inputs import inputs_of
+from vanishgrad.prediction import inputs_of
 from vanishgrad.records import strict
 
 BASE = Run(depth=6)

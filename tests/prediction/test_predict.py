@@ -15,7 +15,6 @@ from vanishgrad.choices.activation import (
     ELU,
     GELU,
     SELU,
-    Activation,
     Identity,
     LeakyReLU,
     ReLU,
@@ -31,29 +30,21 @@ from vanishgrad.choices.initialization import (
     Default,
     Gaussian,
     He,
-    Initialization,
     LeCun,
     Normal,
     Orthogonal,
     Xavier,
 )
-from vanishgrad.choices.model import CNN, RNN
-from vanishgrad.choices.normalization import (
-    BatchNorm,
-    GroupNorm,
-    LayerNorm,
-    NoNorm,
-    Normalization,
-    RMSNorm,
-    WeightNorm,
-)
+from vanishgrad.choices.model.feedforward import CNN
+from vanishgrad.choices.model.recurrent import RNN
+from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm, NoNorm, RMSNorm, WeightNorm
+from vanishgrad.choices.protocol import Activation, Initialization, Normalization, Residual
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import (
     DenseShortcut,
     HighwayShortcut,
     IdentityShortcut,
     NoResidual,
-    Residual,
     ScaledShortcut,
 )
 from vanishgrad.diagnosis.layers import by_layer

@@ -8,10 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from vanishgrad.choices.activation import Activation, LeakyReLU, Tanh
-from vanishgrad.choices.initialization import LSUV, Critical, Gaussian, Normal, Orthogonal, fill_bias_
+from vanishgrad.choices.activation import LeakyReLU, Tanh
+from vanishgrad.choices.initialization import (
+    LSUV,
+    Critical,
+    Gaussian,
+    Normal,
+    Orthogonal,
+)
+from vanishgrad.choices.protocol import Activation
 from vanishgrad.description import choices_of
-from vanishgrad.prediction.weights import variances, weights_of
 from vanishgrad.streams import stream
 
 INITS: list[Any] = [kind() for kind in choices_of("init").values() if kind is not LSUV]
@@ -25,8 +31,8 @@ SHAPES = [(256, 256), (400, 256), (256, 400), (64, 512)]
 def test_variances_are_those_of_what_is_drawn(init: Any, act: Activation, fan_in: int, fan_out: int) -> None:
     weight, biases = torch.empty(fan_out, fan_in), torch.empty(100_000)
     init.weight_(weight, act, stream(0, "weight"))
-    fill_bias_(init, biases, fan_in, act, stream(0, "bias"))
-    found = variances(init, act, fan_in, fan_out)
+    init.bias_(biases, fan_in, act, stream(0, "bias"))
+    found = init.variances(act, fan_in, fan_out)
     assert found is not None
     error = 4 * math.sqrt(2 / weight.numel())
     assert fan_in * float(weight.double().square().mean()) == pytest.approx(found[0], rel=error)
@@ -34,7 +40,7 @@ def test_variances_are_those_of_what_is_drawn(init: Any, act: Activation, fan_in
 
 
 def test_lsuv_brings_a_variance_to_one_unless_it_is_near() -> None:
-    weights = weights_of(LSUV(tolerance=0.1), Tanh(), 64, 64)
+    weights = LSUV(tolerance=0.1).weights(Tanh(), 64, 64)
     assert weights is not None
     assert weights(0.25) == (4.0, 0.0)
     assert weights(1.05) == (1.0, 0.0)
@@ -42,4 +48,4 @@ def test_lsuv_brings_a_variance_to_one_unless_it_is_near() -> None:
 
 
 def test_the_critical_point_is_that_of_the_activation() -> None:
-    assert variances(Critical(), Tanh(), 64, 64) == pytest.approx((1.0, 0.0))
+    assert Critical().variances(Tanh(), 64, 64) == pytest.approx((1.0, 0.0))

@@ -10,7 +10,7 @@ import pytest
 
 from vanishgrad.choices.data import Text
 from vanishgrad.choices.data.text import corpus
-from vanishgrad.choices.model import LSTM
+from vanishgrad.choices.model.recurrent import LSTM
 from vanishgrad.config.plan import jobs_of, plan_of, without_hydra
 from vanishgrad.config.setting import to_setting
 from vanishgrad.engine import train

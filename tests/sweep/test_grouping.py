@@ -11,7 +11,7 @@ from vanishgrad import Run
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
 from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.data import Digits, Text
-from vanishgrad.choices.model import RNN
+from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder
 from vanishgrad.run import structure
 from vanishgrad.sweeps import work

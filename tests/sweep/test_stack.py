@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
 from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue
-from vanishgrad.choices.data import Adding, CopyMemory, Digits, MovingDigits, Spirals, TemporalOrder
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Adding, CopyMemory, Digits, MovingDigits, Spirals, TemporalOrder, load
 from vanishgrad.choices.initialization import LSUV, He, Normal, Xavier
 from vanishgrad.choices.loss import BCE, MSE
-from vanishgrad.choices.model import CNN, GRU, LSTM, MLP, RNN, ConvLSTM
+from vanishgrad.choices.model.conv_lstm import ConvLSTM
+from vanishgrad.choices.model.feedforward import CNN, MLP
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.optimizer import SGD
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder

@@ -17,7 +17,8 @@ from vanishgrad import Run, load_runs, train
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
 from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue
 from vanishgrad.choices.data import Adding, Digits
-from vanishgrad.choices.model import CNN, GRU
+from vanishgrad.choices.model.feedforward import CNN
+from vanishgrad.choices.model.recurrent import GRU
 from vanishgrad.choices.normalization import BatchNorm, LayerNorm, WeightNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder

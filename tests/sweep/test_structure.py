@@ -12,13 +12,14 @@ from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.clipping import ClipByNorm, ClipByValue
 from vanishgrad.choices.data import Digits, MovingDigits, Text
 from vanishgrad.choices.initialization import He, Zeros
-from vanishgrad.choices.model import CNN, RNN, ConvLSTM
+from vanishgrad.choices.model.conv_lstm import ConvLSTM
+from vanishgrad.choices.model.feedforward import CNN
+from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.regularization import L1, L2, Dropout
 from vanishgrad.description import choices_of
 from vanishgrad.errors import SettingError
-from vanishgrad.run import GROUPS, Run, structure
-from vanishgrad.run.experiment import SCALARS
+from vanishgrad.run import GROUPS, SCALARS, Run, structure
 
 OTHER: dict[str, Any] = {
     "depth": 6, "width": 32, "epochs": 3, "max_steps": 5, "batch_size": 32, "lr": 0.5, "warmup": 3, "seed": 1,

@@ -16,8 +16,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from vanishgrad.choices.activation import function_of
 from vanishgrad.description import choices_of
-from vanishgrad.prediction.passing import function_of
 from vanishgrad.theory.correlation import correlation_map
 from vanishgrad.theory.gaussian import Function, in_float64
 from vanishgrad.theory.mean_field import chi_1, layer_variance, length_map, slope_ratio

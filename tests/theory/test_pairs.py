@@ -6,8 +6,8 @@ import pytest
 import torch
 from numpy.polynomial.hermite_e import hermegauss
 
+from vanishgrad.choices.activation import function_of
 from vanishgrad.description import choices_of
-from vanishgrad.prediction.passing import function_of
 from vanishgrad.theory.correlation import pair_expectation, product_expectation, sphere_radii
 from vanishgrad.theory.gaussian import Function, derivative, expectation, in_float64
 from vanishgrad.theory.mean_field import first_moment, second_moment

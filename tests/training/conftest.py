@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
-from vanishgrad.models import build
+from vanishgrad.choices.data import Digits, load
+from vanishgrad.choices.model.build import build
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from vanishgrad.choices.activation import Activation, ReLU, Sigmoid, Tanh
-from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.model import RNN
+from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
+from vanishgrad.choices.data import load
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.recurrent import RNN
+from vanishgrad.choices.protocol import Activation
 from vanishgrad.engine import train
 from vanishgrad.engine.computed_arrays import EXAMPLES, WIDEST, write_activation_inputs
 from vanishgrad.errors import SettingError
-from vanishgrad.models import build
 from vanishgrad.run import Run
 
 

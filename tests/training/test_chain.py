@@ -7,27 +7,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vanishgrad.choices.activation import (
-    ELU,
-    GELU,
-    Activation,
-    Identity,
-    LeakyReLU,
-    PReLU,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Tanh,
-)
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
+from vanishgrad.choices.activation import ELU, GELU, Identity, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh
+from vanishgrad.choices.data import Digits, load
+from vanishgrad.choices.loss import BCE, MSE, CrossEntropy
+from vanishgrad.choices.model.build import build
 from vanishgrad.choices.normalization import BatchNorm, WeightNorm
+from vanishgrad.choices.protocol import Activation, Loss
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.engine.chain import Chain
 from vanishgrad.engine.trainer import Trainer
-from vanishgrad.models import build
 from vanishgrad.run import Run
 
 SERVED: list[Activation] = [Identity(), Tanh(), Sigmoid(), ReLU(), GELU(), SiLU(), LeakyReLU(0.1)]

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
+from vanishgrad.choices.model.build import build
 from vanishgrad.choices.normalization import BatchNorm, WeightNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
 from vanishgrad.engine import Progress, train
-from vanishgrad.models import build
 from vanishgrad.run import Run
 
 

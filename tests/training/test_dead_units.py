@@ -10,15 +10,14 @@ import torch
 from torch import nn
 
 from vanishgrad.choices.activation import ELU, LeakyReLU, ReLU
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Digits, load
 from vanishgrad.choices.initialization import Gaussian
-from vanishgrad.choices.model import CNN
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.feedforward import CNN
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.choices.residual import HighwayShortcut
 from vanishgrad.engine import train
 from vanishgrad.engine.observations import dead_rows
-from vanishgrad.models import build
 from vanishgrad.run import Run
 
 # large negative and positive biases: some units are dead, some are not

@@ -14,15 +14,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.activation import Activation, Identity, ReLU, Sigmoid, Tanh
+from vanishgrad.choices.activation import Identity, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue, Clipping
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import Normal
 from vanishgrad.choices.loss import MSE
+from vanishgrad.choices.model.build import build
 from vanishgrad.choices.normalization import BatchNorm, WeightNorm
+from vanishgrad.choices.protocol import Activation
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.engine import train
-from vanishgrad.models import build
 from vanishgrad.run import Run
 
 Batches = Callable[[Run, int], list[Tensor]]
@@ -41,7 +42,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
                 change(model)
             return model
 
-        monkeypatch.setattr("vanishgrad.models.build.build", poisoned)
+        monkeypatch.setattr("vanishgrad.choices.model.build.build", poisoned)
 
     return install
 

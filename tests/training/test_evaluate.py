@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
+from vanishgrad.choices.loss import BCE, MSE, CrossEntropy
+from vanishgrad.choices.protocol import Loss
 from vanishgrad.engine.evaluate import CHUNK, NUMBERS, accuracy, evaluate, examples_per_pass
 
 GENERATOR = torch.Generator().manual_seed(0)

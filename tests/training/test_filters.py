@@ -9,7 +9,7 @@ import numpy as np
 from vanishgrad import Run, build, train
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Digits
-from vanishgrad.choices.model import CNN
+from vanishgrad.choices.model.feedforward import CNN
 from vanishgrad.choices.pretraining import Autoencoder
 
 PRETRAINED = Run(

@@ -10,10 +10,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vanishgrad.choices.data import MovingDigits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import MovingDigits, load
 from vanishgrad.choices.loss import MSE
-from vanishgrad.choices.model import ConvLSTM
+from vanishgrad.choices.model.conv_lstm import ConvLSTM
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.engine import train
 from vanishgrad.run import Run

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.engine import train
 from vanishgrad.engine.computed_arrays import EXAMPLES, POINTS, REACH, principal, write_landscape

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue, Clipping, NoClip
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Digits, load
 from vanishgrad.choices.loss import BCE, MSE
+from vanishgrad.choices.model.build import build
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.regularization import L1, L2, ElasticNet, NoReg, Regularization
 from vanishgrad.choices.schedule import CosineLR, StepLR
 from vanishgrad.engine import train
-from vanishgrad.models import build
 from vanishgrad.run import Run
 
 Batches = Callable[[Run, int], list[Tensor]]

@@ -15,7 +15,9 @@ import torch
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.data import Adding, Digits, MovingDigits, Text
-from vanishgrad.choices.model import CNN, GRU, LSTM, ConvLSTM
+from vanishgrad.choices.model.conv_lstm import ConvLSTM
+from vanishgrad.choices.model.feedforward import CNN
+from vanishgrad.choices.model.recurrent import GRU, LSTM
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
+from vanishgrad.choices.model.build import build
 from vanishgrad.engine import train
-from vanishgrad.models import build
 from vanishgrad.records import GRADIENT_COLUMNS, METRIC_COLUMNS, read_gradients, read_metrics
 from vanishgrad.run import Run
 

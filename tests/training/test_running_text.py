@@ -10,16 +10,14 @@ import pytest
 import torch
 
 from vanishgrad.choices.activation import Identity
-from vanishgrad.choices.data import Text
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Text, load
 from vanishgrad.choices.loss import BCE, MSE
-from vanishgrad.choices.model import GRU, LSTM, RNN
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN, Recurrent
 from vanishgrad.engine import check, train
 from vanishgrad.engine.plan import pieces, steps_of
 from vanishgrad.engine.text import evaluate_text, per_character
 from vanishgrad.errors import SettingError
-from vanishgrad.models import build
-from vanishgrad.models.recurrent import Recurrent
 from vanishgrad.records import read_run
 from vanishgrad.run import Run
 

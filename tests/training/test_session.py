@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Digits, load
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.regularization import Dropout
@@ -157,7 +156,7 @@ def test_a_failure_before_the_first_step_is_recorded(
     def broken(run: Run) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("vanishgrad.models.build.build", broken)
+    monkeypatch.setattr("vanishgrad.choices.model.build.build", broken)
     with pytest.raises(MemoryError):
         train(small, tmp_path)
     record = read_run(tmp_path)

@@ -16,7 +16,6 @@ from vanishgrad.choices.activation import (
     ELU,
     GELU,
     SELU,
-    Activation,
     Erf,
     LeakyReLU,
     Mish,
@@ -26,9 +25,10 @@ from vanishgrad.choices.activation import (
     Softsign,
     Tanh,
 )
-from vanishgrad.choices.model import CNN
+from vanishgrad.choices.model.feedforward import CNN
 from vanishgrad.choices.normalization import BatchNorm, LayerNorm, RMSNorm, WeightNorm
 from vanishgrad.choices.optimizer import SGD, Adam
+from vanishgrad.choices.protocol import Activation
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import DenseShortcut, HighwayShortcut, IdentityShortcut, Rezero
 from vanishgrad.choices.schedule import CosineLR

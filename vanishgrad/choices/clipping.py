@@ -17,6 +17,7 @@ class Clipping(Protocol):
     """Bounds the gradients of one step."""
 
     name: ClassVar[str]
+    varies: ClassVar[tuple[str, ...]] = ()
 
     def clip_(self, gradients: Sequence[Tensor], parameters: Sequence[Tensor], output: int) -> None:
         """Change `gradients` in place; those from index `output` on belong to the output layer."""
@@ -24,7 +25,7 @@ class Clipping(Protocol):
 
 
 @dataclass(frozen=True)
-class NoClip:
+class NoClip(Clipping):
     """Gradients stay as they are."""
 
     name: ClassVar[str] = "none"
@@ -34,7 +35,7 @@ class NoClip:
 
 
 @dataclass(frozen=True)
-class ClipByNorm:
+class ClipByNorm(Clipping):
     """All gradients scaled down together when their global L2 norm passes max_norm (Pascanu et al. 2013).
 
     Arguments:
@@ -43,6 +44,7 @@ class ClipByNorm:
 
     max_norm: float = 1.0
     name: ClassVar[str] = "norm"
+    varies: ClassVar[tuple[str, ...]] = ("max_norm",)
 
     def __post_init__(self) -> None:
         positive("clip.max_norm", self.max_norm)
@@ -56,7 +58,7 @@ class ClipByNorm:
 
 
 @dataclass(frozen=True)
-class ClipByValue:
+class ClipByValue(Clipping):
     """Every gradient element clamped to +-max_value (Mikolov 2012).
 
     Arguments:
@@ -65,6 +67,7 @@ class ClipByValue:
 
     max_value: float = 0.1
     name: ClassVar[str] = "value"
+    varies: ClassVar[tuple[str, ...]] = ("max_value",)
 
     def __post_init__(self) -> None:
         positive("clip.max_value", self.max_value)
@@ -75,7 +78,7 @@ class ClipByValue:
 
 
 @dataclass(frozen=True)
-class AGC:
+class AGC(Clipping):
     """Adaptive gradient clipping, unit by unit (Brock et al. 2021, eq. 3).
 
     A unit's gradient is scaled down to `factor` times its weight norm (at least 1e-3) when it is larger.
@@ -87,6 +90,7 @@ class AGC:
 
     factor: float = 0.01
     name: ClassVar[str] = "agc"
+    varies: ClassVar[tuple[str, ...]] = ("factor",)
 
     def __post_init__(self) -> None:
         positive("clip.factor", self.factor)

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.activation import Activation, negative_slope
+from vanishgrad.choices.protocol import Activation, Initialization, Setting
 from vanishgrad.errors import at_least, one_of, positive
+from vanishgrad.modules.dropout import SeededDropout
+from vanishgrad.modules.weights import WeightMatrix, weight_matrices
 from vanishgrad.theory.critical import critical_point
-
-
-class Initialization(Protocol):
-    """How the weights of every layer start; `fill_bias_` has the biases."""
-
-    name: ClassVar[str]
-
-    def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
-        """Fill `weight`, `(outputs, inputs, *kernel)`, in place."""
-        ...
+from vanishgrad.theory.stack import Variances, Weights
 
 
 def fans(weight: Tensor) -> tuple[int, int]:
@@ -40,18 +34,25 @@ def _draw(weight: Tensor, variance: float, distribution: str, generator: torch.G
 
 
 @dataclass(frozen=True)
-class Default:
+class Default(Initialization):
     """PyTorch's own: weights and biases uniform in +-1/sqrt(fan_in), so Var W = 1/(3 fan_in)."""
 
     name: ClassVar[str] = "default"
+    frameworks_own: ClassVar[bool] = True
 
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         bound = 1 / math.sqrt(fans(weight)[0])
         weight.uniform_(-bound, bound, generator=generator)
 
+    def bias_(self, bias: Tensor, fan_in: int, act: Activation, generator: torch.Generator) -> None:
+        bias.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
+
+    def variances(self, act: Activation, fan_in: int, fan_out: int) -> Variances | None:
+        return 1 / 3, 1 / (3 * fan_in)
+
 
 @dataclass(frozen=True)
-class Xavier:
+class Xavier(Initialization):
     """Var W = 2 / (fan_in + fan_out), no gain; biases 0 (Glorot and Bengio 2010, eq. 12).
 
     Arguments:
@@ -67,9 +68,12 @@ class Xavier:
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         _draw(weight, 2 / sum(fans(weight)), self.distribution, generator)
 
+    def variances(self, act: Activation, fan_in: int, fan_out: int) -> Variances | None:
+        return 2 * fan_in / (fan_in + fan_out), 0.0
+
 
 @dataclass(frozen=True)
-class He:
+class He(Initialization):
     """Var W = 2 / ((1 + a^2) fan_in), a the negative slope; biases 0 (He et al. 2015, eq. 15).
 
     Arguments:
@@ -83,12 +87,15 @@ class He:
         one_of("init.distribution", self.distribution, ("normal", "uniform"))
 
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
-        gain = 2 / (1 + negative_slope(act) ** 2)
+        gain = 2 / (1 + act.negative_slope**2)
         _draw(weight, gain / fans(weight)[0], self.distribution, generator)
+
+    def variances(self, act: Activation, fan_in: int, fan_out: int) -> Variances | None:
+        return 2 / (1 + act.negative_slope**2), 0.0
 
 
 @dataclass(frozen=True)
-class LeCun:
+class LeCun(Initialization):
     """Var W = 1 / fan_in; biases 0 (LeCun et al. 1998, section 4.6).
 
     Arguments:
@@ -104,9 +111,12 @@ class LeCun:
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         _draw(weight, 1 / fans(weight)[0], self.distribution, generator)
 
+    def variances(self, act: Activation, fan_in: int, fan_out: int) -> Variances | None:
+        return 1.0, 0.0
+
 
 @dataclass(frozen=True)
-class Orthogonal:
+class Orthogonal(Initialization):
     """A random orthogonal matrix (rows or columns orthonormal) times gain; biases 0 (Saxe et al. 2014).
 
     Arguments:
@@ -115,6 +125,7 @@ class Orthogonal:
 
     gain: float = 1.0
     name: ClassVar[str] = "orthogonal"
+    orthogonal: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positive("init.gain", self.gain)
@@ -122,9 +133,12 @@ class Orthogonal:
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         nn.init.orthogonal_(weight, self.gain, generator=generator)
 
+    def variances(self, act: Activation, fan_in: int, fan_out: int) -> Variances | None:
+        return self.gain**2 * _orthonormal(fan_in, fan_out), 0.0
+
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Initialization):
     """W ~ N(0, sigma_w^2 / fan_in), b ~ N(0, sigma_b^2): mean-field theory's own (Poole et al. 2016).
 
     Arguments:
@@ -143,9 +157,19 @@ class Gaussian:
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         weight.normal_(0.0, self.sigma_w / math.sqrt(fans(weight)[0]), generator=generator)
 
+    def bias_(self, bias: Tensor, fan_in: int, act: Activation, generator: torch.Generator) -> None:
+        bias.normal_(0.0, self.sigma_b, generator=generator)
+
+    @property
+    def is_zero(self) -> bool:
+        return self.sigma_w == 0
+
+    def variances(self, act: Activation, fan_in: int, fan_out: int) -> Variances | None:
+        return self.sigma_w**2, self.sigma_b**2
+
 
 @dataclass(frozen=True)
-class Normal:
+class Normal(Initialization):
     """W ~ N(0, std^2) whatever the fan: initial weights too large, or too small; biases 0.
 
     Arguments:
@@ -161,9 +185,16 @@ class Normal:
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         weight.normal_(0.0, self.std, generator=generator)
 
+    @property
+    def is_zero(self) -> bool:
+        return self.std == 0
+
+    def variances(self, act: Activation, fan_in: int, fan_out: int) -> Variances | None:
+        return self.std**2 * fan_in, 0.0
+
 
 @dataclass(frozen=True)
-class Zeros:
+class Zeros(Initialization):
     """Every weight and bias 0: the symmetry that training cannot break."""
 
     name: ClassVar[str] = "zeros"
@@ -171,16 +202,23 @@ class Zeros:
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         weight.zero_()
 
+    @property
+    def is_zero(self) -> bool:
+        return True
+
+    def variances(self, act: Activation, fan_in: int, fan_out: int) -> Variances | None:
+        return 0.0, 0.0
+
 
 @dataclass(frozen=True)
-class LSUV:
+class LSUV(Initialization):
     """Orthonormal weights, each layer then divided by its output's deviation (Mishkin and Matas 2016).
 
-    The orthonormal start is drawn here; `vanishgrad.models.lsuv` does the second half, which needs data.
+    The orthonormal start is drawn first (`weight_`), the second half needs data (`finish_`).
 
     Arguments:
         tolerance: a layer is done when its output variance is this close to 1.
-        max_iterations: rescalings of a layer at the most.
+        max_iterations: rescalings of a layer at most.
         batch_size: training examples that the variances are measured on.
     """
 
@@ -188,6 +226,8 @@ class LSUV:
     max_iterations: int = 10
     batch_size: int = 256
     name: ClassVar[str] = "lsuv"
+    measures_data: ClassVar[bool] = True
+    orthogonal: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positive("init.tolerance", self.tolerance)
@@ -197,19 +237,40 @@ class LSUV:
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         nn.init.orthogonal_(weight, generator=generator)
 
+    @property
+    def sample_size(self) -> int:
+        return self.batch_size
+
+    def finish_(self, model: nn.Module, batch: Tensor) -> None:
+        unit_variance_(model, batch, self)
+
+    def weights(self, act: Activation, fan_in: int, fan_out: int) -> Weights | None:
+        return _unit_variance(_orthonormal(fan_in, fan_out), self.tolerance)
+
 
 @dataclass(frozen=True)
-class Critical:
+class Critical(Initialization):
     """Gaussian on the activation's edge of chaos (Schoenholz et al. 2017; Roberts et al. 2022).
 
     Solved numerically from the activation; an activation without a critical point is refused.
     """
 
     name: ClassVar[str] = "critical"
+    critical: ClassVar[bool] = True
 
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         sigma_w, _ = edge_of_chaos(act)
         weight.normal_(0.0, sigma_w / math.sqrt(fans(weight)[0]), generator=generator)
+
+    def bias_(self, bias: Tensor, fan_in: int, act: Activation, generator: torch.Generator) -> None:
+        bias.normal_(0.0, edge_of_chaos(act)[1], generator=generator)
+
+    def variances(self, act: Activation, fan_in: int, fan_out: int) -> Variances | None:
+        sigma_w, sigma_b = edge_of_chaos(act)
+        return sigma_w**2, sigma_b**2
+
+    def refuse(self, setting: Setting) -> None:
+        edge_of_chaos(setting.act)
 
 
 @lru_cache(maxsize=64)
@@ -219,16 +280,57 @@ def edge_of_chaos(act: Activation) -> tuple[float, float]:
     return sigma_w, sigma_b
 
 
-def fill_bias_(
-    init: Initialization, bias: Tensor, fan_in: int, act: Activation, generator: torch.Generator
-) -> None:
-    """Fill `bias`, `(outputs,)`, in place: zero unless the initialization says otherwise."""
-    match init:
-        case Default():
-            bias.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
-        case Gaussian(sigma_b=sigma_b):
-            bias.normal_(0.0, sigma_b, generator=generator)
-        case Critical():
-            bias.normal_(0.0, edge_of_chaos(act)[1], generator=generator)
-        case _:
-            bias.zero_()
+def _orthonormal(fan_in: int, fan_out: int) -> float:
+    """fan_in times the variance of a matrix whose rows or columns, the shorter, are orthonormal."""
+    return fan_in / max(fan_in, fan_out)
+
+
+def _unit_variance(start: float, tolerance: float) -> Weights:
+    """Rescaled to outputs of variance 1, where they are not near enough already (Mishkin and Matas 2016)."""
+
+    def weights(square: float) -> Variances:
+        q = start * square
+        near = abs(q - 1) < tolerance or q <= 0
+        return start if near else start / q, 0.0
+
+    return weights
+
+
+@torch.no_grad()
+def unit_variance_(model: nn.Module, batch: Tensor, init: LSUV) -> None:
+    """Divide each layer's weights by its output's deviation on `batch`, from the input up, until it is 1.
+
+    One forward pass does it: a layer is rescaled when the pass reaches it, and passes its new output on.
+    Batch statistics are used where the model normalizes over batches; its running statistics are reset.
+    """
+    for module in model.modules():
+        module.train(not isinstance(module, SeededDropout))
+    handles = [m.module.register_forward_hook(_rescale_(m, init)) for m in weight_matrices(model)]
+    try:
+        model(batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.reset_running_stats()
+    model.train()
+
+
+def _rescale_(matrix: WeightMatrix, init: LSUV) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        for _ in range(init.max_iterations):
+            variance = output.double().var().item()
+            if abs(variance - 1) < init.tolerance or not 0 < variance < math.inf:
+                break
+            _divide_(matrix, math.sqrt(variance))
+            output = module.forward(*inputs)
+        return output
+
+    return hook
+
+
+def _divide_(matrix: WeightMatrix, factor: float) -> None:
+    owner = matrix.parametrization
+    scaled = matrix.weight if owner is None else owner.original0
+    scaled.div_(factor)  # type: ignore[operator]

@@ -6,32 +6,20 @@ Targets are class numbers, one per example or one at every time step, or values 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn import functional as F
 
-
-class Loss(Protocol):
-    """The mean loss of a batch."""
-
-    name: ClassVar[str]
-
-    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """A scalar.
-
-        Arguments:
-            outputs: `(batch, classes)`, `(batch, time, classes)`, or values of any shape `(batch, ...)`.
-            targets: class numbers, int64, `(batch,)` or `(batch, time)`; or values, as many as the outputs.
-        """
-        ...
+from vanishgrad.choices.protocol import Loss
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Loss):
     """Softmax cross-entropy in nats, mean over examples, and over time where every step has a target."""
 
     name: ClassVar[str] = "cross_entropy"
+    classes: ClassVar[bool] = True
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         answers = outputs.flatten(0, -2)  # (answers, classes)
@@ -40,21 +28,28 @@ class CrossEntropy:
 
 
 @dataclass(frozen=True)
-class BCE:
+class BCE(Loss):
     """Binary cross-entropy, a sigmoid per output: summed over outputs, mean over examples.
 
     With a class at every time step, outputs are summed over classes, and the mean is over time as well.
     """
 
     name: ClassVar[str] = "bce"
+    bits: ClassVar[bool] = True
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
         loss = F.binary_cross_entropy_with_logits(outputs, _values(targets, outputs), reduction="sum")
         return loss / _answers(targets)
 
+    def values(self, outputs: Tensor) -> Tensor:
+        return outputs.sigmoid()
+
+    def outputs(self, values: Tensor) -> Tensor:
+        return values.clamp(1e-6, 1 - 1e-6).logit()
+
 
 @dataclass(frozen=True)
-class MSE:
+class MSE(Loss):
     """Squared error, summed over outputs, mean over examples; classes as one-hot values.
 
     With a class at every time step, outputs are summed over classes, and the mean is over time as well.

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
+from vanishgrad.choices.protocol import Normalization, Setting
 from vanishgrad.errors import at_least, one_of, require
+from vanishgrad.theory.gaussian import Function
+from vanishgrad.theory.normalization import (
+    FEWEST,
+    SMALLEST_BATCH,
+    batch_norm_first,
+    batch_norm_last,
+    group_norm_first,
+    norm_first,
+    norm_last,
+)
+from vanishgrad.theory.stack import PassageMap, plain
 
 POSITIONS = ("pre", "post")
 
 
-class Normalization(Protocol):
-    """Brings the units' values to a common scale, before (`pre`) or after (`post`) the activation."""
-
-    name: ClassVar[str]
-
-    @property
-    def position(self) -> str: ...
-
-    def module(self, width: int, spatial: int = 0) -> nn.Module | None:
-        """A new layer for `width` units, or channels with `spatial` dimensions each; None for no layer."""
-        ...
+EPSILON = 1e-5  # torch's, of batch, layer and group norm
 
 
 class ChannelRMSNorm(nn.Module):
@@ -37,11 +41,14 @@ class ChannelRMSNorm(nn.Module):
 
 
 @dataclass(frozen=True)
-class NoNorm:
+class NoNorm(Normalization):
     """No normalization. `position` is there so that a sweep may set it beside other choices; no effect."""
 
     position: str = "pre"
     name: ClassVar[str] = "none"
+    normalizes: ClassVar[bool] = False
+    shifts: ClassVar[bool] = False
+    over_time: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         one_of("norm.position", self.position, POSITIONS)
@@ -49,9 +56,12 @@ class NoNorm:
     def module(self, width: int, spatial: int = 0) -> nn.Module | None:
         return None
 
+    def passage(self, f: Function, setting: Setting, batch: int, noise: float) -> PassageMap | str:
+        return plain(f, noise)
+
 
 @dataclass(frozen=True)
-class BatchNorm:
+class BatchNorm(Normalization):
     """Batch normalization; running statistics serve the evaluation (Ioffe and Szegedy 2015).
 
     Arguments:
@@ -60,6 +70,7 @@ class BatchNorm:
 
     position: str = "pre"
     name: ClassVar[str] = "batch"
+    over_batch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         one_of("norm.position", self.position, POSITIONS)
@@ -67,9 +78,24 @@ class BatchNorm:
     def module(self, width: int, spatial: int = 0) -> nn.Module | None:
         return (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d)[spatial](width)
 
+    def passage(self, f: Function, setting: Setting, batch: int, noise: float) -> PassageMap | str:
+        if batch < SMALLEST_BATCH:
+            return f"batch norm over {batch} examples: gradients have no finite mean below 4"
+        passage = batch_norm_first if self.position == "pre" else batch_norm_last
+        return passage(f, batch, EPSILON, noise)
+
+    def correlations(self) -> str:
+        return "c_star, xi_c: batch norm keeps the inputs of a batch apart by itself"
+
+    def refuse(self, setting: Setting) -> None:
+        require(
+            setting.batch_size != 1,
+            "norm=batch with batch_size=1: one example has no variance; use at least 2, or norm=layer",
+        )
+
 
 @dataclass(frozen=True)
-class LayerNorm:
+class LayerNorm(Normalization):
     """Layer normalization over all units of an example (Ba et al. 2016); over channels and space for maps.
 
     Arguments:
@@ -78,6 +104,9 @@ class LayerNorm:
 
     position: str = "pre"
     name: ClassVar[str] = "layer"
+    over_time: ClassVar[bool] = True
+    centres: ClassVar[bool] = True
+    of_examples: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         one_of("norm.position", self.position, POSITIONS)
@@ -86,9 +115,13 @@ class LayerNorm:
         require(spatial > 0 or width > 1, f"norm=layer with width={width}: one unit alone is always 0")
         return nn.GroupNorm(1, width) if spatial else nn.LayerNorm(width)
 
+    def passage(self, f: Function, setting: Setting, batch: int, noise: float) -> PassageMap | str:
+        first = self.position == "pre"
+        return norm_first(f, EPSILON, noise) if first else norm_last(f, EPSILON, True, noise)
+
 
 @dataclass(frozen=True)
-class RMSNorm:
+class RMSNorm(Normalization):
     """Division by the root mean square of an example's units (Zhang and Sennrich 2019).
 
     Arguments:
@@ -97,6 +130,8 @@ class RMSNorm:
 
     position: str = "pre"
     name: ClassVar[str] = "rms"
+    shifts: ClassVar[bool] = False
+    of_examples: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         one_of("norm.position", self.position, POSITIONS)
@@ -104,9 +139,13 @@ class RMSNorm:
     def module(self, width: int, spatial: int = 0) -> nn.Module | None:
         return ChannelRMSNorm(width) if spatial else nn.RMSNorm(width)
 
+    def passage(self, f: Function, setting: Setting, batch: int, noise: float) -> PassageMap | str:
+        epsilon, first = torch.finfo(getattr(torch, setting.dtype)).eps, self.position == "pre"
+        return norm_first(f, epsilon, noise) if first else norm_last(f, epsilon, False, noise)
+
 
 @dataclass(frozen=True)
-class GroupNorm:
+class GroupNorm(Normalization):
     """Layer normalization within each of `groups` groups of units (Wu and He 2018).
 
     Arguments:
@@ -133,9 +172,23 @@ class GroupNorm:
         )
         return nn.GroupNorm(self.groups, width)
 
+    def passage(self, f: Function, setting: Setting, batch: int, noise: float) -> PassageMap | str:
+        size = setting.width // self.groups
+        if self.position == "post":
+            return (
+                "group norm after the activation: small groups of values that are not Gaussian are not "
+                "covered"
+            )
+        if size < FEWEST:
+            return f"group norm over {size} units: gradients have no finite mean below 4"
+        return group_norm_first(f, size, EPSILON, noise)
+
+    def correlations(self) -> str:
+        return "c_star, xi_c: correlations under group norm are not covered"
+
 
 @dataclass(frozen=True)
-class InstanceNorm:
+class InstanceNorm(Normalization):
     """Each channel of each example on its own (Ulyanov et al. 2016), with learned scale and shift.
 
     Arguments:
@@ -144,6 +197,7 @@ class InstanceNorm:
 
     position: str = "pre"
     name: ClassVar[str] = "instance"
+    of_maps: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         one_of("norm.position", self.position, POSITIONS)
@@ -154,7 +208,7 @@ class InstanceNorm:
 
 
 @dataclass(frozen=True)
-class WeightNorm:
+class WeightNorm(Normalization):
     """W = g v / ||v||, one g per output unit (Salimans and Kingma 2016); starts at the initialization's W.
 
     It acts on the weights of every layer but the output; `position` is there so that a sweep may set
@@ -163,9 +217,25 @@ class WeightNorm:
 
     position: str = "pre"
     name: ClassVar[str] = "weight"
+    normalizes: ClassVar[bool] = False
+    acts_on_weights: ClassVar[bool] = True
+    shifts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         one_of("norm.position", self.position, POSITIONS)
 
     def module(self, width: int, spatial: int = 0) -> nn.Module | None:
         return None
+
+    def wrap(self, matrix: nn.Module) -> nn.Module:
+        return weight_norm(matrix)
+
+    def passage(self, f: Function, setting: Setting, batch: int, noise: float) -> PassageMap | str:
+        return plain(f, noise)
+
+    def refuse(self, setting: Setting) -> None:
+        require(
+            not (setting.init.is_zero or setting.residual.zero_weights),
+            "norm=weight with weights that start at 0: g v / ||v|| needs a direction; "
+            "use another init, and another residual than fixup",
+        )

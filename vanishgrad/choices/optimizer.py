@@ -28,6 +28,7 @@ class Optimizer(Protocol):
     """An update rule with its memory."""
 
     name: ClassVar[str]
+    varies: ClassVar[tuple[str, ...]] = ()
     default_lr: ClassVar[float]
 
     def start(self, parameters: Sequence[Tensor]) -> State:
@@ -48,7 +49,7 @@ def _counters(parameters: Sequence[Tensor]) -> list[Tensor]:
 
 
 @dataclass(frozen=True)
-class SGD:
+class SGD(Optimizer):
     """Stochastic gradient descent: v = momentum v + g, w = w - lr v (Polyak 1964; no dampening).
 
     Arguments:
@@ -57,6 +58,7 @@ class SGD:
 
     momentum: float = 0.0
     name: ClassVar[str] = "sgd"
+    varies: ClassVar[tuple[str, ...]] = ("momentum",)
     default_lr: ClassVar[float] = 0.1
 
     def __post_init__(self) -> None:
@@ -76,7 +78,7 @@ class SGD:
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(Optimizer):
     """Adam (Kingma and Ba 2015).
 
     Arguments:
@@ -102,7 +104,7 @@ class Adam:
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(Optimizer):
     """Adam made for decoupled weight decay, which is `reg=weight_decay` here (Loshchilov and Hutter 2019).
 
     Arguments:
@@ -128,7 +130,7 @@ class AdamW:
 
 
 @dataclass(frozen=True)
-class Adagrad:
+class Adagrad(Optimizer):
     """Adagrad (Duchi et al. 2011): each weight's rate falls with its sum of squared gradients.
 
     Arguments:
@@ -153,7 +155,7 @@ class Adagrad:
 
 
 @dataclass(frozen=True)
-class RMSprop:
+class RMSprop(Optimizer):
     """RMSprop (Tieleman and Hinton 2012): steps divided by a running root mean square.
 
     Arguments:

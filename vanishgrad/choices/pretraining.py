@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vanishgrad.choices.protocol import Learner, Pretraining, Setting
 from vanishgrad.errors import at_least, require
 
 LARGEST_RATE = 1e30  # a float32 can hold it
 
 
-class Pretraining(Protocol):
-    """How each hidden layer learns from the output of the layer below; `training.pretraining` does it."""
-
-    name: ClassVar[str]
-
-    @property
-    def epochs(self) -> int:
-        """Passes over the training inputs per layer."""
-        ...
-
-    @property
-    def lr(self) -> float:
-        """Learning rate of every layer."""
-        ...
-
-
 @dataclass(frozen=True)
-class NoPretraining:
+class NoPretraining(Pretraining):
     """None. The parameters are there so that a sweep may set them beside other choices; no effect.
 
     Arguments:
@@ -42,13 +27,17 @@ class NoPretraining:
     epochs: int = 20
     lr: float = 0.1
     name: ClassVar[str] = "none"
+    pretrains: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check(self)
 
+    def learner(self, linear: nn.Linear, act: nn.Module, inputs: Tensor, probabilities: bool) -> Learner:
+        raise AssertionError("nothing is pretrained")
+
 
 @dataclass(frozen=True)
-class RBM:
+class RBM(Pretraining):
     """Stacked restricted Boltzmann machines (Hinton et al. 2006), each trained by contrastive divergence.
 
     All units are binary. Inputs in [0, 1], and the activities of the layer below, are probabilities; binary
@@ -71,9 +60,24 @@ class RBM:
         _check(self)
         at_least("pretrain.k", self.k, 1)
 
+    def learner(self, linear: nn.Linear, act: nn.Module, inputs: Tensor, probabilities: bool) -> Learner:
+        return BoltzmannLayer(linear, inputs, self.k, self.lr)
+
+    def refuse(self, setting: Setting) -> None:
+        _refuse_layers(setting)
+        require(
+            setting.act.probability,
+            f"pretrain=rbm with act={setting.act.name}: a binary unit is on with probability "
+            "sigmoid(W x + b); use act=sigmoid, or pretrain=autoencoder",
+        )
+        require(
+            setting.data.probabilities,
+            "pretrain=rbm with data.scale=standard: its inputs are probabilities; use data.scale=unit",
+        )
+
 
 @dataclass(frozen=True)
-class Autoencoder:
+class Autoencoder(Pretraining):
     """Each hidden layer learns to encode its input so that a decoder restores it (Bengio et al. 2007).
 
     The decoder is logistic with cross-entropy, summed over units, where what it restores lies in [0, 1]
@@ -96,9 +100,17 @@ class Autoencoder:
     def __post_init__(self) -> None:
         _check(self)
 
+    def learner(self, linear: nn.Linear, act: nn.Module, inputs: Tensor, probabilities: bool) -> Learner:
+        return EncoderLayer(
+            linear, act, inputs, logistic=probabilities, tied=self.tied, corruption=0.0, lr=self.lr
+        )
+
+    def refuse(self, setting: Setting) -> None:
+        _refuse_layers(setting)
+
 
 @dataclass(frozen=True)
-class DenoisingAutoencoder:
+class DenoisingAutoencoder(Pretraining):
     """An autoencoder that restores what masking noise took away (Vincent et al. 2010).
 
     Arguments:
@@ -123,10 +135,19 @@ class DenoisingAutoencoder:
             f"pretrain.corruption={self.corruption}: must be at least 0 and below 1",
         )
 
+    def learner(self, linear: nn.Linear, act: nn.Module, inputs: Tensor, probabilities: bool) -> Learner:
+        return EncoderLayer(
+            linear,
+            act,
+            inputs,
+            logistic=probabilities,
+            tied=self.tied,
+            corruption=self.corruption,
+            lr=self.lr,
+        )
 
-def frozen(pretrain: Pretraining) -> bool:
-    """Whether only the output layer is trained afterwards."""
-    return bool(getattr(pretrain, "freeze", False))
+    def refuse(self, setting: Setting) -> None:
+        _refuse_layers(setting)
 
 
 def _check(choice: Pretraining) -> None:
@@ -134,6 +155,22 @@ def _check(choice: Pretraining) -> None:
     require(
         0 < choice.lr <= LARGEST_RATE,
         f"pretrain.lr={choice.lr}: must be above 0 and at most {LARGEST_RATE:g}",
+    )
+
+
+def _refuse_layers(setting: Setting) -> None:
+    """Pretraining stacks plain hidden layers."""
+    pretrain = f"pretrain={setting.pretrain.name}"
+    require(
+        setting.model.plain_layers and setting.depth >= 1,
+        f"{pretrain} with model={setting.model.name} depth={setting.depth}: trains the hidden layers of an "
+        "mlp one by one; use model=mlp with at least one",
+    )
+    norm, residual = setting.norm, setting.residual
+    require(
+        not (norm.normalizes or norm.acts_on_weights or residual.shortcuts),
+        f"{pretrain} with norm={norm.name} residual={residual.name}: a layer is trained alone, as "
+        "act(W x + b); use norm=none residual=none",
     )
 
 

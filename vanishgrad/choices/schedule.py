@@ -20,7 +20,7 @@ class Schedule(Protocol):
 
 
 @dataclass(frozen=True)
-class ConstantLR:
+class ConstantLR(Schedule):
     """The same rate throughout."""
 
     name: ClassVar[str] = "constant"
@@ -30,7 +30,7 @@ class ConstantLR:
 
 
 @dataclass(frozen=True)
-class CosineLR:
+class CosineLR(Schedule):
     """Half a cosine from 1 to 0, without restarts (Loshchilov and Hutter 2017)."""
 
     name: ClassVar[str] = "cosine"
@@ -40,7 +40,7 @@ class CosineLR:
 
 
 @dataclass(frozen=True)
-class StepLR:
+class StepLR(Schedule):
     """Multiplied by `gamma` at each milestone (He et al. 2016: 0.1 at a half and three quarters).
 
     Arguments:

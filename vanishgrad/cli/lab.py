@@ -34,11 +34,11 @@ from vanishgrad.lab import (
     RunTables,
     Training,
     is_written,
-    probes,
     trainings,
     write_book,
     write_chapter,
 )
+from vanishgrad.lab.chapter import probes
 from vanishgrad.lab.page import number as written
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import load_runs

@@ -18,9 +18,9 @@ def sample(arguments: Sequence[str]) -> int:
     require("run" in given, "sample: needs run=DIR, the folder of a run with data=text")
     temperature = _number("temperature", given, TEMPERATURE)
     length, seed = _integer("length", given, LENGTH, least=1), _integer("seed", given, SEED, least=None)
+    from vanishgrad.choices.model.recurrent import Recurrent
     from vanishgrad.engine.run_folder import load_trained
     from vanishgrad.engine.text import generate
-    from vanishgrad.models.recurrent import Recurrent
     from vanishgrad.streams import stream
 
     found = load_trained(Path(given["run"]).expanduser())

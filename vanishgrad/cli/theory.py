@@ -17,10 +17,11 @@ from vanishgrad.cli.jobs import checked
 from vanishgrad.cli.terminal import bar_table, notes, show
 from vanishgrad.config.plan import plan_of
 from vanishgrad.errors import one_of, require
-from vanishgrad.prediction import Prediction, predict
+from vanishgrad.prediction import predict
 from vanishgrad.records import reserve_folder, strict
 from vanishgrad.report.labels import counted
 from vanishgrad.run import Run
+from vanishgrad.theory.prediction import Prediction
 
 MEANINGS = {
     "sigma_w": "deviation of the weights times sqrt(fan_in)",

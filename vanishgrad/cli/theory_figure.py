@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vanishgrad.errors import SettingError
-from vanishgrad.prediction import Prediction
-from vanishgrad.prediction.plane import Chi, chi_around
+from vanishgrad.prediction import Chi, chi_around
 from vanishgrad.report.figures.maps import PhasePlane, phase_diagram
 from vanishgrad.report.gallery import save_figure
 from vanishgrad.run import Run
+from vanishgrad.theory.prediction import Prediction
 
 FIGURE = "phase_diagram"
 

@@ -11,8 +11,8 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from vanishgrad import remedies
-from vanishgrad.choices.initialization import Critical
-from vanishgrad.choices.model import CNN, MLP, RNN
+from vanishgrad.choices.model.feedforward import CNN, MLP
+from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.cures.override_text import changed, overrides_of, rounded, treated
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.errors import SettingError, require
@@ -214,7 +214,7 @@ def _considered(run: Run, make: Callable[[], Run], check: Check) -> Run:
     require(after != run, ALREADY)
     for name in sorted(NOT_CURES & changed(run, after).keys()):
         raise SettingError(f"changes {name}: treatments are compared on one and the same task")
-    if isinstance(after.init, Critical) and not isinstance(run.init, Critical):
+    if after.init.critical and not run.init.critical:
         _check_critical(after)
     return after
 

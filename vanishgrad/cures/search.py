@@ -17,7 +17,6 @@ from typing import Any
 import pandas as pd
 
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.pretraining import NoPretraining
 from vanishgrad.cures.candidates import (
     Candidates,
     Check,
@@ -353,7 +352,7 @@ def find_cure(
 
 def _check_pretraining(run: Run, examples: int, budget: int) -> None:
     """Refuse pretraining that takes much longer than all that comes after it."""
-    if isinstance(run.pretrain, NoPretraining):
+    if not run.pretrain.pretrains:
         return
     updates = run.depth * run.pretrain.epochs * (examples // batch_size_of(run, examples))
     require(

@@ -13,9 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.data import baseline_of
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.loss import BCE
 from vanishgrad.cures.candidates import Treatment
 from vanishgrad.cures.override_text import kept
 from vanishgrad.description import describe
@@ -94,7 +92,7 @@ class Yardstick:
 
 def yardstick(run: Run, data: Dataset) -> Yardstick:
     """Of a setting: the published baseline, else the most frequent class, or the mean of values."""
-    known, loss = baseline_of(run.data), run.criterion
+    known, loss = run.data.baseline, run.criterion
     if known is not None and known.metric == "val_accuracy":
         return Yardstick(known.metric, 1 - known.value)
     if known is not None and loss.name == run.data.default_loss:
@@ -108,7 +106,7 @@ def yardstick(run: Run, data: Dataset) -> Yardstick:
 def _constant(run: Run, data: Dataset) -> Tensor:
     """The mean of the training targets as the answer to every held-out example."""
     mean = data.train_y.mean(0, keepdim=True).expand_as(data.val_y)
-    return mean.clamp(1e-6, 1 - 1e-6).logit() if isinstance(run.criterion, BCE) else mean
+    return run.criterion.outputs(mean)
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.loss import CrossEntropy, Loss
+from vanishgrad.choices.model.build import AnyNetwork
+from vanishgrad.choices.model.feedforward import Network
+from vanishgrad.choices.protocol import Loss
 from vanishgrad.choices.regularization import NoReg, WeightDecay
 from vanishgrad.engine.passes import StackedPass
 from vanishgrad.measure.activations import reads_outputs
 from vanishgrad.measure.recorded import Activated, Awaited, Recorded
 from vanishgrad.measure.tape import RecordedPass
-from vanishgrad.models.build import AnyNetwork
-from vanishgrad.models.network import Network
 from vanishgrad.modules.packed import Blocks, side_by_side
 from vanishgrad.run import Run
 
@@ -201,7 +201,7 @@ class StackedChain:
         self._gradients = gradients.stacked
         self._backward = [BACKWARD[type(activation)] for activation in activations]
         self._everything = run.measure == "all"
-        self._quick = isinstance(self._loss, CrossEntropy)
+        self._quick = self._loss.classes
         self._training, self._evaluating = Memory(), Memory()
 
     @classmethod

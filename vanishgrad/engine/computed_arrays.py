@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.model import CNN, MLP
+from vanishgrad.choices.data import load
+from vanishgrad.choices.model.build import build
 from vanishgrad.engine.prepare import threads
 from vanishgrad.engine.run_folder import load_trained
 from vanishgrad.errors import SettingError, require
 from vanishgrad.measure.activations import FLAT, max_slope, slope
-from vanishgrad.models import build
 from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.records import ACTIVATIONS_ARRAYS, LANDSCAPE_ARRAYS, SNAPSHOTS, write_arrays
 from vanishgrad.run import Run
@@ -178,9 +177,7 @@ def write_activation_inputs(folder: Path) -> None:
     """
     trained = load_trained(folder)
     run = trained.run
-    require(
-        isinstance(run.model, MLP | CNN), f"{folder}: model={run.model.name} has no layers of activations"
-    )
+    require(run.model.feedforward, f"{folder}: model={run.model.name} has no layers of activations")
     edges = torch.linspace(-WIDEST, WIDEST, BINS + 1, dtype=torch.float64)
     with threads(1):
         histograms = {

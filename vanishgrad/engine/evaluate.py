@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.loss import Loss
+from vanishgrad.choices.protocol import Loss
 from vanishgrad.errors import require
 from vanishgrad.modules.dropout import evaluation_mode
 

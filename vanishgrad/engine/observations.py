@@ -12,22 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vanishgrad.choices.data import MovingDigits, Text
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.data.text import vocabulary
 from vanishgrad.choices.data.video import mean_frame_loss
-from vanishgrad.choices.loss import BCE, Loss
-from vanishgrad.choices.model import CNN, MLP
-from vanishgrad.choices.pretraining import NoPretraining
+from vanishgrad.choices.model.build import AnyNetwork
+from vanishgrad.choices.model.recurrent import Recurrent
+from vanishgrad.choices.protocol import Loss
+from vanishgrad.choices.residual import HighwayBlock
 from vanishgrad.engine.evaluate import examples_per_pass
 from vanishgrad.engine.pretrain import first_layer_filters
 from vanishgrad.engine.recorder import Recorder
 from vanishgrad.engine.text import generate
 from vanishgrad.errors import SettingError
 from vanishgrad.measure.activations import is_activation, slope
-from vanishgrad.models.build import AnyNetwork
-from vanishgrad.models.recurrent import Recurrent
-from vanishgrad.models.residual import HighwayBlock
 from vanishgrad.modules.dropout import evaluation_mode, unchanged
 from vanishgrad.modules.observer import Sequence, Unrolled
 from vanishgrad.records import (
@@ -129,7 +125,7 @@ def save_frames(folder: Path, model: nn.Module, data: Dataset, loss: Loss) -> No
     """
     given, true = data.val_x[:SHOWN], data.val_y[:SHOWN]
     outputs = predicted_frames(model, given, true)
-    predicted = outputs.sigmoid() if isinstance(loss, BCE) else outputs.clamp(0, 1)
+    predicted = loss.values(outputs)
     write_arrays(
         folder / FRAMES_ARRAYS, given=given.cpu().numpy(), true=true.cpu().numpy(),
         predicted=predicted.cpu().numpy(),
@@ -199,7 +195,7 @@ class Observations:
     @property
     def known(self) -> dict[str, Any]:
         """What a checkpoint needs to be used without the data."""
-        return {"vocabulary": vocabulary(self.run.data.path)} if isinstance(self.run.data, Text) else {}
+        return self.run.data.remembered()
 
     def before(self, step: int, last: bool, model: AnyNetwork) -> None:
         """Look at the network as it is before a step."""
@@ -211,13 +207,13 @@ class Observations:
 
     def evaluated(self, step: int, model: AnyNetwork) -> None:
         """Look at what it gives on the held-out data."""
-        if isinstance(self.run.data, MovingDigits) and isinstance(self.run.criterion, BCE):
+        if self.run.data.frames and self.run.criterion.bits:
             self.recorder.beside({FRAMES_FILE: frame_rows(step, model, self.data)})
 
     def filters(self, when: str, model: AnyNetwork) -> None:
         """Remember the first layer's weights as images: at the start, pretrained, or trained."""
-        shows = isinstance(self.run.model, CNN) or not isinstance(self.run.pretrain, NoPretraining)
-        image = isinstance(self.run.model, MLP | CNN) and len(self.run.data.shape) == 3
+        shows = self.run.model.convolutions or self.run.pretrain.pretrains
+        image = self.run.model.feedforward and len(self.run.data.shape) == 3
         if shows and image and self.run.depth and self.recorder.folder is not None:
             self._filters[when] = first_layer_filters(model, self.run).cpu().float().numpy().copy()
 
@@ -229,16 +225,16 @@ class Observations:
         self.filters("trained", model)
         if self._filters:
             write_arrays(folder / FILTERS_ARRAYS, **self._filters)
-        if isinstance(self.run.data, MovingDigits):
+        if self.run.data.frames:
             save_frames(folder, model, self.data, self.run.criterion)
-        if isinstance(self.run.data, Text):
-            self._save_sample(folder, model, self.run.data)
+        if self.run.data.running_text:
+            self._save_sample(folder, model)
 
-    def _save_sample(self, folder: Path, model: AnyNetwork, data: Text) -> None:
+    def _save_sample(self, folder: Path, model: AnyNetwork) -> None:
         assert isinstance(model, Recurrent)
         noise = stream(self.run.seed, "sample")
         try:
-            text = generate(model, vocabulary(data.path), "", SAMPLE_LENGTH, SAMPLE_TEMPERATURE, noise)
+            text = generate(model, self.known["vocabulary"], "", SAMPLE_LENGTH, SAMPLE_TEMPERATURE, noise)
         except SettingError:
             return  # outputs that are not finite choose no character, and the run is a result all the same
         replace_file(folder / SAMPLE_FILE, text.encode())

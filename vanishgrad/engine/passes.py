@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch._C import _functorch
 from torch.func import functional_call
 
+from vanishgrad.choices.model.build import AnyNetwork
 from vanishgrad.choices.regularization import L1, L2, ElasticNet, Regularization
 from vanishgrad.measure.tape import RecordedPass, Tape
-from vanishgrad.models.build import AnyNetwork
 from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.modules.packed import Blocks, Storage
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.data import Text
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.diagnosis import OnlineDiagnosis
 from vanishgrad.records import (
@@ -25,8 +24,7 @@ from vanishgrad.records import (
     read_metrics,
     replace_file,
 )
-from vanishgrad.run import Run
-from vanishgrad.run.values import ANY
+from vanishgrad.run import ANY, Run
 from vanishgrad.streams import stream
 
 if TYPE_CHECKING:
@@ -137,8 +135,8 @@ def steps_of(run: Run, examples: int) -> tuple[int, int]:
     Of a text the examples are its characters, of which each place in the batch reads `length` a step.
     """
     per_epoch = examples // batch_size_of(run, examples)
-    if isinstance(run.data, Text):
-        per_epoch //= run.data.length
+    if run.data.running_text:
+        per_epoch //= run.data.shape[0]
     planned = run.epochs * per_epoch
     return planned if run.max_steps is None else min(planned, run.max_steps), per_epoch
 
@@ -176,11 +174,11 @@ def shuffled(examples: int, size: int, generator: torch.Generator) -> Iterator[T
 
 def batches(run: Run, train: Dataset, order: Order, done: int = 0) -> Iterator[Batch]:
     """Endless batches of the training data; of a text from behind the first `done` pieces on."""
-    if isinstance(run.data, Text):
+    if run.data.running_text:
         size = batch_size_of(run, len(train.train_x))
-        yield from islice(pieces(train.train_x, train.train_y, size, run.data.length), done, None)
+        yield from islice(pieces(train.train_x, train.train_y, size, run.data.shape[0]), done, None)
         while True:
-            yield from pieces(train.train_x, train.train_y, size, run.data.length)
+            yield from pieces(train.train_x, train.train_y, size, run.data.shape[0])
     while run.batch_size == "full":
         yield Batch(train.train_x, train.train_y)
     for rows in order:

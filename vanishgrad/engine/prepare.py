@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,16 +9,13 @@ from functools import lru_cache
 
 import torch
 
-from vanishgrad.choices.data import Text
+from vanishgrad.choices.data import load
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.model import CNN, GRU, LSTM, RNN, ConvLSTM
-from vanishgrad.choices.normalization import BatchNorm
+from vanishgrad.choices.model.build import blank
+from vanishgrad.engine.memory import check_memory
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.errors import require
-from vanishgrad.models.build import blank
-from vanishgrad.models.memory import at_least_parameters, check_memory, gates_of
-from vanishgrad.run import Run, skeleton
+from vanishgrad.run import Run, structure
 
 SMALL = 1 << 25  # multiplications per layer and batch under which a second thread costs more than it gives
 
@@ -56,20 +52,8 @@ def threads_of(run: Run, batch: int) -> int:
     """
     if isinstance(run.threads, int):
         return run.threads
-    return 1 if batch * _per_example(run) < SMALL else torch.get_num_threads()
-
-
-def _per_example(run: Run) -> int:
-    """Multiplications of a hidden layer, of a recurrent one at one time step."""
-    match run.model:
-        case CNN():
-            return 9 * run.width**2 * math.prod(run.data.shape[1:])
-        case RNN() | LSTM() | GRU():
-            return gates_of(run) * run.width**2
-        case ConvLSTM(kernel=kernel, patch=patch):
-            return gates_of(run) * run.width**2 * kernel**2 * math.prod(run.data.shape[2:]) // patch**2
-        case _:
-            return run.width**2
+    multiplications = run.model.cost(run).multiplications
+    return 1 if batch * multiplications < SMALL else torch.get_num_threads()
 
 
 @contextmanager
@@ -98,7 +82,7 @@ def check(run: Run) -> Dataset:
     )
     _check_text(run, examples)
     require(
-        examples > 1 or not run.depth or not isinstance(run.norm, BatchNorm),
+        examples > 1 or not run.depth or not run.norm.over_batch,
         "norm=batch with one training example: a batch of one has no variance; use more, or norm=layer",
     )
     require(
@@ -107,28 +91,28 @@ def check(run: Run) -> Dataset:
         "use more, or 0",
     )
     batch = batch_size_of(run, examples)
-    check_memory(run, at_least_parameters(run), batch)
+    check_memory(run, run.model.cost(run).parameters, batch)
     check_memory(run, parameters_of(run), batch)
     return data
 
 
 def _check_text(run: Run, characters: int) -> None:
     """Whether every place in the batch has a piece of the text to read."""
-    if isinstance(run.data, Text):
+    if run.data.running_text:
         require(
             run.batch_size != "full",
             "batch_size=full with data=text: is the number of places that the text is read at; use a number",
         )
         require(
-            int(run.batch_size) * run.data.length <= characters,
-            f"batch_size={run.batch_size} data.length={run.data.length}: a step reads their product, the "
+            int(run.batch_size) * run.data.shape[0] <= characters,
+            f"batch_size={run.batch_size} data.length={run.data.shape[0]}: a step reads their product, the "
             f"text has {characters} characters to train on; use fewer",
         )
 
 
 def parameters_of(run: Run) -> int:
     """Parameters of the network of `run`."""
-    return _counted(skeleton(run))
+    return _counted(structure(run))
 
 
 @lru_cache(maxsize=4096)

@@ -5,40 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.model import MLP
-from vanishgrad.choices.pretraining import (
-    RBM,
-    Autoencoder,
-    BoltzmannLayer,
-    DenoisingAutoencoder,
-    EncoderLayer,
-    NoPretraining,
-)
+from vanishgrad.choices.protocol import Learner
 from vanishgrad.engine.plan import batch_size_of, shuffled
-from vanishgrad.models.network import Network
 from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 
 CHUNK = 4096  # examples that are encoded or judged at a time
-
-
-class Learner(Protocol):
-    """A hidden layer, and how it learns from its inputs alone."""
-
-    def loss(self, inputs: Tensor, noise: torch.Generator) -> Tensor:
-        """What it could not restore of `inputs`, `(batch, visible)`, mean over examples."""
-        ...
-
-    def update_(self, inputs: Tensor, noise: torch.Generator) -> None:
-        """Learn from one batch, in place."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +30,7 @@ class LayerEpoch:
 
 
 @torch.no_grad()
-def pretrain_(model: Network, run: Run, inputs: Tensor, tell: Callable[[LayerEpoch], None]) -> None:
+def pretrain_(model: nn.Module, run: Run, inputs: Tensor, tell: Callable[[LayerEpoch], None]) -> None:
     """Train the hidden layers of a plain perceptron one by one, in place; the output layer stays as it is.
 
     A layer starts from the values it has, and its output without dropout is the next one's input. When a
@@ -69,13 +46,13 @@ def pretrain_(model: Network, run: Run, inputs: Tensor, tell: Callable[[LayerEpo
     Raises:
         SettingError: for a restricted Boltzmann machine on inputs outside [0, 1].
     """
-    if isinstance(run.pretrain, NoPretraining):
+    if not run.pretrain.pretrains:
         return
     activity = inputs.flatten(1)
     for layer in range(1, run.depth + 1):
         linear, act = model.get_submodule(f"linear_{layer}"), model.get_submodule(f"act_{layer}")
         assert isinstance(linear, nn.Linear)
-        learner = _learner(run, linear, act, activity, layer)
+        learner = run.pretrain.learner(linear, act, activity, _are_probabilities(run, activity, layer))
         for epoch, loss in enumerate(_losses(learner, run, activity, layer)):
             tell(LayerEpoch(layer, epoch, run.pretrain.epochs, run.depth, loss))
             if not math.isfinite(loss):
@@ -83,27 +60,10 @@ def pretrain_(model: Network, run: Run, inputs: Tensor, tell: Callable[[LayerEpo
         activity = torch.cat([act(linear(chunk)) for chunk in activity.split(CHUNK)])
 
 
-def _learner(run: Run, linear: nn.Linear, act: nn.Module, inputs: Tensor, layer: int) -> Learner:
-    def encoder(tied: bool, corruption: float) -> EncoderLayer:
-        logistic = _are_probabilities(run, inputs, layer)
-        return EncoderLayer(linear, act, inputs, logistic=logistic, tied=tied, corruption=corruption, lr=lr)
-
-    lr = run.pretrain.lr
-    match run.pretrain:
-        case RBM(k=k):
-            return BoltzmannLayer(linear, inputs, k, lr)
-        case Autoencoder(tied=tied):
-            return encoder(tied, corruption=0.0)
-        case DenoisingAutoencoder(tied=tied, corruption=corruption):
-            return encoder(tied, corruption)
-        case unknown:
-            raise TypeError(f"no way to pretrain with {unknown}")
-
-
 def _are_probabilities(run: Run, inputs: Tensor, layer: int) -> bool:
     """Whether inputs are known to lie in [0, 1]: data as they are, activities by the range of `run.act`."""
     if layer > 1:
-        return isinstance(run.act, Sigmoid)
+        return run.act.probability
     return bool(inputs.min() >= 0 and inputs.max() <= 1)
 
 
@@ -134,4 +94,4 @@ def first_layer_filters(model: nn.Module, run: Run) -> Tensor:
     A perceptron's have the size of an example, a convolution's that of its kernel.
     """
     weight = weight_matrices(model)[0].weight.detach()
-    return weight.reshape(-1, *run.data.shape) if isinstance(run.model, MLP) else weight
+    return run.model.filters(weight, run.data.shape)

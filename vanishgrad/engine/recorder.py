@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from vanishgrad.choices.data import baseline_of
 from vanishgrad.description import describe
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.records import (
@@ -70,7 +69,7 @@ def first_record(run: Run, provenance: Provenance | None, device: torch.device) 
 
 def baseline(run: Run) -> dict[str, Any] | None:
     """What ignorance scores on the data, where that is known and the loss is the data's own."""
-    found = baseline_of(run.data)
+    found = run.data.baseline
     comparable = found is not None and (
         found.metric != "val_loss" or run.criterion.name == run.data.default_loss
     )

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from vanishgrad.choices.model.build import AnyNetwork, blank
 from vanishgrad.description import described
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.engine.recorder import Result
 from vanishgrad.errors import SettingError, instance_of, require
-from vanishgrad.models.build import AnyNetwork, blank
-from vanishgrad.models.recurrent import recurrent
 from vanishgrad.records import (
     CHECKPOINT_FILE,
     EXTRA_COLUMNS,
@@ -250,7 +249,7 @@ def load_trained(folder: Path | str) -> Trained:
 def restored(run: Run, checkpoint: dict[str, Any]) -> Trained:
     """The network of `run` with the weights of a checkpoint."""
     vocabulary = checkpoint.get("vocabulary", "")
-    model = recurrent(run, len(vocabulary), len(vocabulary)) if vocabulary else blank(run)
+    model = run.model.network_of(run, len(vocabulary)) if vocabulary else blank(run)
     model.to(getattr(torch, run.dtype)).load_state_dict(checkpoint["model"])
     return Trained(run, model.eval(), vocabulary, int(checkpoint["step"]))
 

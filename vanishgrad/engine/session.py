@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.clipping import NoClip
-from vanishgrad.choices.data import Text
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.loss import CrossEntropy
-from vanishgrad.choices.pretraining import NoPretraining
+from vanishgrad.choices.model.build import AnyNetwork
 from vanishgrad.engine.evaluate import Metrics, Score, accuracy, checked_accuracy, evaluate
 from vanishgrad.engine.observations import Observations
 from vanishgrad.engine.plan import Batch, Order, StepPlan, Stopping, batches, save_checkpoint, save_snapshot
@@ -24,8 +22,6 @@ from vanishgrad.engine.recorder import Recorder, Result
 from vanishgrad.engine.text import evaluate_text, per_character
 from vanishgrad.engine.trainer import BatchPass, Trainer
 from vanishgrad.engine.update import rate_at
-from vanishgrad.models.build import AnyNetwork
-from vanishgrad.models.network import Network
 from vanishgrad.modules.dropout import unchanged
 from vanishgrad.modules.norms import total_norm
 from vanishgrad.prediction import predict
@@ -135,7 +131,7 @@ class Session:
         if self._place is not None:
             self._place(model)
         self.observations.filters("start", model)
-        if isinstance(model, Network) and not isinstance(self.run.pretrain, NoPretraining):
+        if self.run.pretrain.pretrains:
             pretrain_(model, self.run, self.data.train_x, self._pretrained)
             self.observations.filters("pretrained", model)
 
@@ -202,8 +198,8 @@ class Session:
 
     def _evaluate(self) -> Score:
         model, loss, data = self.trainer.model, self.run.criterion, self.data
-        if isinstance(self.run.data, Text):
-            return evaluate_text(model, loss, data.val_x, data.val_y, self.run.data.length)
+        if self.run.data.running_text:
+            return evaluate_text(model, loss, data.val_x, data.val_y, self.run.data.shape[0])
         return evaluate(model, loss, data.val_x, data.val_y)
 
     def _record(
@@ -245,7 +241,7 @@ class Session:
             step=step, train_loss=train_loss, train_accuracy=train_accuracy, grad_norm=before
         )
         if validation:
-            nats = isinstance(self.run.data, Text) and self.run.criterion.name == CrossEntropy.name
+            nats = self.run.data.running_text and self.run.criterion.classes
             beside = per_character(validation[0]) if nats else {}
             self.metrics.evaluated(validation, beside)
         self.recorder.note(metrics=self.metrics.summary)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vanishgrad.choices.clipping import NoClip
 from vanishgrad.choices.data.dataset import Dataset
+from vanishgrad.choices.model.build import blank
 from vanishgrad.choices.regularization import WeightDecay
 from vanishgrad.engine.chain import StackedChain
 from vanishgrad.engine.evaluate import Score, accuracies, pooled, scores
@@ -21,7 +22,6 @@ from vanishgrad.engine.session import Session
 from vanishgrad.engine.trainer import BatchPass
 from vanishgrad.engine.update import SAFE, Descent, Rates, clip_, total_norms
 from vanishgrad.measure.measurement import SeparateMeasurement, StackedMeasurement
-from vanishgrad.models.build import blank
 from vanishgrad.modules.dropout import unchanged
 from vanishgrad.modules.packed import Blocks, Storage, modules_of, move_out, quick_norms
 from vanishgrad.records import WAIT

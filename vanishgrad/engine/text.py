@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.data.text import decode
-from vanishgrad.choices.loss import Loss
+from vanishgrad.choices.model.recurrent import Recurrent, State
+from vanishgrad.choices.protocol import Loss
 from vanishgrad.engine.evaluate import Score, pooled, score
 from vanishgrad.engine.plan import pieces
 from vanishgrad.errors import at_least, require
-from vanishgrad.models.recurrent import Recurrent, State
 from vanishgrad.modules.dropout import evaluation_mode
 
 PLACES = 32  # of a held-out text that are read side by side

@@ -10,17 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.data import Text
-from vanishgrad.choices.model import MLP
-from vanishgrad.choices.pretraining import frozen
+from vanishgrad.choices.model.build import AnyNetwork, build
+from vanishgrad.choices.model.recurrent import State
 from vanishgrad.choices.regularization import NoReg, WeightDecay, decaying
 from vanishgrad.engine.chain import Chain
 from vanishgrad.engine.text import Carried
 from vanishgrad.engine.update import FiniteCheck, first_nonfinite
 from vanishgrad.measure.measurement import Measurement
-from vanishgrad.models import build
-from vanishgrad.models.build import AnyNetwork
-from vanishgrad.models.recurrent import State
 from vanishgrad.modules.dropout import replay
 from vanishgrad.modules.packed import side_by_side_
 from vanishgrad.modules.weights import weight_matrices
@@ -64,7 +60,7 @@ class Trainer:
         self.parameters = list(self.model.parameters())
         self._values = [parameter.detach() for parameter in self.parameters]
         output = [i for i, name in enumerate(names) if name.startswith(f"{self.model.output_name}.")]
-        fixed = frozen(run.pretrain)
+        fixed = run.pretrain.freeze
         self.output = output[0]
         self._trained = output if fixed else list(range(len(names)))
         self._frozen = sorted(set(range(len(names))) - set(self._trained))
@@ -72,9 +68,9 @@ class Trainer:
         decay = 1 - run.rate * run.reg.strength if isinstance(run.reg, WeightDecay) else 1.0
         self._finite = FiniteCheck(run.rate, decay)
         free = isinstance(run.reg, NoReg | WeightDecay)  # of a penalty
-        self._chain = Chain.of(self.model) if free and isinstance(run.model, MLP) else None
+        self._chain = Chain.of(self.model) if free and run.model.plain_layers else None
         self.optimizer_state = run.optim.start([self._values[i] for i in self._trained])
-        self.carried = Carried() if isinstance(run.data, Text) else None
+        self.carried = Carried() if run.data.running_text else None
         self.measurement = self._measurement(run.measure == "all")
 
     @property

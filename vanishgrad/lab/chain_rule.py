@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.activation import Identity, Tanh
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import Gaussian, Xavier
-from vanishgrad.models import build
+from vanishgrad.choices.model.build import build
 from vanishgrad.run import Run
 
 NARROW = Run(depth=10, width=1, act=Tanh(), init=Gaussian(1.5), dtype="float64")

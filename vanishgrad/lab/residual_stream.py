@@ -8,19 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from vanishgrad.choices.activation import ReLU
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import He
-from vanishgrad.choices.normalization import BatchNorm, NoNorm, Normalization
-from vanishgrad.choices.residual import (
-    Fixup,
-    HighwayShortcut,
-    IdentityShortcut,
-    Residual,
-    Rezero,
-    ScaledShortcut,
-)
-from vanishgrad.models import build
-from vanishgrad.models.residual import Fork
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.normalization import BatchNorm, NoNorm
+from vanishgrad.choices.protocol import Normalization, Residual
+from vanishgrad.choices.residual import Fixup, Fork, HighwayShortcut, IdentityShortcut, Rezero, ScaledShortcut
 from vanishgrad.run import Run
 
 DEPTH, WIDTH, EXAMPLES = 100, 256, 64

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vanishgrad.choices.residual import Fork
 from vanishgrad.measure.recorded import Awaited
-from vanishgrad.models.residual import Fork
 from vanishgrad.modules.norms import chunks, norms
 from vanishgrad.modules.observer import Gate
 from vanishgrad.records import Cell

@@ -12,14 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
-from vanishgrad.choices.model import CNN, MLP
+from vanishgrad.choices.model.build import AnyNetwork
 from vanishgrad.measure.extra_tables import Terms, blocks_of, gate_rows, residual_rows, time_rows
 from vanishgrad.measure.history import StackedHistory, WeightHistory
 from vanishgrad.measure.recorded import Activated, Recorded
 from vanishgrad.measure.statistics import COLUMNS as ACTIVATION_COLUMNS
 from vanishgrad.measure.statistics import ActivationStatistics, Columns
 from vanishgrad.measure.tape import Own, RecordedPass, Tape, of_run
-from vanishgrad.models.build import AnyNetwork
 from vanishgrad.modules.norms import SteadyNorms, norms
 from vanishgrad.modules.packed import Blocks, lengths
 from vanishgrad.modules.weights import weight_matrices
@@ -311,7 +310,7 @@ class StackedMeasurement:
     @classmethod
     def of(cls, run: Run, template: AnyNetwork, values: Blocks) -> StackedMeasurement | None:
         """None for networks that it does not serve."""
-        own = isinstance(run.model, MLP | CNN)
+        own = run.model.feedforward
         direct = all(matrix.parametrization is None for matrix in weight_matrices(template))
         alike = not any(isinstance(module, nn.PReLU) for module in template.modules())  # each has its slopes
         return cls(template, values, run.measure == "all") if own and direct and alike else None

@@ -14,12 +14,12 @@ from torch.autograd.graph import get_gradient_edge
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils.hooks import RemovableHandle
 
+from vanishgrad.choices.model.conv_lstm import ConvLSTMNetwork
+from vanishgrad.choices.model.recurrent import Recurrent
+from vanishgrad.choices.residual import Fork
 from vanishgrad.measure.activations import is_activation, reads_outputs, works_in_place
 from vanishgrad.measure.extra_tables import Terms, Timed
 from vanishgrad.measure.recorded import Activated, Awaited, Part, Recorded
-from vanishgrad.models.conv_lstm import ConvLSTMNetwork
-from vanishgrad.models.recurrent import Recurrent
-from vanishgrad.models.residual import Fork
 from vanishgrad.modules.observer import Gate, LinearOutput, Unrolled
 from vanishgrad.modules.observer import Sequence as Row
 from vanishgrad.modules.weights import WeightMatrix

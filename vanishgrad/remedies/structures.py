@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from vanishgrad.choices.model import GRU, LSTM, RNN
+from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
 from vanishgrad.errors import SettingError

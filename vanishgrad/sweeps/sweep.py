@@ -22,8 +22,7 @@ from vanishgrad.engine import Result, check
 from vanishgrad.engine.run_folder import load_result, lost_result
 from vanishgrad.errors import SettingError, at_least, require, short
 from vanishgrad.records import SWEEP_FILE, UnreadableRun, read_gradients
-from vanishgrad.run import Run
-from vanishgrad.run.values import is_integer
+from vanishgrad.run import Run, is_integer
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.ledger import Follower, append, begin, extend, outcomes
 from vanishgrad.sweeps.pool import GroupFailure, Place, Workers, each, worker_count
@@ -88,7 +87,7 @@ def sweep(
 def _checked(runs: Iterable[Run]) -> list[Run]:
     """The runs as a list, each of which this machine can train."""
     rule = "a list of Run, such as [Run(depth=20, act=act) for act in ('sigmoid', 'relu')]"
-    several = isinstance(runs, Iterable) and not isinstance(runs, str)
+    several = hasattr(runs, "__iter__") and not isinstance(runs, str)
     require(several, f"sweep({short(runs)}): takes {rule}")
     settings = list(runs)
     require(bool(settings), f"sweep([]): takes {rule}; give at least one")

@@ -13,16 +13,14 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from vanishgrad.choices.data import Text
-from vanishgrad.choices.pretraining import frozen
 from vanishgrad.engine import Result, train
+from vanishgrad.engine.memory import needed_bytes
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.engine.prepare import check, device_of, parameters_of, threads, threads_of
 from vanishgrad.engine.recorder import Recorder
 from vanishgrad.engine.stack import Stack
-from vanishgrad.models.memory import needed_bytes
 from vanishgrad.records import replace_file
-from vanishgrad.run import Run, Structure, structure
+from vanishgrad.run import Run, structure
 from vanishgrad.sweeps.job import Job, Outcome
 
 MOST = 64  # runs in a stack: more are no quicker
@@ -45,9 +43,9 @@ class JobGroup:
 
 def alone_because(run: Run) -> str | None:
     """Why `run` cannot be part of a stack; None where it can."""
-    if isinstance(run.data, Text):
+    if run.data.running_text:
         return "data=text carries its state from batch to batch"
-    if frozen(run.pretrain):
+    if run.pretrain.freeze:
         return "pretrain.freeze=true trains the output layer alone"
     if run.recompute_every:
         return "recompute_every computes activations twice"
@@ -63,7 +61,7 @@ def grouped(jobs: Sequence[Job], workers: int, max_stack: int | None = None) -> 
         max_stack: runs in a stack at the most; None leaves the choice to the size of the network.
     """
     found: list[JobGroup] = []
-    alike: dict[Structure, list[Job]] = defaultdict(list)
+    alike: dict[Run, list[Job]] = defaultdict(list)
     for job in jobs:
         reason = alone_because(job.run)
         if reason is None:

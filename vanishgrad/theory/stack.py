@@ -62,7 +62,8 @@ def plain(f: Function, noise: float = 1) -> PassageMap:
 SAME = 1e-14  # relative change of a length below which the layer is taken to pass as the last one did
 LARGEST = 1e280  # of a length, whose square root still has room for a few standard deviations
 
-Weights = Callable[[float], tuple[float, float]]
+Variances = tuple[float, float]
+Weights = Callable[[float], Variances]
 """E[y^2], which they read -> (sigma_w^2, sigma_b^2); a constant but where an initialization looks at it."""
 
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.activation import Activation, Identity, Sigmoid, Tanh
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.activation import Identity, Sigmoid, Tanh
+from vanishgrad.choices.data import Digits, load
 from vanishgrad.choices.initialization import Xavier
-from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, NoPretraining, Pretraining
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, NoPretraining
+from vanishgrad.choices.protocol import Activation, Pretraining
 from vanishgrad.choices.regularization import Dropout
 from vanishgrad.engine.pretrain import LayerEpoch, first_layer_filters, pretrain_
 from vanishgrad.errors import SettingError
-from vanishgrad.models import build
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
 

@@ -11,7 +11,8 @@ from vanishgrad import train
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import MNIST, Data, Digits
 from vanishgrad.choices.initialization import Xavier
-from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, NoPretraining, Pretraining
+from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, NoPretraining
+from vanishgrad.choices.protocol import Pretraining
 from vanishgrad.run import Run
 
 PRETRAINED = [RBM(), Autoencoder(), Autoencoder(tied=False), DenoisingAutoencoder()]

@@ -1,46 +1,14 @@
-"""What every choice of data tells without loading anything."""
+"""Examples as tensors: what is read, split, scaled; and the checks that several data sets share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
 from vanishgrad.errors import at_least, one_of, require
 from vanishgrad.streams import stream
-
-
-class Data(Protocol):
-    """Data: what is learned. A choice names its examples; `load` reads them."""
-
-    name: ClassVar[str]
-    default_loss: ClassVar[str]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one example: features, `(channels, height, width)`, `(time, features)`, `(time,)` for
-        symbols, or `(time, channels, height, width)` for frames."""
-        ...
-
-    @property
-    def outputs(self) -> int:
-        """Outputs of a network for this data: one per class, at every time step where targets are."""
-        ...
-
-    @property
-    def symbols(self) -> int | None:
-        """How many symbols there are, where inputs are symbol numbers; None for real inputs."""
-        ...
-
-    @property
-    def train_size(self) -> int | None:
-        """Training examples; None leaves the number to the data."""
-        ...
-
-    def __hash__(self) -> int: ...
-
 
 MOST_VALUES = 250_000_000  # of generated inputs: 1 GB of numbers, 2 GB of symbols
 
@@ -68,6 +36,15 @@ def check_generated(train_size: int, held_out: int, values: int) -> None:
     )
 
 
+def refuse_classes(data: str, loss: str, refused: tuple[str, ...], allowed: str) -> None:
+    """Refuse losses of classes for targets that are values."""
+    beyond = ", up to 2" if loss == "bce" else ""
+    require(
+        loss not in refused,
+        f"loss={loss} with data={data}: its targets are values, not classes{beyond}; use {allowed}",
+    )
+
+
 def check_root(root: str | None) -> None:
     require(root != "", "data.root=: must be the folder of the files, or null to download them")
 
@@ -85,11 +62,6 @@ class Baseline:
     metric: str
     value: float
     source: str
-
-
-def baseline_of(data: object) -> Baseline | None:
-    """The baseline of a choice of data; None where none was published."""
-    return getattr(data, "baseline", None)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,19 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from vanishgrad.choices.data.dataset import Examples, check_root, check_scale, check_size
+from vanishgrad.choices.data.dataset import (
+    Dataset,
+    Examples,
+    check_root,
+    check_scale,
+    check_size,
+    choose,
+    hold_out,
+    in_time,
+    scaled,
+)
+from vanishgrad.choices.data.image_files import fetch, read_cifar10, read_mnist
+from vanishgrad.choices.protocol import Data
 from vanishgrad.errors import SettingError, one_of
 
 SEQUENCES = ("rows", "pixels")
@@ -26,7 +38,7 @@ def _shape(image: tuple[int, int, int], sequence: str | None) -> tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Digits:
+class Digits(Data):
     """1,797 real handwritten digits, 8x8 pixels, 10 classes (Alpaydin and Kaynak 1998).
 
     They come with scikit-learn. There is no published test set: what is not trained on is held out.
@@ -57,9 +69,17 @@ class Digits:
     def shape(self) -> tuple[int, ...]:
         return _shape(self.image, self.sequence)
 
+    @property
+    def probabilities(self) -> bool:
+        return self.scale == "unit"
+
+    def load(self) -> Dataset:
+        split = hold_out(read_digits(), self.train_size, self.seed)
+        return in_time(scaled(*split, self.scale), self.sequence)
+
 
 @dataclass(frozen=True)
-class MNIST:
+class MNIST(Data):
     """70,000 handwritten digits, 28x28 pixels, 10 classes (LeCun et al. 1998).
 
     The published test set is held out, all of it.
@@ -93,9 +113,20 @@ class MNIST:
     def shape(self) -> tuple[int, ...]:
         return _shape(self.image, self.sequence)
 
+    @property
+    def probabilities(self) -> bool:
+        return self.scale == "unit"
+
+    def load(self) -> Dataset:
+        if self.root is None:
+            train, test = fetch("mnist_784", self.image, train_examples=60_000)
+        else:
+            train, test = read_mnist(self.root, "MNIST")
+        return _published(self, train, test)
+
 
 @dataclass(frozen=True)
-class FashionMNIST:
+class FashionMNIST(Data):
     """70,000 photographs of clothes, 28x28 pixels, 10 classes (Xiao et al. 2017).
 
     The published test set is held out, all of it.
@@ -129,9 +160,20 @@ class FashionMNIST:
     def shape(self) -> tuple[int, ...]:
         return _shape(self.image, self.sequence)
 
+    @property
+    def probabilities(self) -> bool:
+        return self.scale == "unit"
+
+    def load(self) -> Dataset:
+        if self.root is None:
+            train, test = fetch("Fashion-MNIST", self.image, train_examples=60_000)
+        else:
+            train, test = read_mnist(self.root, "FashionMNIST")
+        return _published(self, train, test)
+
 
 @dataclass(frozen=True)
-class CIFAR10:
+class CIFAR10(Data):
     """60,000 colour photographs, 3x32x32 pixels, 10 classes (Krizhevsky 2009).
 
     The published test set is held out, all of it.
@@ -166,6 +208,17 @@ class CIFAR10:
     def shape(self) -> tuple[int, ...]:
         return _shape(self.image, self.sequence)
 
+    @property
+    def probabilities(self) -> bool:
+        return self.scale == "unit"
+
+    def load(self) -> Dataset:
+        if self.root is None:
+            train, test = fetch("CIFAR_10", self.image, train_examples=50_000)
+        else:
+            train, test = read_cifar10(self.root)
+        return _published(self, train, test)
+
 
 def _check(scale: str, sequence: str | None, root: str | None = None) -> None:
     check_root(root)
@@ -187,3 +240,9 @@ def _path() -> Path:
     if package is None or not package.submodule_search_locations:
         raise SettingError("data=digits: needs scikit-learn, which carries them (pip install scikit-learn)")
     return Path(package.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
+
+
+def _published(data: MNIST | FashionMNIST | CIFAR10, train: Examples, test: Examples) -> Dataset:
+    """The part of a published training set that is trained on, and its test set."""
+    chosen = choose(train, data.train_size, data.seed)
+    return in_time(scaled(chosen, test, data.scale), data.sequence)

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import torch
 
-from vanishgrad.choices.data.dataset import Examples, check_scale, check_size
+from vanishgrad.choices.data.dataset import Dataset, Examples, check_scale, check_size, hold_out, scaled
+from vanishgrad.choices.protocol import Data
 from vanishgrad.errors import at_least, require
 from vanishgrad.streams import stream
 
@@ -16,7 +17,7 @@ MOST_POINTS = 10_000_000
 
 
 @dataclass(frozen=True)
-class Spirals:
+class Spirals(Data):
     """Interleaved spiral arms in the plane, one per class (after Lang and Witbrock 1988).
 
     Along its one turn an arm's radius grows from 0 to 1; neighbouring arms are 1 / classes apart.
@@ -62,6 +63,14 @@ class Spirals:
     @property
     def outputs(self) -> int:
         return self.classes
+
+    @property
+    def probabilities(self) -> bool:
+        return self.scale == "unit"
+
+    def load(self) -> Dataset:
+        points = draw_spirals(self.classes, self.points, self.noise, self.seed)
+        return scaled(*hold_out(points, self.train_size, self.seed), self.scale)
 
 
 def draw_spirals(classes: int, points: int, noise: float, seed: int) -> Examples:

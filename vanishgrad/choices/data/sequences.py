@@ -9,13 +9,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.data.dataset import Baseline, Dataset, check_generated
+from vanishgrad.choices.data.dataset import Baseline, Dataset, check_generated, refuse_classes
+from vanishgrad.choices.protocol import Data
 from vanishgrad.errors import at_least
 from vanishgrad.streams import stream
 
 
 @dataclass(frozen=True)
-class Adding:
+class Adding(Data):
     """The adding problem: the sum of the two marked numbers (Hochreiter and Schmidhuber 1997).
 
     As in Le et al. (2015) and Arjovsky et al. (2016): at each time a number uniform in [0, 1) and a mark, 1
@@ -49,9 +50,15 @@ class Adding:
     def baseline(self) -> Baseline:
         return Baseline("val_loss", 1 / 6, "always answering 1: the variance of the sum (Le et al. 2015)")
 
+    def load(self) -> Dataset:
+        return draw_adding(self)
+
+    def refuse_loss(self, loss: str) -> None:
+        refuse_classes(self.name, loss, ("cross_entropy", "bce"), "loss=mse")
+
 
 @dataclass(frozen=True)
-class CopyMemory:
+class CopyMemory(Data):
     """Copy memory: repeat symbols after a long blank (Hochreiter and Schmidhuber 1997).
 
     As in Arjovsky et al. (2016): `memory` symbols drawn from `alphabet` different ones, length - 1 blanks, a
@@ -74,6 +81,8 @@ class CopyMemory:
     held_out: int = 1_000
     seed: int = 0
     name: ClassVar[str] = "copy"
+    of_symbols: ClassVar[bool] = True
+    every_step: ClassVar[bool] = True
     default_loss: ClassVar[str] = "cross_entropy"
 
     def __post_init__(self) -> None:
@@ -106,9 +115,12 @@ class CopyMemory:
         lost = self.memory * math.log(self.alphabet) / self.times
         return Baseline("val_loss", lost, "blanks, then symbols at random (Arjovsky et al. 2016)")
 
+    def load(self) -> Dataset:
+        return draw_copy(self)
+
 
 @dataclass(frozen=True)
-class TemporalOrder:
+class TemporalOrder(Data):
     """Temporal order: which of XX, XY, YX, YY was hidden among distractors (Hochreiter and Schmidhuber 1997).
 
     Their task 6a, scaled to any length: a start symbol E, distractors a, b, c, d, an end symbol B; X or Y at
@@ -126,6 +138,7 @@ class TemporalOrder:
     held_out: int = 1_000
     seed: int = 0
     name: ClassVar[str] = "temporal_order"
+    of_symbols: ClassVar[bool] = True
     default_loss: ClassVar[str] = "cross_entropy"
     outputs: ClassVar[int] = 4
     symbols: ClassVar[int | None] = 8
@@ -141,6 +154,9 @@ class TemporalOrder:
     @property
     def baseline(self) -> Baseline:
         return Baseline("val_accuracy", 1 / 4, "guessing one of four classes")
+
+    def load(self) -> Dataset:
+        return draw_temporal_order(self)
 
 
 def draw_adding(data: Adding) -> Dataset:

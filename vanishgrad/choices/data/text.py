@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vanishgrad.choices.data.dataset import Baseline, Dataset
+from vanishgrad.choices.protocol import Data
 from vanishgrad.errors import SettingError, at_least, require
 
 MOST_BYTES = 100_000_000  # enwik8, the largest text that character models are usually compared on
@@ -86,7 +87,7 @@ def _content(path: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Data):
     """The next character of a text, at every character (character language model; Graves 2013).
 
     The text runs on from batch to batch: each of `batch_size` places in it is read `length` characters a
@@ -103,6 +104,9 @@ class Text:
     length: int = 64
     train_size: int | None = None
     name: ClassVar[str] = "text"
+    of_symbols: ClassVar[bool] = True
+    every_step: ClassVar[bool] = True
+    running_text: ClassVar[bool] = True
     default_loss: ClassVar[str] = "cross_entropy"
 
     def __post_init__(self) -> None:
@@ -149,6 +153,12 @@ class Text:
         train, held_out = self.parts
         lost = unigram_entropy(train, held_out[1:], self.symbols)
         return Baseline("val_loss", lost, "unigram frequencies")
+
+    def remembered(self) -> dict[str, Any]:
+        return {"vocabulary": vocabulary(self.path)}
+
+    def load(self) -> Dataset:
+        return read_text(self)
 
 
 def read_text(data: Text) -> Dataset:

@@ -9,9 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.data.dataset import Dataset, Examples, check_root, hold_out
+from vanishgrad.choices.data.dataset import Dataset, Examples, check_root, hold_out, refuse_classes
 from vanishgrad.choices.data.image_files import read_mnist
 from vanishgrad.choices.data.images import read_digits
+from vanishgrad.choices.protocol import Data
 from vanishgrad.errors import at_least, require
 from vanishgrad.streams import stream
 
@@ -19,7 +20,7 @@ MOST_PIXELS = 4_000_000_000  # of all frames together, four bytes each
 
 
 @dataclass(frozen=True)
-class MovingDigits:
+class MovingDigits(Data):
     """Digits that move at constant speed and bounce off the frame's edges (Srivastava et al. 2015).
 
     The network is given some frames and predicts those that follow; pixels are in [0, 1]. A digit sets out
@@ -45,6 +46,7 @@ class MovingDigits:
     held_out: int = 100
     seed: int = 0
     name: ClassVar[str] = "moving_digits"
+    frames: ClassVar[bool] = True
     default_loss: ClassVar[str] = "bce"
     symbols: ClassVar[int | None] = None
 
@@ -74,6 +76,12 @@ class MovingDigits:
     def outputs(self) -> int:
         """Pixels of all predicted frames."""
         return self.predicted * self.side**2
+
+    def load(self) -> Dataset:
+        return draw_moving_digits(self)
+
+    def refuse_loss(self, loss: str) -> None:
+        refuse_classes(self.name, loss, ("cross_entropy",), "loss=mse or bce")
 
 
 SPEED = 0.1  # of the way from edge to edge, per frame

@@ -17,8 +17,7 @@ from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim
 from vanishgrad.lab.figures.ranking import ranking
 from vanishgrad.lab.rows import by_condition, per_seed
-from vanishgrad.prediction import predict
-from vanishgrad.prediction.plane import Chi, chi_around
+from vanishgrad.prediction import Chi, chi_around, predict
 from vanishgrad.report.figures import flow_and_learning, trainability_map
 from vanishgrad.report.figures.maps import PhasePlane, phase_diagram
 from vanishgrad.run import Run

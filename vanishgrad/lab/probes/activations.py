@@ -8,11 +8,11 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.activation import Activation, Erf, Sigmoid, Softsign, Tanh
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
-from vanishgrad.choices.initialization import Gaussian, Initialization, Xavier
-from vanishgrad.models import build
+from vanishgrad.choices.activation import Erf, Sigmoid, Softsign, Tanh
+from vanishgrad.choices.data import Digits, load
+from vanishgrad.choices.initialization import Gaussian, Xavier
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.protocol import Activation, Initialization
 from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.run import Run
 from vanishgrad.streams import stream

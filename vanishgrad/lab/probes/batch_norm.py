@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.activation import ReLU, Tanh
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import He
+from vanishgrad.choices.model.build import build
 from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm, NoNorm
-from vanishgrad.models import build
 from vanishgrad.modules.dropout import evaluation_mode
 from vanishgrad.run import Run
 from vanishgrad.streams import stream

@@ -9,11 +9,12 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.activation import Activation, ReLU, Tanh
+from vanishgrad.choices.activation import ReLU, Tanh
 from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue, Clipping, NoClip
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import Normal
-from vanishgrad.models import build
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.protocol import Activation
 from vanishgrad.run import Run
 
 CLIPS: tuple[Clipping, ...] = (NoClip(), ClipByNorm(), ClipByValue(), AGC())

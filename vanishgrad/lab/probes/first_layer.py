@@ -7,13 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.choices.data import Digits
-from vanishgrad.choices.data.loading import load
+from vanishgrad.choices.data import Digits, load
 from vanishgrad.choices.initialization import Xavier
-from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, Pretraining
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.feedforward import Network
+from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder
+from vanishgrad.choices.protocol import Pretraining
 from vanishgrad.engine.pretrain import LayerEpoch, first_layer_filters, pretrain_
-from vanishgrad.models import build
-from vanishgrad.models.network import Network
 from vanishgrad.run import Run
 
 METHODS: tuple[Pretraining, ...] = (RBM(), Autoencoder(), DenoisingAutoencoder())

@@ -8,9 +8,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from vanishgrad.choices.model.build import build
 from vanishgrad.choices.regularization import penalty
 from vanishgrad.lab.probes.clipped_gradient import flat
-from vanishgrad.models import build
 from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.run import Run
 

@@ -10,8 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.activation import ELU, GELU, Activation, LeakyReLU, PReLU, ReLU, Sigmoid, Tanh
+from vanishgrad.choices.activation import ELU, GELU, LeakyReLU, PReLU, ReLU, Sigmoid, Tanh
 from vanishgrad.choices.initialization import He
+from vanishgrad.choices.protocol import Activation
 from vanishgrad.engine import train
 from vanishgrad.modules.weights import Linear
 from vanishgrad.run import Run

@@ -1,27 +1,49 @@
-"""One experiment, fully described."""
+"""One experiment, fully described: `Run`, its checks, and what two runs must share to train as one stack."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import cast
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
-from vanishgrad.choices.activation import Activation
 from vanishgrad.choices.clipping import Clipping, NoClip
-from vanishgrad.choices.data import Data, Digits
-from vanishgrad.choices.initialization import Default, Initialization
-from vanishgrad.choices.loss import BCE, MSE, CrossEntropy, Loss
-from vanishgrad.choices.model import MLP, Model
+from vanishgrad.choices.data import Digits
+from vanishgrad.choices.initialization import Default
+from vanishgrad.choices.loss import BCE, MSE, CrossEntropy
+from vanishgrad.choices.model import MLP
 from vanishgrad.choices.named import protocols_of, resolved
-from vanishgrad.choices.normalization import NoNorm, Normalization
+from vanishgrad.choices.normalization import NoNorm
 from vanishgrad.choices.optimizer import SGD, Optimizer
-from vanishgrad.choices.pretraining import NoPretraining, Pretraining
+from vanishgrad.choices.pretraining import NoPretraining
+from vanishgrad.choices.protocol import (
+    Activation,
+    Data,
+    Initialization,
+    Layers,
+    Loss,
+    Model,
+    Normalization,
+    Pretraining,
+    Residual,
+)
 from vanishgrad.choices.regularization import NoReg, Regularization
-from vanishgrad.choices.residual import NoResidual, Residual
+from vanishgrad.choices.residual import NoResidual
 from vanishgrad.choices.schedule import ConstantLR, Schedule
-from vanishgrad.run.combinations import check_combinations
-from vanishgrad.run.values import OPTIONAL, check_numbers
+from vanishgrad.errors import at_least, one_of, require
+from vanishgrad.records import FINDINGS
 
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (CrossEntropy(), BCE(), MSE())}
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = ("float32", "float64")
+MEASURES = ("all", "gradients")
+COUNTS = {
+    "depth": 0, "width": 1, "epochs": 0, "max_steps": 0, "warmup": 0, "log_every": 1, "eval_every": 1,
+    "recompute_every": 0, "save_every": 0, "snapshots": 0, "dead_every": 0, "input_gradients": 0,
+}  # fmt: skip
+ANY = "any"  # of the findings
+STOPS = (ANY, *FINDINGS)
+OPTIONAL = ("max_steps", "eval_every", "lr", "stop_on", "name", "loss", "depth", "act")
+WORDS = {"batch_size": "full", "threads": "auto"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +57,7 @@ class Run:
             model's own: 5, for recurrent models 1.
         width: units per hidden layer.
         epochs: passes over the training data.
-        max_steps: updates at the most; None for no such limit.
+        max_steps: at most so many updates; None for no such limit.
         batch_size: examples per step, or "full"; the last, partial batch of an epoch is dropped.
         lr: learning rate; None for the optimizer's own default.
         warmup: steps over which the rate rises linearly to `lr`.
@@ -121,12 +143,12 @@ class Run:
         return LOSSES[self.data.default_loss] if self.loss is None else self.loss
 
     @property
-    def blocks(self) -> list[range]:
+    def blocks(self) -> Layers:
         """The hidden layers of each residual block: layer 1 is the stem, a remainder joins the last block.
 
         Empty for a plain network, and where nothing follows the stem.
         """
-        return [] if isinstance(self.residual, NoResidual) else self.spans
+        return self.spans if self.residual.shortcuts else []
 
     @property
     def span_count(self) -> int:
@@ -134,7 +156,7 @@ class Run:
         return max(1, (self.depth - 1) // self.residual.every)
 
     @property
-    def spans(self) -> list[range]:
+    def spans(self) -> Layers:
         """The blocks, or in a plain network what they would be: it changes its size where its twin does."""
         if self.depth < 2:
             return []
@@ -146,3 +168,64 @@ GROUPS = tuple(name for name in Run.__dataclass_fields__ if name in {
     "model", "act", "init", "norm", "residual", "clip", "reg", "pretrain", "optim", "schedule", "loss", "data"
 })  # fmt: skip
 SCALARS = tuple(name for name in Run.__dataclass_fields__ if name not in GROUPS)
+
+
+def is_integer(value: object) -> bool:
+    """Whether `value` is an integer; a truth value is none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def check_numbers(run: Run) -> None:
+    for key, least in COUNTS.items():
+        value = getattr(run, key)
+        if not (value is None and key in OPTIONAL):
+            require(is_integer(value), f"{key}={value!r}: must be an integer")
+            at_least(key, value, least)
+    for key, word in WORDS.items():
+        value = getattr(run, key)
+        require(
+            value == word or (is_integer(value) and value >= 1),
+            f"{key}={value}: must be {word} or an integer of at least 1",
+        )
+    require(run.threads == "auto" or int(run.threads) <= 1024, f"threads={run.threads}: must be at most 1024")
+    require(is_integer(run.seed), f"seed={run.seed!r}: must be an integer")
+    require(
+        0 < run.rate < math.inf,
+        f"lr={run.lr}: must be finite and above 0, or null for the optimizer's default",
+    )
+    one_of("device", run.device, DEVICES)
+    one_of("dtype", run.dtype, DTYPES)
+    one_of("measure", run.measure, MEASURES)
+    if run.stop_on is not None:
+        one_of("stop_on", run.stop_on, STOPS)
+
+
+def check_combinations(run: Run) -> None:
+    """Refuse, with the reason, what makes no sense together: every choice is asked in turn."""
+    run.model.refuse_data(run)
+    run.data.refuse_loss("" if run.loss is None else run.loss.name)
+    for choice in (run.model, run.norm, run.residual, run.init, run.pretrain):
+        choice.refuse(run)
+    require(
+        run.input_gradients == 0 or run.input_gradients >= 8,
+        f"input_gradients={run.input_gradients}: correlations need at least 8 points; or 0 for none",
+    )
+
+
+def structure(run: Run) -> Run:
+    """What is left of `run` without the numbers and initial values in which the runs of a stack may differ.
+
+    Those are the seed, the initialization, the learning rate with its schedule, what its clipping,
+    regularization and optimizer say that `varies`, and the name. Runs with equal, hashable structures have
+    the same modules, batches of the same size and the same steps to measure.
+    """
+    return replace(
+        run, seed=0, init=Default(), lr=None, warmup=0, schedule=ConstantLR(), name=None,
+        clip=_fixed(run.clip), reg=_fixed(run.reg), optim=_fixed(run.optim),
+    )  # fmt: skip
+
+
+def _fixed(choice: Any) -> Any:
+    """The choice with its defaults in place of the numbers that vary."""
+    fields = type(choice).__dataclass_fields__
+    return replace(choice, **{name: fields[name].default for name in choice.varies})

@@ -1,4 +1,4 @@
-"""What mean-field theory says of a run before it is trained."""
+"""What the theory is given, and what it answers: plain data."""
 
 from __future__ import annotations
 
@@ -63,3 +63,22 @@ class Prediction:
         values = asdict(self)
         values |= {key: list(value) for key, value in values.items() if isinstance(value, tuple)}
         return values | {"note": "; ".join(self.notes) or None}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the theory needs of the training inputs.
+
+    Arguments:
+        length: the mean of x^2 over examples and features.
+        shared: the mean of x_a x_b over features and pairs of different examples.
+        examples: how many there are.
+        places: the mean of x^2 at each place of an image, by rows; empty for other data.
+        lengths: the mean of x^2 in each quarter of the examples, from the shortest to the longest.
+    """
+
+    length: float
+    shared: float
+    examples: int
+    places: tuple[tuple[float, ...], ...] = ()
+    lengths: tuple[float, ...] = ()

@@ -1,5 +1,0 @@
-"""Networks out of choices."""
-
-from vanishgrad.models.build import build
-
-__all__ = ["build"]

@@ -1,7 +1,0 @@
-"""`Run`: one experiment fully described, frozen and hashable, checked once."""
-
-from vanishgrad.run.experiment import GROUPS, LOSSES, SCALARS, Run
-from vanishgrad.run.structure import Structure, skeleton, structure
-from vanishgrad.run.values import OPTIONAL
-
-__all__ = ["GROUPS", "LOSSES", "OPTIONAL", "SCALARS", "Run", "Structure", "skeleton", "structure"]
