@@ -46,7 +46,8 @@ class LoadedRun:
 
     Arguments:
         folder: of the run.
-        run: the setting that was trained; None where a `GradientMonitor` wrote the folder.
+        run: the setting that was trained, with its learning rate and its loss resolved; None where a
+            `GradientMonitor` wrote the folder.
         record: run.json.
         gradients: gradients.csv as a DataFrame; metrics: metrics.csv.
         extra: the tables that not every run has, by file name without `.csv`: time_gradients, gates,
@@ -166,11 +167,10 @@ def load_run(folder: Path | str) -> LoadedRun:
 
 
 def _loaded(folder: Path, record: dict[str, Any]) -> LoadedRun:
-    effective = record.get("effective")
+    effective = record.get("effective") or {}
+    run = described(effective) if "depth" in effective else None  # a monitor knows the network's class alone
     gradients, metrics = _tables(folder)
-    return LoadedRun(
-        folder, described(effective) if effective else None, record, gradients, metrics, _extra(folder)
-    )
+    return LoadedRun(folder, run, record, gradients, metrics, _extra(folder))
 
 
 def _tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -174,5 +174,6 @@ def _leave_files(job: Job) -> None:
 def _log(job: Job) -> Path:
     """Leave the traceback of the exception at hand in the run folder."""
     path = job.folder / LOG_FILE
+    job.folder.mkdir(parents=True, exist_ok=True)  # the run may have come to nothing before it had one
     replace_file(path, traceback.format_exc().encode())
     return path
