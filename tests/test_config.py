@@ -116,7 +116,7 @@ BROKEN = {
     "act: relu": "act=relu: choose one of elu, erf",
     "act: {slope: 1}": "act={slope: 1}: choose one of elu, erf",
     "norm: {groups: 1}": "norm.groups=1: norm=none has no parameter groups; it has position",
-    "act: {_target_: os.system}": "act._target_=os.system: must be one of the choices in vanishgrad.choices",
+    "act: {_target_: os.system}": "act._target_=os.system: must be one of the choices relu, sigmoid",
     "act: {_target_: vanishgrad.choices.clipping.NoClip}": "must be one of the choices",
     "act: {_target_: vanishgrad.choices.activation.Activation}": "must be one of the choices",
     "act: {_target_: vanishgrad.choices.activation.nn}": "must be one of the choices",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from importlib import import_module
 from typing import Any
 
 from vanishgrad.choices import named
-from vanishgrad.errors import one_of
+from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.records import strict
 from vanishgrad.run import GROUPS, Run
 
@@ -46,24 +47,62 @@ def changed_keys(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [f"{key} {old[key]} -> {new[key]}" for key in old if key in new and old[key] != new[key]]
 
 
-def described(record: Mapping[str, Any]) -> Run:
+def targets(run: Run) -> dict[str, str]:
+    """Where the choices live that are not vanishgrad's own, `group -> module.Class`."""
+    kinds = {group: type(getattr(run, group)) for group in GROUPS if getattr(run, group) is not None}
+    return {
+        group: f"{kind.__module__}.{kind.__qualname__}"
+        for group, kind in kinds.items()
+        if kind.__module__.partition(".")[0] != "vanishgrad"
+    }
+
+
+def described(
+    record: Mapping[str, Any], targets: Mapping[str, str] | None = None, trust: bool = False
+) -> Run:
     """The run that `describe` described; a field that the record lacks, of an older version, has its default.
+
+    Arguments:
+        record: of the run.
+        targets: as `targets` gave them. Such a class must have been imported, unless the record is trusted.
+        trust: whether code that the record names may be imported, which runs it.
 
     Raises:
         SettingError: for a choice that does not exist, or a value that makes no sense.
     """
     names = [item.name for item in fields(Run) if item.name in record]
-    return Run(**{name: _restored(name, record[name]) for name in names})
+    own = {} if targets is None else targets
+    return Run(**{name: _restored(name, record[name], own.get(name), trust) for name in names})
 
 
-def _restored(field: str, value: Any) -> Any:
+def _restored(field: str, value: Any, target: str | None, trust: bool) -> Any:
     if field not in GROUPS or value is None:
         return value
-    kinds = choices_of(field)
-    one_of(field, value["name"], kinds)
-    kind = kinds[value["name"]]
+    kind = _kind(field, value["name"]) if target is None else _own_kind(field, target, trust)
     given = {item.name: value[item.name] for item in fields(kind) if item.name in value}
     return kind(**{name: tuple(item) if isinstance(item, list) else item for name, item in given.items()})
+
+
+def _kind(field: str, name: str) -> Any:
+    kinds = choices_of(field)
+    one_of(field, name, kinds)
+    return kinds[name]
+
+
+def _own_kind(field: str, target: str, trust: bool) -> Any:
+    """A class that is not vanishgrad's own."""
+    if trust:
+        try:
+            import_module(target.rpartition(".")[0])
+        except Exception as error:  # code of the user's
+            raise SettingError(f"{field}: {target} cannot be imported ({error})") from None
+    kinds = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in choices_of(field).values()}
+    require(
+        target in kinds,
+        f"{field}: {target} is a class of its own that is not imported; import it first, give --config-dir "
+        "again, or trust=True if its code may run",
+    )
+    return kinds[target]
 
 
 def choices_of(group: str) -> dict[str, Any]:

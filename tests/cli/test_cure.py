@@ -29,7 +29,7 @@ FAILING = ("depth=10", "act=sigmoid", "width=16", "max_steps=60", "data.train_si
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vanishgrad.sweeps.pool.Workers", lambda: Workers(1))
+    monkeypatch.setattr("vanishgrad.cli.cure.Workers", lambda: Workers(1))
 
 
 def only(folder: Path) -> Path:

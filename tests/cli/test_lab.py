@@ -50,8 +50,8 @@ def small_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     plate = Plate("profile", "What <comes> through.", profile)
     chapter = Chapter("depth", "Depth", (SWEEP, probe), (plate,), (shrinks, seeds))
     other = replace(chapter, name="learning", experiments=(probe,), plates=(), claims=(seeds,))
-    monkeypatch.setattr("vanishgrad.lab.chapters.CHAPTERS", (other, chapter))
-    monkeypatch.setattr("vanishgrad.sweeps.pool.Workers", lambda: Workers(1))
+    monkeypatch.setattr("vanishgrad.cli.lab.CHAPTERS", (other, chapter))
+    monkeypatch.setattr("vanishgrad.cli.lab.Workers", lambda: Workers(1))
 
 
 def test_a_chapter_leaves_a_page_claims_figures_and_its_runs(vanishgrad: Vanishgrad, tmp_path: Path) -> None:

@@ -236,7 +236,7 @@ def test_what_torch_has_no_room_for_is_refused(
     def check(_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("vanishgrad.engine.prepare.check", check)
+    monkeypatch.setattr("vanishgrad.cli.jobs.check", check)
     for sweep in ((), ("-m",)):
         done = vanishgrad("train", *SMALL, *sweep)
         assert done.status == 2

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from vanishgrad.description import describe
+from vanishgrad.description import describe, targets
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.records import (
     EXTRA_COLUMNS,
@@ -62,6 +62,7 @@ def first_record(run: Run, provenance: Provenance | None, device: torch.device) 
         "choices": given.choices or effective, "effective": effective,
         "config": given.config or effective, "overrides": given.overrides, "seed": run.seed,
         "parameters": None, "steps": 0, "seconds": 0.0, "metrics": {"final": {}, "best": {}},
+        "targets": targets(run),
         "baseline": baseline(run), "diverged_at": None, "stopped_on": None, "error": None,
         "versions": versions(), "device": str(device),
     }  # fmt: skip

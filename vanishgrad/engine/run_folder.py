@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vanishgrad.choices.model.build import AnyNetwork, blank
 from vanishgrad.description import described
@@ -46,8 +47,6 @@ class LoadedRun:
 
     Arguments:
         folder: of the run.
-        run: the setting that was trained, with its learning rate and its loss resolved; None where a
-            `GradientMonitor` wrote the folder.
         record: run.json.
         gradients: gradients.csv as a DataFrame; metrics: metrics.csv.
         extra: the tables that not every run has, by file name without `.csv`: time_gradients, gates,
@@ -55,11 +54,20 @@ class LoadedRun:
     """
 
     folder: Path
-    run: Run | None
     record: dict[str, Any]
     gradients: pd.DataFrame
     metrics: pd.DataFrame
     extra: dict[str, pd.DataFrame]
+
+    @cached_property
+    def run(self) -> Run:
+        """The setting that was trained, its learning rate and its loss resolved.
+
+        Raises:
+            SettingError: where a `GradientMonitor` wrote the folder, or a choice is a class of the user's own
+                that is not imported.
+        """
+        return self._described(trust=False)
 
     @property
     def status(self) -> str:
@@ -115,18 +123,25 @@ class LoadedRun:
         weights: dict[str, Tensor] = self.checkpoint["model"]
         return weights
 
-    def model(self) -> AnyNetwork:
+    def model(self, *, trust: bool = False) -> AnyNetwork:
         """The network with the weights of the last checkpoint, in evaluation mode on the CPU.
+
+        Arguments:
+            trust: whether code that run.json names may be imported, which runs it.
 
         Raises:
             SettingError: when there is no checkpoint, or the network was the user's own.
         """
-        if self.run is None:
-            raise SettingError(
-                f"{CALL}={self.folder}: was written by a GradientMonitor, which does not know how to build "
-                "the network; build it yourself"
-            )
-        return restored(self.run, self.checkpoint).model
+        return restored(self._described(trust) if trust else self.run, self.checkpoint).model
+
+    def _described(self, trust: bool) -> Run:
+        effective = self.record.get("effective") or {}
+        require(
+            "depth" in effective,
+            f"{CALL}={self.folder}: was written by a GradientMonitor, which knows no setting to build the "
+            "network from; build it yourself",
+        )
+        return described(effective, self.record.get("targets"), trust)
 
     def _metrics(self, kind: str) -> dict[str, float | None]:
         return numbers((self.record.get("metrics") or {}).get(kind) or {})
@@ -167,10 +182,8 @@ def load_run(folder: Path | str) -> LoadedRun:
 
 
 def _loaded(folder: Path, record: dict[str, Any]) -> LoadedRun:
-    effective = record.get("effective") or {}
-    run = described(effective) if "depth" in effective else None  # a monitor knows the network's class alone
     gradients, metrics = _tables(folder)
-    return LoadedRun(folder, run, record, gradients, metrics, _extra(folder))
+    return LoadedRun(folder, record, gradients, metrics, _extra(folder))
 
 
 def _tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -200,10 +213,12 @@ def load_result(run: Run, folder: Path, *, in_memory: bool) -> Result:
         UnreadableRun: when there is no run in the folder.
     """
     loaded = _loaded(folder, read_run(folder))
-    built = in_memory and (folder / CHECKPOINT_FILE).exists()
+    network: nn.Module | Callable[[], nn.Module] = partial(_trained_network, run, folder)
+    if in_memory and (folder / CHECKPOINT_FILE).exists():
+        network = _trained_network(run, folder)
     return Result(
         run, loaded.status, loaded.steps, loaded.seconds, loaded.diverged_at, loaded.final, loaded.best,
-        loaded.gradients, loaded.metrics, loaded.extra, loaded.model() if built else loaded.model,
+        loaded.gradients, loaded.metrics, loaded.extra, network,
         None if in_memory else folder, loaded.error,
     )  # fmt: skip
 
@@ -213,6 +228,10 @@ def lost_result(run: Run, status: str, error: str | None) -> Result:
     gradients, metrics = frame([], GRADIENT_COLUMNS), frame([], METRIC_COLUMNS)
     network = partial(_no_network, status)
     return Result(run, status, 0, 0.0, None, {}, {}, gradients, metrics, {}, network, None, error)
+
+
+def _trained_network(run: Run, folder: Path) -> nn.Module:
+    return restored(run, checkpoint_in("out", folder)).model
 
 
 def _no_network(status: str) -> AnyNetwork:
@@ -243,7 +262,8 @@ def load_trained(folder: Path | str) -> Trained:
         SettingError: when the folder holds no run, no checkpoint, or one of another version.
     """
     path = Path(folder)
-    return restored(described(record_in("run", path)["effective"]), checkpoint_in("run", path))
+    record = record_in("run", path)
+    return restored(described(record["effective"], record.get("targets")), checkpoint_in("run", path))
 
 
 def restored(run: Run, checkpoint: dict[str, Any]) -> Trained:
@@ -263,7 +283,8 @@ def unfinished(path: Path) -> tuple[Run, dict[str, Any], dict[str, Any]]:
     record = record_in("resume", path)
     ended = record["status"] in ("completed", "diverged")
     require(not ended, f"resume={path}: the run is {record['status']}; there is nothing to go on with")
-    return described(record["effective"]), record, checkpoint_in("resume", path)
+    run = described(record["effective"], record.get("targets"))
+    return run, record, checkpoint_in("resume", path)
 
 
 def record_in(key: str, path: Path) -> dict[str, Any]:

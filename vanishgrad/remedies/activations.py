@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from vanishgrad.choices.activation import ELU, SELU, LeakyReLU, PReLU, ReLU, Tanh
+from vanishgrad.remedies.remedy import Remedy
 from vanishgrad.run import Run
 
 
 @dataclass(frozen=True)
-class UseReLU:
+class UseReLU(Remedy):
     """act=relu (Nair and Hinton 2010)."""
 
     name: ClassVar[str] = "relu"
@@ -20,7 +21,7 @@ class UseReLU:
 
 
 @dataclass(frozen=True)
-class UseLeakyReLU:
+class UseLeakyReLU(Remedy):
     """act=leaky_relu (Maas et al. 2013).
 
     Arguments:
@@ -35,7 +36,7 @@ class UseLeakyReLU:
 
 
 @dataclass(frozen=True)
-class UsePReLU:
+class UsePReLU(Remedy):
     """act=prelu (He et al. 2015).
 
     Arguments:
@@ -50,7 +51,7 @@ class UsePReLU:
 
 
 @dataclass(frozen=True)
-class UseELU:
+class UseELU(Remedy):
     """act=elu (Clevert et al. 2016).
 
     Arguments:
@@ -65,7 +66,7 @@ class UseELU:
 
 
 @dataclass(frozen=True)
-class UseSELU:
+class UseSELU(Remedy):
     """act=selu (Klambauer et al. 2017); its own initialization is init=lecun."""
 
     name: ClassVar[str] = "selu"
@@ -75,7 +76,7 @@ class UseSELU:
 
 
 @dataclass(frozen=True)
-class UseTanh:
+class UseTanh(Remedy):
     """act=tanh: slope 1 at zero (LeCun et al. 1998)."""
 
     name: ClassVar[str] = "tanh"

@@ -9,11 +9,12 @@ from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.optimizer import Adagrad, Adam, RMSprop
 from vanishgrad.choices.regularization import L1, L2
 from vanishgrad.errors import positive
+from vanishgrad.remedies.remedy import Remedy
 from vanishgrad.run import Run
 
 
 @dataclass(frozen=True)
-class UseClipping:
+class UseClipping(Remedy):
     """clip=norm (Pascanu et al. 2013).
 
     Arguments:
@@ -28,7 +29,7 @@ class UseClipping:
 
 
 @dataclass(frozen=True)
-class UseL1:
+class UseL1(Remedy):
     """reg=l1 (Tibshirani 1996).
 
     Arguments:
@@ -43,7 +44,7 @@ class UseL1:
 
 
 @dataclass(frozen=True)
-class UseL2:
+class UseL2(Remedy):
     """reg=l2 (Hoerl and Kennard 1970).
 
     Arguments:
@@ -58,7 +59,7 @@ class UseL2:
 
 
 @dataclass(frozen=True)
-class UseAdam:
+class UseAdam(Remedy):
     """optim=adam (Kingma and Ba 2015).
 
     Arguments:
@@ -73,7 +74,7 @@ class UseAdam:
 
 
 @dataclass(frozen=True)
-class UseAdagrad:
+class UseAdagrad(Remedy):
     """optim=adagrad (Duchi et al. 2011).
 
     Arguments:
@@ -88,7 +89,7 @@ class UseAdagrad:
 
 
 @dataclass(frozen=True)
-class UseRMSprop:
+class UseRMSprop(Remedy):
     """optim=rmsprop (Tieleman and Hinton 2012).
 
     Arguments:
@@ -103,7 +104,7 @@ class UseRMSprop:
 
 
 @dataclass(frozen=True)
-class SmallRate:
+class SmallRate(Remedy):
     """The learning rate times a factor below 1.
 
     Arguments:

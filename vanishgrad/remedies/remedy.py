@@ -19,7 +19,7 @@ class Remedy(Protocol):
 
 
 @dataclass(frozen=True)
-class Untreated:
+class Untreated(Remedy):
     """The setting as it is."""
 
     name: ClassVar[str] = "none"

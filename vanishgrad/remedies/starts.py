@@ -7,11 +7,12 @@ from typing import ClassVar
 
 from vanishgrad.choices.initialization import Critical, He, Xavier
 from vanishgrad.choices.pretraining import Autoencoder
+from vanishgrad.remedies.remedy import Remedy
 from vanishgrad.run import Run
 
 
 @dataclass(frozen=True)
-class UseXavier:
+class UseXavier(Remedy):
     """init=xavier (Glorot and Bengio 2010).
 
     Arguments:
@@ -26,7 +27,7 @@ class UseXavier:
 
 
 @dataclass(frozen=True)
-class UseHe:
+class UseHe(Remedy):
     """init=he (He et al. 2015).
 
     Arguments:
@@ -41,7 +42,7 @@ class UseHe:
 
 
 @dataclass(frozen=True)
-class UseCritical:
+class UseCritical(Remedy):
     """init=critical: the activation's edge of chaos (Schoenholz et al. 2017)."""
 
     name: ClassVar[str] = "critical"
@@ -51,7 +52,7 @@ class UseCritical:
 
 
 @dataclass(frozen=True)
-class UsePretraining:
+class UsePretraining(Remedy):
     """pretrain=autoencoder: greedy and layer by layer, then the whole as usual (Bengio et al. 2007).
 
     Arguments:

@@ -9,11 +9,12 @@ from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.normalization import BatchNorm, LayerNorm
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
 from vanishgrad.errors import SettingError
+from vanishgrad.remedies.remedy import Remedy
 from vanishgrad.run import Run
 
 
 @dataclass(frozen=True)
-class UseBatchNorm:
+class UseBatchNorm(Remedy):
     """norm=batch (Ioffe and Szegedy 2015).
 
     Arguments:
@@ -28,7 +29,7 @@ class UseBatchNorm:
 
 
 @dataclass(frozen=True)
-class UseLayerNorm:
+class UseLayerNorm(Remedy):
     """norm=layer (Ba et al. 2016).
 
     Arguments:
@@ -43,7 +44,7 @@ class UseLayerNorm:
 
 
 @dataclass(frozen=True)
-class UseResidual:
+class UseResidual(Remedy):
     """residual=identity (He et al. 2016).
 
     Arguments:
@@ -58,7 +59,7 @@ class UseResidual:
 
 
 @dataclass(frozen=True)
-class UseRezero:
+class UseRezero(Remedy):
     """residual=rezero (Bachlechner et al. 2021).
 
     Arguments:
@@ -73,7 +74,7 @@ class UseRezero:
 
 
 @dataclass(frozen=True)
-class UseGRU:
+class UseGRU(Remedy):
     """model=gru in place of another recurrent cell, with its own act=tanh (Cho et al. 2014).
 
     An orthogonal start of the recurrent matrices is kept, and a gru as it is.
@@ -88,7 +89,7 @@ class UseGRU:
 
 
 @dataclass(frozen=True)
-class UseLSTM:
+class UseLSTM(Remedy):
     """model=lstm in place of another recurrent cell, with its own act=tanh (Hochreiter and Schmidhuber 1997).
 
     An orthogonal start of the recurrent matrices is kept, and of an lstm all but its forget_bias.
