@@ -181,3 +181,23 @@ def _a_training_loop() -> dict[str, Any]:
     batches = [(torch.zeros(3, 4), torch.tensor([0, 1, 0]))] * 3
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     return {"model": model, "loader": batches, "optimizer": optimizer, "criterion": nn.CrossEntropyLoss()}
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_that_names_are_taken(tmp_path: Path) -> None:
+    """The package is typed: what the README shows must not be an error to mypy."""
+    script = tmp_path / "typed.py"
+    script.write_text(
+        "from vanishgrad import Run\n"
+        "run = Run(depth=20, act='sigmoid', loss='bce')\n"
+        "reveal_type(run.act)\n"
+        "Run(act=3)\n"
+    )
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file=", "--follow-imports=silent", str(script)],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    lines = [line for line in checked.stdout.splitlines() if line.startswith(str(script))]
+    assert len(lines) == 2
+    assert 'Revealed type is "vanishgrad.choices.protocol.Activation"' in lines[0]
+    assert 'incompatible type "int"; expected "Activation | str"' in lines[1]
