@@ -31,8 +31,8 @@ from typing import Any
 from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.cli.cure_table import composed
 from vanishgrad.cures.candidates import Treatment
-from vanishgrad.cures.override_text import treated
 from vanishgrad.cures.trial import Round, Trial, Trials, yardstick
+from vanishgrad.description import applied, rounded
 from vanishgrad.engine import check
 from vanishgrad.engine.plan import steps_of
 from vanishgrad.errors import SettingError
@@ -132,7 +132,7 @@ class Case:
     def treated(self, text: str) -> Treatment | None:
         """The setting with the overrides in `text`; None where they make no sense for it."""
         try:
-            run = treated(self.run, text)
+            run = rounded(self.run, applied(self.run, text))
             check(run)
         except SettingError:
             return None

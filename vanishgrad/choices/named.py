@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
 
     class Named:
-        """To a type checker, a field that may be given as the name of a choice; here the choice's protocol."""
+        """A field that may be given as the name of a choice; here, the protocol of the choice."""
 
         def __class_getitem__(cls, protocol: Any) -> Any:
             return protocol

@@ -20,12 +20,12 @@ from vanishgrad.cli.terminal import show
 from vanishgrad.config.plan import plan_of, without_hydra
 from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.cures import Cure, Stage, Standing
-from vanishgrad.cures.candidates import ALREADY, KNOWN, Treatment
-from vanishgrad.cures.override_text import kept, rounded
+from vanishgrad.cures.candidates import ALREADY, Treatment
 from vanishgrad.cures.search import COLUMNS
+from vanishgrad.description import kept, remedied, rounded
 from vanishgrad.errors import SettingError
 from vanishgrad.records import CURE_FILE, CURE_TABLE_FILE, SCHEMA_VERSION, lines, replace_file, strict
-from vanishgrad.remedies import Remedy
+from vanishgrad.remedies import CHOICES, Remedy
 from vanishgrad.report import write_report
 from vanishgrad.report.labels import counted
 from vanishgrad.run import Run
@@ -130,10 +130,10 @@ def forms(typed: Sequence[str], run: Run, treatment: Treatment) -> Iterator[list
     yield [*kept(typed, overrides), *(text for text in overrides if not text.endswith("=null"))]
     yield [*kept(typed, overrides), *overrides]
     for one, others in _one_of(treatment):
-        for remedy in KNOWN:
+        for remedy in CHOICES.values():
             if _treats(remedy, run, one):
                 texts = [text for other in others for text in other.overrides]
-                yield [*kept(typed, texts), *texts, *_typed(remedy)]
+                yield [*kept(typed, texts), *texts, f"remedy={remedy.name}"]
 
 
 def composed(texts: Sequence[str], search: Sequence[str] = ()) -> ComposedRun | None:
@@ -160,13 +160,9 @@ def _one_of(treatment: Treatment) -> Iterator[tuple[Treatment, list[Treatment]]]
 
 def _treats(remedy: Remedy, run: Run, one: Treatment) -> bool:
     try:
-        return rounded(run, remedy(run)) == one.run
+        return rounded(run, remedied(run, remedy)) == one.run
     except SettingError:
         return False
-
-
-def _typed(remedy: Remedy) -> list[str]:
-    return [f"remedy={remedy.name}"]
 
 
 MOST_OUT = 12  # treatments that a round left behind and that are shown, of each round

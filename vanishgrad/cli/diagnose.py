@@ -20,18 +20,18 @@ from vanishgrad.cli.terminal import show
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.diagnosis import diagnose as diagnosed
 from vanishgrad.errors import SettingError, one_of, require
-from vanishgrad.records import UnreadableRun, strict
-from vanishgrad.report.labels import counted, flatten, shown
+from vanishgrad.records import UnreadableRun, flatten, strict
+from vanishgrad.report.labels import counted, typed_value
 from vanishgrad.report.runs import Noted, Runs, SavedRun, load_runs, newest_runs
 
 
 def treated_command(run: SavedRun, override: str) -> str | None:
-    """What to type; None for a run that was not trained by the command.
+    """What to type; None for a run that the command did not train, or that gets the words of PyTorch.
 
     What was typed before stands, but for the keys that the remedy sets. An earlier remedy comes last
     whatever is typed behind it: its changes are written out, so that the new one finds its place.
     """
-    if not run.overrides and not run.record.get("config"):
+    if run.record.get("fitting") is None or not (run.overrides or run.record.get("config")):
         return None
     new = override.split()
     typed = [text for text in run.overrides if _key(text).partition(".")[0] != "remedy"]
@@ -58,7 +58,7 @@ def _without(typed: Sequence[str], keys: Iterator[str]) -> list[str]:
 def _written_out(choices: Mapping[str, Any], effective: Mapping[str, Any]) -> list[str]:
     """What the earlier remedy changed, as overrides."""
     before, after = flatten(choices), flatten(effective)
-    return [f"{key}={shown(value)}" for key, value in after.items() if before.get(key) != value]
+    return [f"{key}={typed_value(value)}" for key, value in after.items() if before.get(key) != value]
 
 
 STYLES = {"vanishing": "blue", "stalled_layers": "blue", "learns": "green", "healthy": "green"}

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vanishgrad.choices.named import choices_of, is_choice
 from vanishgrad.config.location import choice_names, own_folders
 from vanishgrad.config.typed import shown, typed
-from vanishgrad.description import describe, describe_choice
+from vanishgrad.description import describe, describe_choice, remedied
 from vanishgrad.engine.evaluate import OBJECTIVES
 from vanishgrad.engine.recorder import Provenance
 from vanishgrad.errors import SettingError, one_of, require
@@ -140,6 +140,6 @@ def _no_choice(own: bool, protocol: Any) -> str:
 
 def _treated(run: Run, remedy: Remedy) -> Run:
     try:
-        return remedy(run)
+        return remedied(run, remedy)
     except SettingError as error:
         raise SettingError(f"remedy={remedy.name}: {error}") from None

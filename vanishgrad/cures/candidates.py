@@ -10,14 +10,20 @@ from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from vanishgrad import remedies
-from vanishgrad.choices.model.feedforward import CNN, MLP
-from vanishgrad.choices.model.recurrent import RNN
-from vanishgrad.cures.override_text import changed, overrides_of, rounded, treated
+from vanishgrad.description import (
+    answers,
+    applied,
+    changed,
+    check_start,
+    describe,
+    overrides_of,
+    remedied,
+    rounded,
+)
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.errors import SettingError, require
+from vanishgrad.remedies import TABLE, Remedy, holds, lookup
 from vanishgrad.run import Run
-from vanishgrad.theory import critical_point
 
 # Fields of a run that treat the same thing: a treatment changes one kind, a pair two.
 KINDS = {
@@ -78,23 +84,6 @@ def kinds_of(before: Run, after: Run) -> frozenset[str]:
     return frozenset(KINDS.get(name, name) for name in leading or changes)
 
 
-# In the order of what helps most networks most; a tie in a trial is broken by it.
-KNOWN: tuple[remedies.Remedy, ...] = (
-    remedies.UseLSTM(), remedies.UseGRU(), remedies.UseBatchNorm(), remedies.UseAdam(), remedies.UseReLU(),
-    remedies.UseResidual(), remedies.UseHe(), remedies.UseXavier(), remedies.UseLayerNorm(),
-    remedies.UseClipping(), remedies.SmallRate(), remedies.UseRezero(), remedies.UseTanh(),
-    remedies.UseCritical(), remedies.UseELU(), remedies.UseSELU(), remedies.UseLeakyReLU(),
-    remedies.UsePReLU(), remedies.UseRMSprop(), remedies.UseAdagrad(), remedies.UsePretraining(),
-    remedies.UseL2(), remedies.UseL1(),
-)  # fmt: skip
-MATCHED = {  # an activation with the weights that belong to it, for networks without recurrence
-    "act=relu init=he": "its weights keep the signal's size from layer to layer (He et al. 2015)",
-    "act=selu init=lecun": "its outputs find back to mean 0 and variance 1 (Klambauer et al. 2017)",
-}
-RECURRENT_STARTS = {  # of a plain recurrent network, beside the remedies
-    "model.recurrent_init=orthogonal": "an orthogonal recurrent matrix keeps the gradient's length",
-    "act=relu model.recurrent_init=identity": "the identity start remembers by itself (Le et al. 2015)",
-}
 ALREADY = "is how the setting is already"
 NOT_PAIRED = {"penalty"}  # treats another illness
 NOT_TOGETHER = frozenset({"activation", "cell"})  # a gated cell comes with its own
@@ -193,13 +182,12 @@ def _proposed(run: Run, diagnosis: Diagnosis) -> Iterator[tuple[str, Callable[[]
     """(label, function that makes the treated run, reason, whether the diagnosis suggests it)."""
     for finding in diagnosis.findings:
         for advice in finding.remedies:
-            yield advice.override, partial(treated, run, advice.override), advice.reason, True
-    for remedy in KNOWN:
-        yield f"remedy={remedy.name}", partial(remedy, run), "", False
-    for kind, texts in (((MLP, CNN), MATCHED), (RNN, RECURRENT_STARTS)):
-        if isinstance(run.model, kind):
-            for text, reason in texts.items():
-                yield text, partial(treated, run, text), reason, False
+            yield advice.override, partial(applied, run, advice.override), advice.reason, True
+    value = lookup(describe(run), answers(run))
+    for remedy in TABLE.values():
+        if remedy.changes and remedy.tried is not None and holds(remedy.tried, value):
+            label = f"remedy={remedy.name}" if isinstance(remedy, Remedy) else remedy.typed
+            yield label, partial(remedied, run, remedy), remedy.reason, False
 
 
 def _considered(run: Run, make: Callable[[], Run], check: Check) -> Run:
@@ -214,17 +202,8 @@ def _considered(run: Run, make: Callable[[], Run], check: Check) -> Run:
     require(after != run, ALREADY)
     for name in sorted(NOT_CURES & changed(run, after).keys()):
         raise SettingError(f"changes {name}: treatments are compared on one and the same task")
-    if after.init.critical and not run.init.critical:
-        _check_critical(after)
+    check_start(run, after)
     return after
-
-
-def _check_critical(run: Run) -> None:
-    """Refuse a critical point of which theory says that most units are saturated there."""
-    with _warned() as found:
-        critical_point(run.act.module())
-    for warning in found:
-        raise SettingError(str(warning.message))
 
 
 def _paired(run: Run, first: Treatment, second: Treatment, check: Check) -> list[Treatment]:

@@ -16,12 +16,13 @@ from typing import Protocol
 import pandas as pd
 import torch
 
-from vanishgrad.description import describe, flat
-from vanishgrad.diagnosis.layers import by_layer, gradient_slope, moment
+from vanishgrad.description import describe
+from vanishgrad.diagnosis.describe import flow
+from vanishgrad.diagnosis.layers import by_layer
 from vanishgrad.engine import Result, check
 from vanishgrad.engine.run_folder import load_result, lost_result
 from vanishgrad.errors import SettingError, at_least, require, short
-from vanishgrad.records import SWEEP_FILE, UnreadableRun, read_gradients
+from vanishgrad.records import SWEEP_FILE, UnreadableRun, flatten, read_gradients
 from vanishgrad.run import Run, is_integer
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.ledger import Follower, append, begin, extend, outcomes
@@ -129,7 +130,7 @@ def workers_of(workers: int | Workers | None) -> Workers:
 
 def jobs_of(runs: Sequence[Run], folder: Path) -> list[Job]:
     """Runs as the jobs of a sweep, each labelled with what tells it from the others."""
-    settings = [flat(describe(run)) for run in runs]
+    settings = [flatten(describe(run)) for run in runs]
     varied = [
         key
         for key in dict.fromkeys(key for setting in settings for key in setting)
@@ -363,10 +364,7 @@ def initial_slope(gradients: pd.DataFrame) -> float:
     Arguments:
         gradients: the rows of gradients.csv.
     """
-    rows = by_layer(gradients)
-    column = "delta_norm" if rows["delta_norm"].notna().any() else "grad_norm"
-    start = moment(rows, column, "start")
-    return gradient_slope(start["layer"], start[column])
+    return flow(by_layer(gradients), "start").slope
 
 
 def initial_slope_in(folder: Path) -> dict[str, float | None]:
