@@ -249,15 +249,16 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise UnreadableRun(folder, f"{RUN_FILE} is not JSON") from None
     if not isinstance(record, dict) or record.get("status") not in STATUSES:
         raise UnreadableRun(folder, f"{RUN_FILE} is not the record of a run")
-    return {"answers": _answers_of_0_1(record), **record}
+    return _answers_of_0_1(record) | record
 
 
-def _answers_of_0_1(record: Mapping[str, Any]) -> dict[str, bool]:
-    """What a folder of version 0.1, which does not say so itself, is known to answer."""
+def _answers_of_0_1(record: Mapping[str, Any]) -> dict[str, Any]:
+    """`answers` of a folder of version 0.1, which does not say so itself; nothing where it is not known."""
     setting = record.get("effective") or record.get("choices")
     act = setting.get("act") if isinstance(setting, Mapping) else None
     name = act.get("name") if isinstance(act, Mapping) else None
-    return {"act.bounded": name in ("sigmoid", "tanh", "softsign", "erf")} if name else {}
+    bounded = name in ("sigmoid", "tanh", "softsign", "erf")
+    return {"answers": {"act.bounded": bounded}} if name else {}
 
 
 Value: TypeAlias = str | float | bool | None

@@ -108,10 +108,10 @@ def lookup(setting: Mapping[str, Any], answers: Mapping[str, Any] = MappingProxy
 
     def value(key: str) -> Any:
         group, _, parameter = key.partition(".")
-        found = answers.get(key, setting.get(group))
-        if isinstance(found, Mapping):
-            return found.get(parameter or "name")
-        return found if not parameter or key in answers else None
+        own = answers.get(key, setting.get(group))
+        if isinstance(own, Mapping):
+            return own.get(parameter or "name")
+        return own if not parameter or key in answers else None
 
     return value
 
@@ -144,13 +144,13 @@ def _holds(condition: str, value: Lookup) -> bool:
     match = CONDITION.fullmatch(condition)
     assert match, condition
     negated, key, sign, right = match.groups()
-    found = value(key)
+    own = value(key)
     if not sign:
-        return found is not None and bool(found) != bool(negated)
+        return own is not None and bool(own) != bool(negated)
     if sign in ("=", "!="):
-        return (shown(found) in right.split(",")) == (sign == "=")
-    number = isinstance(found, int | float) and not isinstance(found, bool)
-    return number and (found >= float(right) if sign == ">=" else found <= float(right))
+        return (shown(own) in right.split(",")) == (sign == "=")
+    number = isinstance(own, int | float) and not isinstance(own, bool)
+    return number and (own >= float(right) if sign == ">=" else own <= float(right))
 
 
 def _plain(text: str) -> Any:

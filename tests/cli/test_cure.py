@@ -17,7 +17,8 @@ from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.cli.cure import CureOptions, cure_options
 from vanishgrad.cli.cure_table import composed, shortest
 from vanishgrad.cures.candidates import candidates, treatment
-from vanishgrad.cures.search import COLUMNS, trial_steps
+from vanishgrad.cures.ranking import COLUMNS
+from vanishgrad.cures.search import trial_steps
 from vanishgrad.description import applied
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.sweeps.pool import Workers

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vanishgrad import Run, cure
-from vanishgrad.cures.search import COLUMNS, Cure, Stage, trial_steps
+from vanishgrad.cures.ranking import COLUMNS
+from vanishgrad.cures.search import Cure, Stage, trial_steps
 from vanishgrad.errors import SettingError
 
 SICK = Run(depth=8, width=16, act="sigmoid", max_steps=40, threads=1)

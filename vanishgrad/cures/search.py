@@ -26,7 +26,7 @@ from vanishgrad.cures.candidates import (
     candidates,
     pairs,
 )
-from vanishgrad.cures.ranking import Standing, cures, ranked, speed
+from vanishgrad.cures.ranking import COLUMNS, Standing, cures, ranked, row, runs_of, speed
 from vanishgrad.cures.trial import (
     Key,
     Round,
@@ -51,11 +51,6 @@ from vanishgrad.sweeps.pool import Workers
 from vanishgrad.sweeps.sweep import Sweep, workers_of
 
 MOST_STEPS = 1000  # of a trial, where nothing is said
-COLUMNS = (
-    "rank", "overrides", "cures", "round", "steps", "seeds", "learned", "accuracy_mean", "accuracy_spread",
-    "loss_mean", "loss_spread", "gain", "steps_to_90", "cost_per_step", "gradient_slope", "diverged",
-    "advised", "reason",
-)  # fmt: skip
 
 
 def cure(
@@ -280,34 +275,12 @@ class Cure:
             "healthy": self.healthy,
             "diagnosis": self.diagnosis.plain(),
             "rounds": [{"steps": one.steps, "kept": one.kept} for one in self.rounds],
-            "untreated": row(self.untreated, None) | _runs_of(self.untreated, folder),
+            "untreated": row(self.untreated, None) | runs_of(self.untreated, folder),
             "treatments": [
-                row(one, rank) | _runs_of(one, folder) for rank, one in enumerate(self.standings, 1)
+                row(one, rank) | runs_of(one, folder) for rank, one in enumerate(self.standings, 1)
             ],
             "left_out": [one._asdict() for one in self.left_out],
         }
-
-
-def row(one: Standing, rank: int | None) -> dict[str, Any]:
-    """A treatment with its figures: a row of cure.csv. What is not known is None."""
-    courses = one.trial.courses
-    (accuracy, accuracy_spread), (loss, loss_spread) = one.accuracy, one.loss
-    values = (
-        rank, " ".join(one.treatment.overrides), one.cures, one.round, one.trial.steps, len(courses),
-        one.trial.learned, _finite(accuracy), _finite(accuracy_spread), _finite(loss), _finite(loss_spread),
-        one.trial.gain, one.speed, one.cost, _finite(one.slope),
-        sum(run.status == "diverged" for run in courses), one.treatment.advised, one.treatment.reason,
-    )  # fmt: skip
-    return dict(zip(COLUMNS, values, strict=True))
-
-
-def _runs_of(one: Standing, folder: Path) -> dict[str, list[str]]:
-    """The run folders of a treatment's last trial."""
-    return {"runs": [run.folder.relative_to(folder).as_posix() for run in one.trial.courses]}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def is_healthy(diagnosis: Diagnosis, trial: Trial) -> bool:

@@ -45,11 +45,11 @@ def examine(record: Record) -> Diagnosis:
     """Everything that is wrong with a run, the worst first."""
     if not len(record.steps):
         return Diagnosis()
-    found = _found(RULES, record) or _found(OTHERWISE, record)[:1]
-    return Diagnosis(tuple(sorted(found, key=lambda one: -one.severity)), record.learned)
+    findings = _findings(RULES, record) or _findings(OTHERWISE, record)[:1]
+    return Diagnosis(tuple(sorted(findings, key=lambda one: -one.severity)), record.learned)
 
 
-def _found(rules: tuple[Rule, ...], record: Record) -> list[Finding]:
+def _findings(rules: tuple[Rule, ...], record: Record) -> list[Finding]:
     return [finding for rule in rules if (finding := rule(record)) is not None]
 
 
@@ -136,8 +136,8 @@ def _read_folder(folder: Path) -> Diagnosis:
 
 def _of_object(source: Any) -> Diagnosis:
     """Of something that can diagnose itself, or has the tables."""
-    if isinstance(found := getattr(source, "diagnosis", None), Diagnosis):
-        return found
+    if isinstance(diagnosis := getattr(source, "diagnosis", None), Diagnosis):
+        return diagnosis
     if callable(own := getattr(source, "diagnose", None)):
         return own()
     if not hasattr(source, "gradients"):

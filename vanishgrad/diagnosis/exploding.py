@@ -11,7 +11,7 @@ from vanishgrad.diagnosis.record import Mask, Record
 
 DECADES = 2.0  # in a network that is known not to learn, or that diverged
 DECADES_UNKNOWN = 3.0
-STEADY = 0.25  # of the growth: that of a single layer beside the others is none
+STEADY = 0.25  # of the growth: that of a single layer among the others is none
 GROWTH, LOSS_GROWTH = 1e3, 2.0  # over the steps, of the gradient and of the loss
 FORWARD = ("weight_norm", "act_mean", "act_std")
 BACKWARD = ("delta_norm", "grad_norm", "bias_grad_norm")
@@ -52,11 +52,11 @@ def diverged(record: Record) -> Finding | None:
     if not record.diverged:
         return None
     at = dict(record.diverged_at or {})
-    found = _first_lost(record)
+    lost = _first_lost(record)
     if at.get("what") == "pretraining_loss":
         return _in_pretraining(record, int(at["layer"]), int(at["epoch"]))
-    step = int(at.get("step", found[0]))
-    layer, what = at.get("layer", found[1]), str(at.get("what", found[2]))
+    step = int(at.get("step", lost[0]))
+    layer, what = at.get("layer", lost[1]), str(at.get("what", lost[2]))
     quantity = QUANTITIES.get(what, what.replace("_", " "))
     evidence: Evidence = {"step": step, "layer": int(layer or 0), "quantity": what}
     where = f" of layer {layer}" if layer and what != "loss" else ""

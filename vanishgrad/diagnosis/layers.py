@@ -148,17 +148,17 @@ class Matrices:
         order = np.argsort(self.layer, kind="stable")
         starts = np.searchsorted(np.array(self.layer)[order], self.layers)
         ordered = values[:, order]
-        found = np.full((len(values), len(starts), len(MEASURED)), np.nan)
-        found[:, :, NORM_PLACES] = _root_sum_square(ordered[:, :, NORM_PLACES], starts)
-        found[:, :, AVERAGED_PLACES] = _mean(ordered[:, :, AVERAGED_PLACES], starts)
+        reduced = np.full((len(values), len(starts), len(MEASURED)), np.nan)
+        reduced[:, :, NORM_PLACES] = _root_sum_square(ordered[:, :, NORM_PLACES], starts)
+        reduced[:, :, AVERAGED_PLACES] = _mean(ordered[:, :, AVERAGED_PLACES], starts)
         for name, at_first in CHANGES.items():
             column = MEASURED.index(name)
             scale = first[order][None] if at_first else ordered[:, :, WEIGHT]
             changed = _root_sum_square((ordered[:, :, column] * scale)[:, :, None], starts)
             with np.errstate(divide="ignore", invalid="ignore"):
-                found[:, :, column] = (changed / _root_sum_square(scale[:, :, None], starts))[:, :, 0]
-        found[:, :, DELTA] = self._deltas(values[:, :, DELTA])
-        return found
+                reduced[:, :, column] = (changed / _root_sum_square(scale[:, :, None], starts))[:, :, 0]
+        reduced[:, :, DELTA] = self._deltas(values[:, :, DELTA])
+        return reduced
 
     def _deltas(self, delta: Floats) -> Floats:
         """dLoss/dz of every layer `(steps, layers)`: matrices that are added up to one z count once."""
@@ -171,12 +171,12 @@ class Matrices:
 
     def _gates(self) -> dict[tuple[int, str], list[int]]:
         """The places of the matrices whose outputs are added up, by layer and gate."""
-        found: dict[tuple[int, str], list[int]] = {}
+        gates: dict[tuple[int, str], list[int]] = {}
         names = self.names or tuple(map(str, range(len(self.layer))))
         for place, (layer, name) in enumerate(zip(self.layer, names, strict=True)):
             gate = GATE.fullmatch(name)
-            found.setdefault((layer, gate[1] if gate else name), []).append(place)
-        return found
+            gates.setdefault((layer, gate[1] if gate else name), []).append(place)
+        return gates
 
 
 def matrices_of(rows: Sequence[Sequence[Cell]]) -> Matrices:
