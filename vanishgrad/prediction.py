@@ -16,6 +16,7 @@ from vanishgrad.choices.activation import function_of
 from vanishgrad.choices.data import Data, load
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.regularization import NoReg
+from vanishgrad.errors import instance_of
 from vanishgrad.run import Run
 from vanishgrad.theory.critical import chi_grid, critical_line, normalized_chi_grid
 from vanishgrad.theory.gaussian import scales
@@ -74,6 +75,7 @@ def predict(run: Run, data: Dataset | None = None) -> Prediction:
         run: the setting.
         data: its data, if they are loaded already.
     """
+    instance_of("predict", run, Run, "a Run, such as Run(depth=20, act='sigmoid')")
     try:
         inputs = inputs_of(run.data, data)
     except Exception as error:  # a missing file or network is no reason to know nothing

@@ -21,7 +21,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils.hooks import RemovableHandle
 
 from vanishgrad.diagnosis import Diagnosis, OnlineDiagnosis
-from vanishgrad.errors import at_least, require
+from vanishgrad.errors import at_least, instance_of, require
 from vanishgrad.measure.activations import activation_of
 from vanishgrad.measure.measurement import Measurement
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices
@@ -102,6 +102,7 @@ class GradientMonitor:
     """
 
     def __init__(self, model: nn.Module, every: int = 10) -> None:
+        instance_of("GradientMonitor", model, nn.Module, "any torch.nn.Module")
         at_least("every", every, 1)
         kind = type(model).__name__
         lazy = any(is_lazy(parameter) for parameter in model.parameters())
