@@ -66,7 +66,7 @@ def clip_once(run: Run, clip: Clipping) -> pd.DataFrame:
     return table.assign(
         act=run.act.name, clip=clip.name, setting=f"clip={clip.name}", run=f"{clip.name} {run.seed}",
         status="completed", cosine=cosine(before, after), total=float(flat(after).norm()),
-        bound=largest_norm(clip, sum(one.numel() for one in after)),
+        bound=clip.largest_norm(sum(one.numel() for one in after)),
     )  # fmt: skip
 
 
@@ -85,17 +85,6 @@ def flat(tensors: Iterable[Tensor]) -> Tensor:
 def cosine(one: list[Tensor], other: list[Tensor]) -> float:
     a, b = flat(one), flat(other)
     return float(a @ b / (a.norm() * b.norm()))
-
-
-def largest_norm(clip: Clipping, count: int) -> float:
-    """The largest norm of a clipped gradient of `count` elements; NaN where there is none."""
-    match clip:
-        case ClipByNorm():
-            return clip.max_norm
-        case ClipByValue():
-            return clip.max_value * math.sqrt(count)
-        case _:
-            return math.nan
 
 
 SIZES = tuple(10 ** (exponent / 4) for exponent in range(-20, 2))
@@ -173,7 +162,7 @@ def finite(evidence: Evidence) -> dict[str, list[float]]:
 @claim("Clipping bounds the step", "norm of the clipped gradient / what is allowed", at_most(1 + 1e-5))
 def bounded(evidence: Evidence) -> dict[str, list[float]]:
     rows = _clips(evidence)
-    limited = rows[rows["bound"].notna()]
+    limited = rows[rows["bound"] < math.inf]
     return by_condition(limited, "clip", lambda own: own["total"].iloc[0] / own["bound"].iloc[0])
 
 
