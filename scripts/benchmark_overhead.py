@@ -31,10 +31,10 @@ from torch.nn import functional as F
 from vanishgrad import Run, build
 from vanishgrad.choices.activation import Tanh
 from vanishgrad.choices.data import load
-from vanishgrad.engine.plan import batches as training_batches
+from vanishgrad.engine.passes import Eager
 from vanishgrad.engine.prepare import check
 from vanishgrad.engine.recorder import Recorder
-from vanishgrad.engine.session import Session
+from vanishgrad.engine.stack import Stack
 from vanishgrad.measure import GradientMonitor
 from vanishgrad.records import GRADIENT_COLUMNS
 
@@ -69,14 +69,14 @@ def vanishgrad(run: Run, folder: Path, autograd: bool = False) -> Step:
     """The product's own training, writing its run folder; with `autograd` as networks are trained that are no
     plain perceptrons."""
     device = torch.device("cpu")
-    session = Session(run, check(run), device, Recorder(run, folder, None, device), None)
+    stack = Stack([run], check(run), device, [Recorder(run, folder, None, device)], lambda *_: None)
+    trainer = stack.trainer
     if autograd:
-        session.trainer._chain = None
-    source = enumerate(training_batches(run, session.data, session.order))
+        trainer.network = Eager(run, trainer.models[0], trainer.gradients)
+    source = enumerate(stack.batches())
 
     def step() -> None:
-        number, batch = next(source)
-        session._step(number, batch)
+        stack.step(*next(source))
 
     return step
 

@@ -25,10 +25,9 @@ from vanishgrad import Run
 from vanishgrad.choices.data import Adding
 from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
 from vanishgrad.choices.protocol import Model
-from vanishgrad.engine.plan import batches
 from vanishgrad.engine.prepare import check
 from vanishgrad.engine.recorder import Recorder
-from vanishgrad.engine.session import Session
+from vanishgrad.engine.stack import Stack
 
 Step = Callable[[], None]
 CELLS: tuple[tuple[Model, type[nn.RNNBase]], ...] = ((RNN(), nn.RNN), (GRU(), nn.GRU), (LSTM(), nn.LSTM))
@@ -64,12 +63,11 @@ def fused(run: Run, kind: type[nn.RNNBase]) -> Step:
 def own(run: Run, folder: Path) -> Step:
     """The product's training, writing its run folder."""
     device = torch.device("cpu")
-    session = Session(run, check(run), device, Recorder(run, folder, None, device), None)
-    source = enumerate(batches(run, session.data, session.order))
+    stack = Stack([run], check(run), device, [Recorder(run, folder, None, device)], lambda *_: None)
+    source = enumerate(stack.batches())
 
     def step() -> None:
-        number, batch = next(source)
-        session._step(number, batch)
+        stack.step(*next(source))
 
     return step
 

@@ -18,8 +18,8 @@ import time
 STOP_AT_FIRST_STEP = """
 import os, sys
 from vanishgrad.cli import main
-from vanishgrad.engine.session import Session
-Session._step = lambda *ignored: os._exit(0)
+from vanishgrad.engine.stack import Stack
+Stack.step = lambda *ignored: os._exit(0)
 main(sys.argv[1:])
 """
 TRAIN = ["train", "max_steps=1", "hydra.run.dir={folder}"]

@@ -218,8 +218,9 @@ def stacked(width: int) -> Way:
 
     device = torch.device("cpu")
     recorders = [Recorder(run, None, None, device) for run in runs]
-    stack, numbers = Stack(runs, check(runs[0]), device, recorders, ended), iter(range(10**9))
-    return lambda: stack._step(next(numbers))
+    stack = Stack(runs, check(runs[0]), device, recorders, ended)
+    steps = enumerate(stack.batches())
+    return lambda: stack.step(*next(steps))
 
 
 def products(width: int) -> Way:

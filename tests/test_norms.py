@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vanishgrad.modules.norms import SteadyNorms, neighbours, norms, total_norm
-from vanishgrad.modules.packed import side_by_side
+from vanishgrad.modules.norms import neighbours, norms, stacked_norms, total_norm
+from vanishgrad.modules.packed import Blocks
 
 SCALES = [1e-37, 1e-30, 1e-22, 1e-15, 1e-3, 1.0, 1e15, 1e20, 1e30, 1e37]
 
@@ -118,21 +118,28 @@ def filled(places: list[Tensor], scale: float) -> list[Tensor]:
     return places
 
 
+def blocks(runs: int, scale: float) -> Blocks:
+    made = Blocks([torch.empty(shape) for shape in SHAPES], runs, torch.device("cpu"))
+    for row in range(runs):
+        filled(made.of_run(row), scale)
+        scale *= 3.0
+    return made
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
-def test_steady_norms_are_norms_whether_memory_stays_or_moves(scale: float) -> None:
-    steady = SteadyNorms()
-    for _ in range(2):
-        beside = filled(side_by_side([torch.empty(shape) for shape in SHAPES]), scale)
-        apart = [tensor.clone() for tensor in beside]
-        for tensors in (beside, beside, apart):
-            expected = [hypot(tensor) for tensor in tensors]
-            assert steady(tensors).tolist() == pytest.approx(expected, rel=1e-6, abs=0)
-        beside[2].mul_(3.0)
-        assert steady(beside)[2].item() == pytest.approx(hypot(beside[2]), rel=1e-6, abs=0)
+@pytest.mark.parametrize("runs", [1, 3])
+def test_norms_of_blocks_are_those_of_their_tensors(runs: int, scale: float) -> None:
+    made = blocks(runs, scale)
+    sizes = made.in_order(stacked_norms(made.all))
+    assert sizes.shape == (len(SHAPES), runs)
+    for row in range(runs):
+        expected = [hypot(tensor) for tensor in made.of_run(row)]
+        assert sizes[:, row].tolist() == pytest.approx(expected, rel=1e-6, abs=0)
 
 
 def test_neighbours_are_seen_as_one_and_nothing_else_is() -> None:
-    beside = filled(side_by_side([torch.empty(3, 5) for _ in range(4)]), 1.0)
+    made = Blocks([torch.empty(3, 5) for _ in range(4)], 1, torch.device("cpu"))
+    beside = filled(made.of_run(0), 1.0)
     together = neighbours(beside)
     assert together is not None
     assert torch.equal(together, torch.stack(beside))

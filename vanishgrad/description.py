@@ -276,7 +276,8 @@ def _choice(run: Run, group: str, given: Mapping[str, Any]) -> Any:
 
 def _with(group: str, choice: Any, parameters: Mapping[str, Any]) -> Any:
     """`choice` with `parameters` of the types that it wants."""
-    hints = _hints(type(choice))
+    kind: Any = type(choice)
+    hints = _hints(kind)
     names = [item.name for item in fields(choice)]
     for name in parameters:
         one_of(f"{group}.{name}", name, names)

@@ -118,7 +118,7 @@ def batch() -> tuple[Tensor, Tensor]:
 def test_decoupled_decay_is_that_of_torch_adamw_on_weights_alone() -> None:
     """torch.optim.AdamW is Loshchilov and Hutter's algorithm 2; two groups exempt what must not decay."""
     run = norm_run(norm=BatchNorm(), optim=AdamW(), reg=WeightDecay(0.5), lr=0.01)
-    trainer, twin = Trainer(run, torch.device("cpu")), build(run)
+    trainer, twin = Trainer([run], torch.device("cpu")), build(run)
     weights = [parameter for parameter in twin.parameters() if parameter.ndim == 2]
     others = [parameter for parameter in twin.parameters() if parameter.ndim < 2]
     optimizer = torch.optim.AdamW(
@@ -126,22 +126,24 @@ def test_decoupled_decay_is_that_of_torch_adamw_on_weights_alone() -> None:
     )
     x, y = batch()
     for _ in range(5):
-        trainer.update(trainer.forward_backward(x, y).gradients, 0.01)
+        trainer.forward_backward(x[None], y[None])
+        trainer.update(0.01)
         optimizer.zero_grad()
         nn.functional.cross_entropy(twin(x), y).backward()
         optimizer.step()
-    for ours, theirs in zip(trainer.model.parameters(), twin.parameters(), strict=True):
+    for ours, theirs in zip(trainer.models[0].parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
 
 
 def test_decoupled_decay_with_sgd_is_its_formula() -> None:
     run = norm_run(optim=SGD(), reg=WeightDecay(0.5))
-    trainer = Trainer(run, torch.device("cpu"))
-    found = trainer.forward_backward(*batch()).gradients
-    before = [parameter.detach().clone() for parameter in trainer.parameters]
-    gradients = [gradient.clone() for gradient in found]
-    trainer.update(found, 0.2)
-    for old, gradient, new in zip(before, gradients, trainer.parameters, strict=True):
+    trainer = Trainer([run], torch.device("cpu"))
+    x, y = batch()
+    trainer.forward_backward(x[None], y[None])
+    before = [parameter.detach().clone() for parameter in trainer.models[0].parameters()]
+    gradients = [gradient.clone() for gradient in trainer.gradients.of_run(0)]
+    trainer.update(0.2)
+    for old, gradient, new in zip(before, gradients, trainer.models[0].parameters(), strict=True):
         kept = 1 - 0.2 * 0.5 if old.ndim == 2 else 1.0
         torch.testing.assert_close(new.detach(), kept * old - 0.2 * gradient, rtol=1e-13, atol=1e-15)
 

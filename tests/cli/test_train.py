@@ -105,7 +105,7 @@ def test_a_failed_run_says_so_and_ends_with_1(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr("vanishgrad.engine.session.Session._steps", broken)
+    monkeypatch.setattr("vanishgrad.engine.stack.Stack.step", broken)
     done = vanishgrad("train", *SMALL)
     folder = only(tmp_path / "outputs")
     assert (done.status, done.out) == (1, "")

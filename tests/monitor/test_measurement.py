@@ -331,10 +331,8 @@ def test_what_travels_beside_the_columns_arrives() -> None:
     model = network()
     measurement = Measurement(model)
     recorded_pass(measurement, model, lambda: model(batch()).square().mean())
-    _, beside = measurement.rows(
-        0, 0, updated=False, beside=torch.tensor([1.5, math.inf], dtype=torch.float64)
-    )
-    assert beside == [1.5, math.inf]
+    _, extra = measurement.rows(0, 0, updated=False, extra=torch.tensor([1.5, math.inf], dtype=torch.float64))
+    assert extra == [1.5, math.inf]
 
 
 def test_the_global_norm_takes_in_every_parameter() -> None:

@@ -30,7 +30,7 @@ from vanishgrad.choices.residual import Fixup, IdentityShortcut, Rezero
 from vanishgrad.choices.schedule import CosineLR, StepLR
 from vanishgrad.description import choices_of
 from vanishgrad.engine import Result
-from vanishgrad.engine.chain import StackedChain
+from vanishgrad.engine.chain import Chain
 from vanishgrad.engine.passes import StackedDropout
 from vanishgrad.engine.plan import Order, batches
 from vanishgrad.modules.dropout import SeededDropout
@@ -110,7 +110,7 @@ def of_group(group: str, but: str = "") -> list[Any]:
 
 
 def small_norm(kind: type, position: str) -> Any:
-    return kind(position=position, **({"groups": 2} if kind.__name__ == "Group" else {}))
+    return kind(position=position, **({"groups": 2} if kind.name == "group" else {}))
 
 
 @pytest.mark.parametrize("reg", [{}, {"reg": L2(1e-3)}], ids=["chain", "vmap"])
@@ -281,13 +281,13 @@ def test_the_initial_weights_are_the_same_to_the_last_bit(changes: dict[str, Any
 
 @pytest.mark.parametrize("size", [32, 50, "full"])
 def test_the_batches_are_the_same_in_the_same_order(size: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs, seen, call = seeds(batch_size=size), list[tuple[Tensor, Tensor]](), StackedChain.__call__
+    runs, seen, call = seeds(batch_size=size), list[tuple[Tensor, Tensor]](), Chain.__call__
 
-    def spy(chain: StackedChain, inputs: Tensor, targets: Tensor, record: bool) -> Any:
+    def spy(chain: Chain, inputs: Tensor, targets: Tensor, measurement: Any) -> Any:
         seen.append((inputs.clone(), targets.clone()))
-        return call(chain, inputs, targets, record)
+        return call(chain, inputs, targets, measurement)
 
-    monkeypatch.setattr(StackedChain, "__call__", spy)
+    monkeypatch.setattr(Chain, "__call__", spy)
     stacked(runs)
     for row, run in enumerate(runs):
         expected = list(islice(_batches(run), len(seen)))

@@ -25,6 +25,7 @@ from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.engine import Result, resume
+from vanishgrad.engine.plan import Batch
 from vanishgrad.engine.stack import Stack
 from vanishgrad.engine.train import load_trained
 from vanishgrad.sweep import work
@@ -161,16 +162,17 @@ def test_a_checkpoint_on_the_way_can_be_resumed_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = seeds(optim=Adam(), lr=1e-3, norm=BatchNorm(), reg=Dropout(0.2), save_every=5)
-    step = Stack._step
+    step = Stack.step
 
-    def until_the_seventh(stack: Stack, number: int) -> None:
+    def until_the_seventh(stack: Stack, number: int, batch: Batch) -> None:
         if number == 7:
             raise KilledError
-        step(stack, number)
+        step(stack, number, batch)
 
-    monkeypatch.setattr(Stack, "_step", until_the_seventh)
+    monkeypatch.setattr(Stack, "step", until_the_seventh)
     with pytest.raises(KilledError):
         stacked(runs, tmp_path)
+    monkeypatch.undo()
     for place, run in enumerate(runs):
         resume(tmp_path / str(place))
         train(run, tmp_path / "lone" / str(place))
@@ -338,7 +340,7 @@ def test_a_stack_that_breaks_is_done_one_by_one(tmp_path: Path, monkeypatch: pyt
 def _broken(stack: type) -> Callable[..., Any]:
     def make(*given: Any) -> Any:
         made = stack(*given)
-        made._batch = None
+        made.batches = None
         return made
 
     return make

@@ -16,6 +16,7 @@ from vanishgrad.choices.protocol import Activation, Loss
 from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.engine.chain import Chain
+from vanishgrad.engine.passes import Eager
 from vanishgrad.engine.trainer import Trainer
 from vanishgrad.run import Run
 
@@ -33,43 +34,48 @@ def batch(run: Run) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("depth, dtype", [(0, "float32"), (1, "float64"), (4, "float32")])
 def test_the_pass_equals_autograd_bit_by_bit(act: Activation, loss: Loss, depth: int, dtype: str) -> None:
     run = Run(depth=depth, width=24, act=act, loss=loss, dtype=dtype)
-    model, (inputs, targets) = build(run), batch(run)
-    chain = Chain.of(model)
-    assert chain is not None
-    done = chain(inputs, targets, loss, record=True)
+    trainer, model, (inputs, targets) = Trainer([run], CPU), build(run), batch(run)
+    assert isinstance(trainer.network, Chain)
+    done = trainer.forward_backward(inputs[None], targets[None], measured=True)
     outputs = model(inputs)
     value = loss(outputs, targets)
     expected = torch.autograd.grad(value, list(model.parameters()))
-    assert torch.equal(done.loss, value)
-    assert torch.equal(done.outputs, outputs)
-    assert len(done.gradients) == len(expected)
-    for ours, theirs in zip(done.gradients, expected, strict=True):
+    assert torch.equal(done.losses[0], value)
+    assert torch.equal(done.outputs[0], outputs)
+    gradients = trainer.gradients.of_run(0)
+    assert len(gradients) == len(expected)
+    for ours, theirs in zip(gradients, expected, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def through_autograd(run: Run) -> Trainer:
+    trainer = Trainer([run], CPU)
+    trainer.network = Eager(run, trainer.models[0], trainer.gradients)
+    return trainer
 
 
 @pytest.mark.parametrize("act", SERVED, ids=lambda act: act.name)
 def test_measured_rows_are_those_of_the_taped_pass(act: Activation) -> None:
     run = Run(depth=3, width=24, act=act)
     rows = []
-    for chain in (True, False):
-        trainer = Trainer(run, CPU)
-        assert trainer._chain is not None
-        trainer._chain = trainer._chain if chain else None
-        done = trainer.forward_backward(*batch(run), trainer.measurement)
-        trainer.update(done.gradients, 0.1)
+    for trainer in (Trainer([run], CPU), through_autograd(run)):
+        inputs, targets = batch(run)
+        trainer.forward_backward(inputs[None], targets[None], measured=True)
+        trainer.update(0.1)
         rows.append(trainer.measurement.rows(0, 0)[0])
     assert rows[0] == rows[1]
 
 
 def test_the_weights_of_fifty_steps_agree_with_autograd() -> None:
     run = Run(depth=3, width=24, act=Tanh(), data=Digits(train_size=200))
-    trainers = [Trainer(run, CPU) for _ in range(2)]
-    trainers[1]._chain = None
+    trainers = [Trainer([run], CPU), through_autograd(run)]
+    inputs, targets = batch(run)
     for _ in range(50):
         for trainer in trainers:
-            done = trainer.forward_backward(*batch(run))
-            trainer.update(done.gradients, 0.1)
-    for ours, theirs in zip(trainers[0].parameters, trainers[1].parameters, strict=True):
+            trainer.forward_backward(inputs[None], targets[None])
+            trainer.update(0.1)
+    pairs = zip(*(trainer.models[0].parameters() for trainer in trainers), strict=True)
+    for ours, theirs in pairs:
         assert torch.equal(ours, theirs)
 
 
@@ -89,6 +95,6 @@ def test_the_weights_of_fifty_steps_agree_with_autograd() -> None:
 )
 def test_what_is_no_plain_chain_is_left_to_autograd(changes: dict[str, object]) -> None:
     run = Run(depth=4, width=24)
-    assert Trainer(run, CPU)._chain is not None
-    assert Trainer(replace(run, reg=WeightDecay()), CPU)._chain is not None
-    assert Trainer(replace(run, **changes), CPU)._chain is None  # type: ignore[arg-type]
+    assert isinstance(Trainer([run], CPU).network, Chain)
+    assert isinstance(Trainer([replace(run, reg=WeightDecay())], CPU).network, Chain)
+    assert isinstance(Trainer([replace(run, **changes)], CPU).network, Eager)  # type: ignore[arg-type]

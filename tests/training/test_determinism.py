@@ -75,12 +75,12 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Callable[[Run], tuple[dict[str, Ten
 
     def spying_start(self: Trainer, *arguments: Any) -> None:
         start(self, *arguments)
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.models[0].named_parameters():
             module, attribute = name.split(".")[-2:]
             initial[f"{module}.{attribute}"] = parameter.detach().clone()
 
     def spying_step(self: Trainer, inputs: Tensor, targets: Tensor, *rest: Any) -> Any:
-        batches.extend([inputs.clone(), targets.clone()])
+        batches.extend([inputs[0].clone(), targets[0].clone()])
         return step(self, inputs, targets, *rest)
 
     def spy(run: Run) -> tuple[dict[str, Tensor], list[Tensor]]:

@@ -8,7 +8,7 @@ functions below are what those classes call. No optimizer has a weight decay of 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -17,27 +17,49 @@ from torch import Tensor
 from torch.optim.adagrad import adagrad
 from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
-from torch.optim.sgd import sgd
 
 from vanishgrad.errors import positive, require
+from vanishgrad.modules.packed import Number, add_, scale_
 
 State = dict[str, list[Tensor]]
 
 
 class Optimizer(Protocol):
-    """An update rule with its memory."""
+    """An update rule with its memory. A choice of your own inherits this and writes `start` and `step_`.
+
+    Attributes:
+        default_lr: the learning rate where none is given.
+        varies: the numbers in which the runs of a stack may differ; a choice that names some writes
+            `step_runs_`, which is given them.
+        elementwise: whether the rule reads no parameter, treats every element by itself, and changes it in
+            proportion to the rate. All runs of a stack then take their step at once, else one by one.
+    """
 
     name: ClassVar[str]
+    default_lr: ClassVar[float] = 1e-3
     varies: ClassVar[tuple[str, ...]] = ()
-    default_lr: ClassVar[float]
+    elementwise: ClassVar[bool] = False
 
     def start(self, parameters: Sequence[Tensor]) -> State:
-        """The memory before the first step."""
+        """The memory before the first step: lists of tensors by name."""
         ...
 
     def step_(self, parameters: list[Tensor], gradients: list[Tensor], state: State, lr: float) -> None:
-        """Update `parameters` and `state` in place."""
+        """Update `parameters` and `state` of one run in place."""
         ...
+
+    def step_runs_(
+        self, parameters: list[Tensor], gradients: list[Tensor], state: State, rates: Number,
+        numbers: Mapping[str, Number],
+    ) -> None:  # fmt: skip
+        """The same for tensors of all runs, `(runs, ...)`, where the choice names what `varies`.
+
+        Arguments:
+            rates: the learning rate of each run.
+            numbers: what `varies` names, of each run.
+        """
+        assert isinstance(rates, float), f"{type(self).__name__} names no number that varies"
+        self.step_(parameters, gradients, state, rates)
 
 
 def _zeros(parameters: Sequence[Tensor]) -> list[Tensor]:
@@ -58,8 +80,9 @@ class SGD(Optimizer):
 
     momentum: float = 0.0
     name: ClassVar[str] = "sgd"
-    varies: ClassVar[tuple[str, ...]] = ("momentum",)
     default_lr: ClassVar[float] = 0.1
+    varies: ClassVar[tuple[str, ...]] = ("momentum",)
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(0 <= self.momentum < 1, f"optim.momentum={self.momentum}: must be at least 0 and below 1")
@@ -68,13 +91,18 @@ class SGD(Optimizer):
         return {"velocity": _zeros(parameters)} if self.momentum else {}
 
     def step_(self, parameters: list[Tensor], gradients: list[Tensor], state: State, lr: float) -> None:
-        if not self.momentum:
-            torch._foreach_add_(parameters, gradients, alpha=-lr)
-            return
-        sgd(
-            parameters, gradients, list(state["velocity"]), foreach=True, weight_decay=0.0,
-            momentum=self.momentum, lr=lr, dampening=0.0, nesterov=False, maximize=False,
-        )  # fmt: skip
+        self.step_runs_(parameters, gradients, state, lr, {"momentum": self.momentum})
+
+    def step_runs_(
+        self, parameters: list[Tensor], gradients: list[Tensor], state: State, rates: Number,
+        numbers: Mapping[str, Number],
+    ) -> None:  # fmt: skip
+        change = gradients
+        if "velocity" in state:
+            change = list(state["velocity"])
+            scale_(change, numbers["momentum"])
+            torch._foreach_add_(change, gradients)
+        add_(parameters, change, -rates)
 
 
 @dataclass(frozen=True)
@@ -92,6 +120,7 @@ class Adam(Optimizer):
     eps: float = 1e-8
     name: ClassVar[str] = "adam"
     default_lr: ClassVar[float] = 1e-3
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_adam(self.beta1, self.beta2, self.eps)
@@ -118,6 +147,7 @@ class AdamW(Optimizer):
     eps: float = 1e-8
     name: ClassVar[str] = "adamw"
     default_lr: ClassVar[float] = 1e-3
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_adam(self.beta1, self.beta2, self.eps)
@@ -140,6 +170,7 @@ class Adagrad(Optimizer):
     eps: float = 1e-10
     name: ClassVar[str] = "adagrad"
     default_lr: ClassVar[float] = 1e-2
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         positive("optim.eps", self.eps)
@@ -167,6 +198,7 @@ class RMSprop(Optimizer):
     eps: float = 1e-8
     name: ClassVar[str] = "rmsprop"
     default_lr: ClassVar[float] = 1e-3
+    elementwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require(0 <= self.alpha < 1, f"optim.alpha={self.alpha}: must be at least 0 and below 1")

@@ -10,9 +10,14 @@ from vanishgrad.errors import positive, require
 
 
 class Schedule(Protocol):
-    """A factor between 0 and 1 for every step."""
+    """A factor between 0 and 1 for every step. A choice of your own inherits this and writes `factor`.
+
+    Attributes:
+        steady: whether the factor is always 1.
+    """
 
     name: ClassVar[str]
+    steady: ClassVar[bool] = False
 
     def factor(self, progress: float) -> float:
         """The factor when the fraction `progress` (0 to 1) of the steps after the warm-up is done."""
@@ -24,6 +29,7 @@ class ConstantLR(Schedule):
     """The same rate throughout."""
 
     name: ClassVar[str] = "constant"
+    steady: ClassVar[bool] = True
 
     def factor(self, progress: float) -> float:
         return 1.0

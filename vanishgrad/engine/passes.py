@@ -1,4 +1,4 @@
-"""Dropout in a stack: every run draws the noise that it would draw alone."""
+"""A pass of any network: of a run alone by calling it, of a stack by calling it once for all runs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from torch._C import _functorch
 from torch.func import functional_call
 
 from vanishgrad.choices.model.build import AnyNetwork
-from vanishgrad.choices.regularization import L1, L2, ElasticNet, Regularization
-from vanishgrad.measure.tape import RecordedPass, Tape
+from vanishgrad.choices.regularization import Regularization
+from vanishgrad.engine.text import Carried
+from vanishgrad.measure.measurement import Measurement
 from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.modules.packed import Blocks, Storage
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices
@@ -69,33 +70,83 @@ def share_noise(template: nn.Module, models: Sequence[nn.Module]) -> None:
 
 @dataclass(frozen=True)
 class StackedPass:
-    """What a pass gives for every run.
+    """What a pass gives for every run; the gradients lie in the blocks that the network was made with.
 
     Arguments:
         losses: of the runs, `(runs,)`, without the penalties.
         penalties: `(runs,)`; None without any.
         outputs: `(runs, batch, ...)`.
         targets: in the same form.
-        recorded: what a tape saw, of all runs together; None where it was not asked for.
     """
 
     losses: Tensor
     penalties: Tensor | None
     outputs: Tensor
     targets: Tensor
-    recorded: RecordedPass | None
 
 
 class StackedNetwork(Protocol):
     """Computes a pass of all runs; the gradients go into the blocks it was made with."""
 
-    def __call__(self, inputs: Tensor, targets: Tensor, record: bool) -> StackedPass:
-        """Forward and backward on `(runs, batch, ...)`; `record` keeps what a measurement needs."""
+    def __call__(
+        self, inputs: Tensor, targets: Tensor, measurement: Measurement | None = None
+    ) -> StackedPass:
+        """Forward and backward on `(runs, batch, ...)`, measured if a measurement is given."""
         ...
 
     def outputs(self, inputs: Tensor) -> Tensor | None:
         """The outputs of all runs for the same inputs in evaluation mode; None where each run does that."""
         ...
+
+
+class Eager:
+    """Any network of a run alone, called as it is.
+
+    Arguments:
+        run: the setting.
+        model: the network.
+        gradients: where the gradients go.
+        fixed: the positions of parameters that are not trained, whose gradients count as 0.
+        carried: the state of a network that reads a running text.
+    """
+
+    def __init__(
+        self, run: Run, model: AnyNetwork, gradients: Blocks, fixed: Sequence[int] = (),
+        carried: Carried | None = None,
+    ) -> None:  # fmt: skip
+        self._run, self._model, self._gradients = run, model, gradients
+        self._fixed, self._carried = frozenset(fixed), carried
+        self._parameters, self._matrices = list(model.parameters()), weight_matrices(model)
+
+    def __call__(
+        self, inputs: Tensor, targets: Tensor, measurement: Measurement | None = None
+    ) -> StackedPass:
+        with nullcontext() if measurement is None else measurement.recording():
+            outputs = self._outputs(inputs[0])
+            penalty = self._run.reg.penalty(matrix.weight for matrix in self._matrices)
+        loss = self._run.criterion(outputs, targets[0])
+        total = loss if penalty is None else loss + penalty
+        received = _differentiated(total, self._parameters, measurement)
+        own = [None if index in self._fixed else received[index] for index in range(len(self._parameters))]
+        _store(own, self._gradients.of_run(0))
+        if measurement is not None:
+            measurement.gradients(self._reached(own), received[len(own) :])
+        penalties = None if penalty is None else penalty.detach()[None]
+        return StackedPass(loss.detach()[None], penalties, outputs.detach()[None], targets)
+
+    def outputs(self, inputs: Tensor) -> None:
+        return None
+
+    def _outputs(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self._model(inputs) if self._carried is None else self._carried(self._model, inputs)
+        return outputs
+
+    def _reached(self, received: Sequence[Tensor | None]) -> Blocks | list[Tensor | None]:
+        """The gradients as they are measured: None for parameters that the loss does not reach."""
+        lacking = {index for index, gradient in enumerate(received) if gradient is None} - self._fixed
+        if not lacking:
+            return self._gradients
+        return [None if i in lacking else place for i, place in enumerate(self._gradients.of_run(0))]
 
 
 class Vmapped:
@@ -113,66 +164,60 @@ class Vmapped:
         self, runs: Sequence[Run], template: AnyNetwork, storage: Storage, gradients: Blocks,
         device: torch.device,
     ) -> None:  # fmt: skip
-        run = runs[0]
         _quiet()
-        self._loss, self._storage, self._gradients = run.criterion, storage, gradients
-        matrices = weight_matrices(template)
-        self._tape = Tape(template, matrices, keep_activations=run.measure == "all", listen=False)
-        kinds = [kind for kind, _ in _parts(run.reg)]
-        strengths = [[strength for _, strength in _parts(run.reg)] for run in runs]
-        self._strengths = torch.tensor(strengths, dtype=torch.float64, device=device)
-        self._network = _Penalized(template, matrices, kinds)
+        self._loss, self._storage, self._gradients = runs[0].criterion, storage, gradients
+        kinds = [kind for kind, _ in runs[0].reg.parts()]
+        factors = [[factor for _, factor in run.reg.parts()] for run in runs]
+        self._factors = torch.tensor(factors, dtype=torch.float64, device=device)
+        self._network = _Penalized(template, weight_matrices(template), kinds)
 
-    def __call__(self, inputs: Tensor, targets: Tensor, record: bool) -> StackedPass:
+    def __call__(
+        self, inputs: Tensor, targets: Tensor, measurement: Measurement | None = None
+    ) -> StackedPass:
         values = {f"network.{k}": v.detach().requires_grad_() for k, v in self._storage.parameters.items()}
         buffers = {f"network.{name}": buffer for name, buffer in self._storage.buffers.items()}
-        with self._tape_running() if record else nullcontext():
+        with nullcontext() if measurement is None else measurement.recording():
             outputs, terms = torch.vmap(
                 lambda v, b, x: functional_call(self._network, (v, b), (x,)), randomness="error"
             )(values, buffers, inputs)
         losses = torch.vmap(self._loss)(outputs, targets)
-        penalties = (terms * self._strengths.to(terms.dtype)).sum(1) if terms.shape[1] else None
+        penalties = (terms * self._factors.to(terms.dtype)).sum(1) if terms.shape[1] else None
         total = losses.sum() if penalties is None else losses.sum() + penalties.sum()
-        self._back(total, list(values.values()), record)
-        found = self._tape.recorded if record else None
-        told = None if penalties is None else penalties.detach()
-        return StackedPass(losses.detach(), told, outputs.detach(), targets, found)
+        received = _differentiated(total, list(values.values()), measurement)
+        _store(received[: len(values)], self._gradients.stacked)
+        if measurement is not None:
+            measurement.gradients(self._gradients, received[len(values) :])
+        kept = None if penalties is None else penalties.detach()
+        return StackedPass(losses.detach(), kept, outputs.detach(), targets)
 
     def outputs(self, inputs: Tensor) -> None:
         return None
 
-    def _tape_running(self) -> _Recording:
-        return _Recording(self._tape)
 
-    def _back(self, total: Tensor, values: list[Tensor], record: bool) -> None:
-        awaited = [one for one in self._tape.recorded.awaited if one.edge is not None] if record else []
-        asked: list[Any] = [*values, *(one.edge for one in awaited)]
-        found = torch.autograd.grad(total, asked, allow_unused=True)
-        for place, gradient in zip(self._gradients.stacked, found[: len(values)], strict=True):
-            if gradient is None:
-                place.zero_()
-            else:
-                place.copy_(gradient)
-        for one, gradient in zip(awaited, found[len(values) :], strict=True):
-            one.receive(gradient)
+def _differentiated(
+    total: Tensor, parameters: Sequence[Tensor], measurement: Measurement | None
+) -> Sequence[Tensor | None]:
+    """The gradients of the parameters, then of what the measurement has recorded; None where none flows."""
+    edges: list[Any] = [] if measurement is None else measurement.recorded()
+    received: Sequence[Tensor | None] = torch.autograd.grad(total, [*parameters, *edges], allow_unused=True)
+    return received
 
 
-class _Recording:
-    """A tape that runs inside and keeps what it has recorded."""
-
-    def __init__(self, tape: Tape) -> None:
-        self._tape = tape
-
-    def __enter__(self) -> None:
-        self._tape.clear()
-        self._tape.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._tape.stop()
+@torch.no_grad()
+def _store(gradients: Sequence[Tensor | None], places: Sequence[Tensor]) -> None:
+    """Keep gradients in their places, 0 for those that do not exist."""
+    pairs = [
+        (place, gradient) for place, gradient in zip(places, gradients, strict=True) if gradient is not None
+    ]
+    if pairs:
+        torch._foreach_copy_([place for place, _ in pairs], [gradient for _, gradient in pairs])
+    for place, gradient in zip(places, gradients, strict=True):
+        if gradient is None:
+            place.zero_()
 
 
 class _Penalized(nn.Module):
-    """A network's outputs, and its penalties of strength 1, `(kinds,)`."""
+    """A network's outputs, and the penalties that add up to its own, `(kinds,)`."""
 
     def __init__(
         self, network: AnyNetwork, matrices: Sequence[WeightMatrix], kinds: Sequence[Regularization]
@@ -182,22 +227,9 @@ class _Penalized(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         outputs = self.network(x)
-        found = [kind.penalty(matrix.weight for matrix in self._matrices) for kind in self._kinds]
-        terms = [term for term in found if term is not None]
+        values = [kind.penalty(matrix.weight for matrix in self._matrices) for kind in self._kinds]
+        terms = [term for term in values if term is not None]
         return outputs, torch.stack(terms) if terms else outputs.new_zeros(0)
-
-
-def _parts(reg: Regularization) -> list[tuple[Regularization, float]]:
-    """The penalties of strength 1 that add up to the one of `reg`, and their strengths."""
-    match reg:
-        case L1(strength=strength):
-            return [(L1(1.0), strength)]
-        case L2(strength=strength):
-            return [(L2(1.0), strength)]
-        case ElasticNet(l1=l1, l2=l2):
-            return [(L1(1.0), l1), (L2(1.0), l2)]
-        case _:
-            return []
 
 
 def _quiet() -> None:

@@ -1,29 +1,23 @@
-"""Runs of one structure, trained in lockstep as one computation."""
+"""Runs of one structure, trained in lockstep as one computation; a run alone is a stack of one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.clipping import NoClip
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.model.build import blank
-from vanishgrad.choices.regularization import WeightDecay
-from vanishgrad.engine.chain import StackedChain
-from vanishgrad.engine.evaluate import Score, accuracies, pooled, scores
-from vanishgrad.engine.passes import StackedNetwork, StackedPass, Vmapped, share_noise
+from vanishgrad.engine.evaluate import Score, accuracies, checked_accuracy, pooled, scores
+from vanishgrad.engine.passes import StackedPass
+from vanishgrad.engine.plan import Batch, batches
 from vanishgrad.engine.recorder import Recorder, Result
-from vanishgrad.engine.session import Session
-from vanishgrad.engine.trainer import BatchPass
-from vanishgrad.engine.update import SAFE, Descent, Rates, clip_, total_norms
-from vanishgrad.measure.measurement import SeparateMeasurement, StackedMeasurement
+from vanishgrad.engine.session import Callback, Numbers, Session
+from vanishgrad.engine.trainer import Trainer
+from vanishgrad.engine.update import Rates
 from vanishgrad.modules.dropout import unchanged
-from vanishgrad.modules.packed import Blocks, Storage, modules_of, move_out, quick_norms
 from vanishgrad.records import WAIT
 from vanishgrad.run import Run
 
@@ -33,226 +27,197 @@ Ended = Callable[[int, Result], None]
 
 
 class Stack:
-    """Trains `runs`, which share a structure. Each has its own session: its files, measurements, evaluation.
+    """Trains `runs`, which share a structure.
 
-    What a session does alone it does here too, with its network's values in the stack; only passes, clipping
-    and updates are computed together.
+    Each has a session, which evaluates its network and writes its files; passes, measurements, clipping and
+    updates are computed together.
 
     Arguments:
         runs: the settings.
         data: their examples.
         device: where they compute.
         recorders: where the rows of each go.
-        ended: told the place of a run among `runs` and its result when it has ended.
+        ended: called with the place of a run among `runs` and its result when it has ended.
+        callback: called after every step of a run alone, and of its pretraining.
     """
 
     def __init__(
         self, runs: Sequence[Run], data: Dataset, device: torch.device, recorders: Sequence[Recorder],
-        ended: Ended,
+        ended: Ended, callback: Callback | None = None,
     ) -> None:  # fmt: skip
         self.runs, self._ended = runs, ended
-        template = blank(runs[0])
-        storage = Storage(template, len(runs), device)
-        self.sessions = [
-            Session(run, data, device, recorder, None, partial(storage.house, row))
-            for row, (run, recorder) in enumerate(zip(runs, recorders, strict=True))
-        ]
-        models = [session.trainer.model for session in self.sessions]
-        measurements = [session.trainer.measurement for session in self.sessions]
-        own = [modules_of(model, template) for model in models]
-        share_noise(template, models)
-        self._values, self._gradients = storage.values, _gradients_like(template, len(runs), device)
-        self._network: StackedNetwork = StackedChain.of(
-            runs[0], template, storage.values, self._gradients
-        ) or Vmapped(runs, template, storage, self._gradients, device)
-        self._measuring = StackedMeasurement.of(runs[0], template, storage.values) or SeparateMeasurement(
-            measurements, own
-        )
-        self._descent = Descent(runs, storage.values, self._decaying())
-        for row, session in enumerate(self.sessions):
-            session.trainer.optimizer_state = self._descent.state_of(row)
+        pairs = zip(runs, recorders, strict=True)
+        self.sessions = [Session(run, data, device, recorder, callback) for run, recorder in pairs]
+        self.trainer = Trainer(runs, device, lambda row, model: self.sessions[row].prepare(model))
         self._active = list(range(len(runs)))
-        self._lost: dict[int, dict[str, Any] | None] = {}  # runs to be closed, and where they diverged, if
-        self._orders = [iter(session.order) for session in self.sessions]
         self._plan, self._data = self.sessions[0].plan, self.sessions[0].data
-        self._watched = FiniteRuns(runs, device)
         self._rates = Rates(runs, self._plan.total, device)
+        self._begin = 0  # the step that comes first
+        self._done = 0  # batches of its epoch that come before it
+        self._next: tuple[int, int] | None = None  # the same two of the next step, while none is under way
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Begin where the checkpoint of a run alone was written."""
+        self._begin, self._done = state["step"], state["generators"]["done"]
+        self.trainer.restore(state)
+        self.sessions[0].restore(state)
 
     def finish(self) -> None:
-        """Train all runs to their ends."""
+        """Train all runs to their ends, or as long as their numbers stay finite."""
         for session in self.sessions:
             session.open()
-        for step in range(self._plan.total + 1):
-            if not self._active:
-                return
-            with ExitStack() as kept:
-                for row in self._active if step == self._plan.total else self._ending(step):
-                    kept.enter_context(unchanged(self.sessions[row].trainer.model))
-                self._step(step)
-            self._close_lost(step)
-        for row in list(self._active):
-            self._close(row, self._plan.total, None)
+        try:
+            for step, batch in enumerate(self.batches(), self._begin):
+                self.step(step, batch)
+                if not self._active:
+                    return
+        except KeyboardInterrupt:
+            if self._next is not None and len(self.runs) == 1:
+                self.sessions[0].checkpoint(*self._next, self.trainer.state_of(0))
+            raise
 
-    def _step(self, step: int) -> None:
-        looked = self._look(step) if self._plan.looked_at(step) or self._ending(step) else {}
-        inputs, targets = self._batch()
-        logged = self._plan.logged(step)
-        done = self._network(inputs, targets, logged)
-        norms = self._measure(step, done) if logged else None
-        self._part(step, done, inputs, norms)
-        self._halt(step, done, inputs, looked)
-        if norms is None and looked:
-            norms = total_norms(self._gradients)
-        if not isinstance(self.runs[0].clip, NoClip):
-            clip_(self.runs, self._gradients, self._values, self.sessions[0].trainer.output)
-        if step < self._plan.total:
-            self._descent.step_(self._gradients, self._rates(step))
-        if norms is not None:
-            self._record(step, done, norms, looked)
+    def batches(self) -> Iterator[Batch]:
+        """The batches of all runs, `(runs, batch, ...)`, without end."""
+        data, sessions = self._data, self.sessions
+        if len(sessions) == 1 or self.runs[0].batch_size == "full":
+            for batch in batches(self.runs[0], data, sessions[0].order, self._done):
+                inputs, targets = (
+                    part.expand(len(sessions), *part.shape) for part in (batch.inputs, batch.targets)
+                )
+                yield Batch(inputs, targets, batch.first)
+        for orders in zip(*(session.order for session in sessions), strict=True):
+            rows = torch.stack(orders).to(data.train_x.device)
+            chosen = [part.index_select(0, rows.flatten()) for part in (data.train_x, data.train_y)]
+            yield Batch(*(part.unflatten(0, rows.shape) for part in chosen))
+
+    def step(self, step: int, batch: Batch) -> None:
+        """One step of all active runs; those that end with it are closed.
+
+        A run's last step is measured and updates nothing.
+        """
+        ending = [row for row in self._active if self.sessions[row].plan.total == step]
+        self._next = None
+        lost: dict[int, dict[str, Any] | None] = {}
+        with ExitStack() as kept:
+            for row in ending:
+                kept.enter_context(unchanged(self.trainer.models[row]))
+            looked = self._look(step) if ending or self._plan.looked_at(step) else {}
+            done, norms = self._pass(step, batch, bool(ending))
+            for row in self.trainer.lost(done, self._active, norms):
+                lost[row] = self._diverge(row, step, done, batch)
+            if norms is None and looked:
+                norms = self.trainer.total_norms()
+            self._learn(step, done, norms, looked, ending)
+        used = step % self._plan.per_epoch  # an epoch that is over counts as one whose batches are all done
+        self._next = (step + 1, used + 1) if self._active else (step, used)
+        if len(self.runs) == 1 and not lost:
+            self.sessions[0].after(step, done.losses[0])
+        for row in ending:
+            lost.setdefault(row, None)
+        for row, diverged_at in lost.items():
+            self._ended(row, self.sessions[row].close(step, diverged_at, self.trainer.state_of(row)))
+
+    def _pass(self, step: int, batch: Batch, ending: bool) -> tuple[StackedPass, Tensor | None]:
+        """The pass, and the global gradient norms where it is measured."""
+        logged = ending or self._plan.logged(step)
+        self.trainer.enter(batch.first)
+        done = self.trainer.forward_backward(batch.inputs, batch.targets, logged)
+        return done, self.trainer.measurement.grad_norms if logged else None
+
+    def _learn(
+        self, step: int, done: StackedPass, norms: Tensor | None, looked: dict[int, Score], ending: list[int]
+    ) -> None:
+        """Clip, record and update; the norms before clipping are None where nothing is to be recorded."""
+        if not self._active:
+            return
+        self.trainer.clip_()
+        clips = self.runs[0].clip.clips
+        after = self.trainer.total_norms() if clips and norms is not None else norms
+        ending = [row for row in ending if row in self._active]
+        if norms is not None and after is not None and ending:
+            self._record(step, ending, done, norms, after, looked)
+        for row in ending:
+            self._leave(row)
+        if self._active:
+            self.trainer.update(self._rates(step))
+            for row in self._active:
+                self.sessions[row].recorder.note(steps=step + 1)
+            due = [row for row in self._active if row in looked or self.sessions[row].plan.logged(step)]
+            if norms is not None and after is not None and due:
+                self._record(step, due, done, norms, after, looked, updated=True)
+
+    def _record(
+        self, step: int, rows: Sequence[int], done: StackedPass, before: Tensor, after: Tensor,
+        looked: dict[int, Score], updated: bool = False,
+    ) -> None:  # fmt: skip
+        """Write the rows of a step of some runs."""
+        columns = [done.losses, accuracies(done.outputs, done.targets), done.penalties, before, after]
+        table = torch.stack([column.double() for column in columns if column is not None])
+        logged = [row for row in rows if self.sessions[row].plan.logged(step)]
+        numbers = self._record_gradients(step, logged, updated, table) if logged else table.flatten().tolist()
+        width = len(self.runs)
+        values = iter([numbers[start : start + width] for start in range(0, len(numbers), width)])
+        known = [None if column is None else next(values) for column in columns]
+        rates = self._rates.each(step)
+        for row in rows:
+            mine: Numbers = [None if column is None else column[row] for column in known]
+            self.sessions[row].record(step, rates[row], mine, looked.get(row))
+            self.sessions[row].recorder.flush(WAIT)
+
+    def _record_gradients(self, step: int, rows: Sequence[int], updated: bool, table: Tensor) -> list[float]:
+        """Write the gradients of a step of some runs; the numbers of `table` travel with them."""
+        measurement, epoch = self.trainer.measurement, self._plan.epoch(step)
+        extra = {row: measurement.extra_tables(step, row) for row in rows}
+        gradients, numbers = measurement.rows_of_runs(step, epoch, rows, updated, table.flatten())
+        for row in rows:
+            self.sessions[row].log(gradients[row], extra[row])
+        return numbers
 
     def _look(self, step: int) -> dict[int, Score]:
         """Look at the networks as they are before a step and save them; their scores, when those are due."""
-        known = self._evaluate() if self._plan.evaluated(step) else {}
-        found = {row: self.sessions[row].look(step, known.get(row)) for row in self._active}
-        return {row: score for row, score in found.items() if score is not None}
+        known = self._evaluated() if self._plan.evaluated(step) else {}
+        found: dict[int, Score] = {}
+        for row in self._active:
+            session = self.sessions[row]
+            score = session.look(step, known.get(row))
+            if session.plan.saved(step) and step < session.plan.total:
+                session.checkpoint(step, step % self._plan.per_epoch, self.trainer.state_of(row))
+            if score is not None:
+                found[row] = score
+        return found
 
-    def _evaluate(self) -> dict[int, Score]:
+    def _evaluated(self) -> dict[int, Score]:
         """The scores of all runs on the held-out data, where the stack can give them."""
         loss, data = self.runs[0].criterion, self._data
         parts: list[tuple[int, list[Score]]] = []
         for x, y in zip(data.val_x.split(EXAMPLES), data.val_y.split(EXAMPLES), strict=True):
-            outputs = self._network.outputs(x)
+            outputs = self.trainer.network.outputs(x)
             if outputs is None:
                 return {}
             parts.append((len(y), scores(outputs, y, loss)))
-        return {row: pooled([(count, found[row]) for count, found in parts]) for row in self._active}
+        return {row: pooled([(count, part[row]) for count, part in parts]) for row in self._active}
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
-        """The next batch of every run, `(runs, batch, ...)`."""
-        data, runs = self._data, len(self.runs)
-        if self.runs[0].batch_size == "full":
-            return tuple(part.expand(runs, *part.shape) for part in (data.train_x, data.train_y))  # type: ignore[return-value]
-        rows = torch.stack([next(order) for order in self._orders]).to(data.train_x.device)
-        chosen = [part.index_select(0, rows.flatten()) for part in (data.train_x, data.train_y)]
-        inputs, targets = (part.unflatten(0, rows.shape) for part in chosen)
-        return inputs, targets
+    def _diverge(self, row: int, step: int, done: StackedPass, batch: Batch) -> dict[str, Any]:
+        """Record the step at which a number of a run stopped being finite, and let the run go.
 
-    def _measure(self, step: int, done: StackedPass) -> Tensor:
-        """Measure what was recorded; the global gradient norms."""
-        assert done.recorded is not None
-        self._measuring.gradients(done.recorded, self._gradients, self._active)
-        return self._measuring.grad_norms
-
-    def _part(self, step: int, done: StackedPass, inputs: Tensor, norms: Tensor | None) -> None:
-        """Part with the runs that stopped being finite."""
-        for row in self._watched(done.losses, self._gradients, self._values, self._active, norms):
-            session = self.sessions[row]
-            if done.recorded is not None:  # alone, sums that overflow may come out as NaN for inf
-                session.trainer.measure_again(session.trainer.measurement, inputs[row], done.targets[row])
-            self._lost[row] = session.diverge(step, self._pass(done, row), inputs[row])
-            self._leave(row)
-
-    def _ending(self, step: int) -> list[int]:
-        """The runs that end with this step, before the others."""
-        return [row for row in self._active if self.sessions[row].plan.total == step < self._plan.total]
-
-    def _halt(self, step: int, done: StackedPass, inputs: Tensor, looked: dict[int, Score]) -> None:
-        """Part with the runs that end with this step, which is measured and updates nothing."""
-        for row in self._ending(step):
-            trainer = self.sessions[row].trainer
-            trainer.measure_again(trainer.measurement, inputs[row], done.targets[row])
-            self.sessions[row].halt(step, self._pass(done, row), looked.pop(row, None))
-            self._lost[row] = None
-            self._leave(row)
+        Whatever is needed is computed again.
+        """
+        trainer, session = self.trainer, self.sessions[row]
+        inputs, targets = batch.inputs[row], batch.targets[row]
+        before = trainer.total_norms()[row]
+        measurement = trainer.measured_again(row, inputs, targets)
+        extra = measurement.extra_tables(step)
+        session.log(measurement.rows(step, self._plan.epoch(step), updated=False)[0], extra)
+        right, penalties = checked_accuracy(done.outputs[row], targets), done.penalties
+        numbers = [done.losses[row], right, None if penalties is None else penalties[row], before, None]
+        values = [None if number is None else float(number) for number in numbers]
+        session.diverge(step, self._rates.each(step)[row], values)
+        lost = session.lost_in_pretraining if step == 0 else None
+        diverged_at = lost or trainer.divergence(row, inputs, targets, step)
+        self._leave(row)
+        return diverged_at
 
     def _leave(self, row: int) -> None:
-        """Give a run its network and its optimizer's memory for itself, and the others zeros in its place."""
-        trainer = self.sessions[row].trainer
         self._active.remove(row)
-        move_out(trainer.model)
-        memory = trainer.optimizer_state
-        trainer.optimizer_state = {name: [t.clone() for t in memory[name]] for name in memory}
-        for block in (*self._values.all, *self._gradients.all):
-            block[:, row] = 0
-
-    def _pass(self, done: StackedPass, row: int) -> BatchPass:
-        penalty = None if done.penalties is None else done.penalties[row]
-        gradients = self._gradients.of_run(row)
-        return BatchPass(done.losses[row], penalty, done.outputs[row], done.targets[row], gradients)
-
-    def _record(self, step: int, done: StackedPass, norms: Tensor, looked: dict[int, Score]) -> None:
-        """Write the rows of a step whose update is done."""
-        if done.recorded is not None:
-            self._record_gradients(step)
-        after = norms if isinstance(self.runs[0].clip, NoClip) else total_norms(self._gradients)
-        columns = [done.losses, accuracies(done.outputs, done.targets), done.penalties, norms, after]
-        numbers = [[None] * len(self.runs) if c is None else c.double().tolist() for c in columns]
-        rates = self._rates(step).tolist()
-        for row in self._active:
-            session = self.sessions[row]
-            session.recorder.note(steps=min(step + 1, self._plan.total))
-            session.record(step, rates[row], [column[row] for column in numbers], looked.get(row))
-            session.recorder.flush(WAIT)
-
-    def _record_gradients(self, step: int) -> None:
-        beside = self._measuring.beside(step, self._active)
-        updated = step < self._plan.total
-        rows = self._measuring.rows(step, self._plan.epoch(step), updated, self._active)
-        for row in self._active:
-            self.sessions[row].log(rows[row], beside.get(row, {}))
-
-    def _close_lost(self, step: int) -> None:
-        for row, found in self._lost.items():
-            self._close(row, step, found)
-        self._lost.clear()
-
-    def _close(self, row: int, step: int, diverged_at: dict[str, Any] | None) -> None:
-        self._ended(row, self.sessions[row].close(step, diverged_at))
-
-    def _decaying(self) -> list[int]:
-        """The positions of the parameters that weight decay multiplies."""
-        trainer = self.sessions[0].trainer
-        if not isinstance(self.runs[0].reg, WeightDecay):
-            return []
-        places = [parameter.data_ptr() for parameter in trainer.parameters]
-        return [places.index(tensor.data_ptr()) for tensor in trainer.decaying]
-
-
-class FiniteRuns:
-    """Which runs have a loss, a gradient or a weight that is not finite; the rule of `FiniteCheck`, per run.
-
-    Arguments:
-        runs: the settings.
-        device: where they compute.
-    """
-
-    def __init__(self, runs: Sequence[Run], device: torch.device) -> None:
-        self._rates = torch.tensor([run.rate for run in runs], dtype=torch.float64, device=device)
-        decays = [
-            1 - run.rate * run.reg.strength if isinstance(run.reg, WeightDecay) else 1.0 for run in runs
-        ]
-        decay = torch.tensor(decays, dtype=torch.float64, device=device)
-        self._first, self._risky = True, (self._rates >= SAFE) | (decay.abs() > 1)
-
-    def __call__(
-        self, losses: Tensor, gradients: Blocks, values: Blocks, active: Sequence[int],
-        norms: Tensor | None = None,
-    ) -> list[int]:  # fmt: skip
-        """The runs among `active` that are lost; `norms` are those of all gradients, if they are known."""
-        sizes = quick_norms(gradients.all) if norms is None else norms
-        level = sizes + losses.double().abs()
-        self._risky |= ~((level < SAFE) & (level * self._rates < SAFE))
-        asked = torch.ones_like(self._risky) if self._first else self._risky
-        self._first = False
-        if not asked.any():
-            return []
-        return [row for row in active if asked[row] and not _finite(losses, gradients, values, row)]
-
-
-def _finite(losses: Tensor, gradients: Blocks, values: Blocks, row: int) -> bool:
-    tensors = (losses[row], *(block[:, row] for block in (*gradients.all, *values.all)))
-    return all(bool(tensor.isfinite().all()) for tensor in tensors)
-
-
-def _gradients_like(template: torch.nn.Module, runs: int, device: torch.device) -> Blocks:
-    return Blocks([parameter.detach() for parameter in template.parameters()], runs, device)
+        if self._active:
+            self.trainer.leave(row)

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 
+from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.model.build import AnyNetwork, blank
 from vanishgrad.description import described
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.engine.prepare import check, device_of, threads, threads_of
 from vanishgrad.engine.recorder import Provenance, Recorder, Result, Resumed, seconds_before
-from vanishgrad.engine.session import Callback, Session
+from vanishgrad.engine.session import Callback
+from vanishgrad.engine.stack import Stack
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import CHECKPOINT_FILE, UnreadableRun, read_run
 from vanishgrad.run import Run
@@ -111,7 +113,7 @@ def train(
     count = threads_of(run, batch_size_of(run, len(data.train_x)))
     folder = None if out is None else Path(out)
     with threads(count), Recorder(run, folder, provenance, device) as recorder:
-        return Session(run, data, device, recorder, observe).finish()
+        return _trained(run, data, recorder, observe)
 
 
 def resume(folder: Path | str, *, observe: Callback | None = None) -> Result:
@@ -133,6 +135,20 @@ def resume(folder: Path | str, *, observe: Callback | None = None) -> Result:
     count = threads_of(run, batch_size_of(run, len(data.train_x)))
     resumed = Resumed(record, state["step"], seconds_before(path, state["step"]))
     with threads(count), Recorder(run, path, None, device, resumed) as recorder:
-        session = Session(run, data, device, recorder, observe)
-        session.restore(state)
-        return session.finish()
+        return _trained(run, data, recorder, observe, state)
+
+
+def _trained(
+    run: Run,
+    data: Dataset,
+    recorder: Recorder,
+    callback: Callback | None,
+    state: dict[str, Any] | None = None,
+) -> Result:
+    """A run alone, from its beginning or from the `state` of a checkpoint."""
+    results: dict[int, Result] = {}
+    stack = Stack([run], data, device_of(run), [recorder], results.__setitem__, callback)
+    if state is not None:
+        stack.restore(state)
+    stack.finish()
+    return results[0]

@@ -1,4 +1,4 @@
-"""Where a run stopped being finite."""
+"""What follows a pass, for all runs of a stack: are the numbers finite, clipping, the optimizer's step."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue
-from vanishgrad.choices.optimizer import SGD, State
-from vanishgrad.choices.regularization import WeightDecay
-from vanishgrad.choices.schedule import ConstantLR
-from vanishgrad.modules.packed import Blocks, along_runs, lengths
+from vanishgrad.choices.optimizer import State
+from vanishgrad.modules.norms import quick_norms
+from vanishgrad.modules.packed import Blocks, Number, add_, gathered, scale_
 from vanishgrad.records import GRADIENT_COLUMNS, Cell
 from vanishgrad.run import Run
 
@@ -23,32 +21,47 @@ SAFE = 1e15  # of a float32 norm; an update this small cannot carry a weight out
 
 
 class FiniteCheck:
-    """Whether the loss and every element of gradients and weights are finite.
+    """Which runs have a loss, a gradient or a weight that is not finite.
 
     One look at the device settles the usual case: a finite norm of all gradients. Weights are looked at
     element by element at first, and from the first update on that was large enough to carry one of them
     away: where activations saturate, weights of inf have gradients of 0.
 
     Arguments:
-        rate: the largest learning rate.
-        decay: what a step's decay multiplies the weights by.
+        runs: the settings.
+        device: where they compute.
     """
 
-    def __init__(self, rate: float, decay: float = 1.0) -> None:
-        self._rate = rate
-        self._first, self._risky = True, rate >= SAFE or abs(decay) > 1
+    def __init__(self, runs: Sequence[Run], device: torch.device) -> None:
+        self._rates = torch.tensor([run.rate for run in runs], dtype=torch.float64, device=device)
+        decays = [abs(1 - run.rate * run.reg.decay) > 1 for run in runs]  # would make weights grow
+        self._first, self._risky = True, (self._rates >= SAFE) | torch.tensor(decays, device=device)
 
     def __call__(
-        self, loss: Tensor, gradients: Sequence[Tensor], weights: Sequence[Tensor], norm: Tensor | None = None
-    ) -> bool:
-        """`norm` is the global norm of the gradients, if it is known already."""
-        size = torch.stack(torch._foreach_norm(list(gradients))).sum() if norm is None else norm
-        level = float((size + loss.abs()).item())
-        self._risky = self._risky or not (level < SAFE and level * self._rate < SAFE)
-        if not (self._risky or self._first):
-            return True
+        self, losses: Tensor, gradients: Blocks, values: Blocks, active: Sequence[int],
+        norms: Tensor | None = None,
+    ) -> list[int]:  # fmt: skip
+        """The runs among `active` that are lost.
+
+        Arguments:
+            losses: `(runs,)`.
+            gradients, values: of all runs.
+            active: the runs to be looked at.
+            norms: the global gradient norms, `(runs,)`, if they are known already.
+        """
+        sizes = quick_norms(gradients.all) if norms is None else norms
+        level = sizes + losses.double().abs()
+        self._risky |= ~((level < SAFE) & (level * self._rates < SAFE))
+        if not self._first and not self._risky.any():
+            return []
+        asked = [self._first or risky for risky in self._risky.tolist()]
         self._first = False
-        return all(bool(tensor.isfinite().all()) for tensor in (loss, *gradients, *weights))
+        return [row for row in active if asked[row] and not _finite(losses, gradients, values, row)]
+
+
+def _finite(losses: Tensor, gradients: Blocks, values: Blocks, row: int) -> bool:
+    tensors = (losses[row], *(block[row] for block in (*gradients.all, *values.all)))
+    return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
 def first_nonfinite(rows: Iterable[Sequence[Cell]], biases: Collection[str] = ()) -> dict[str, Any]:
@@ -72,67 +85,33 @@ def first_nonfinite(rows: Iterable[Sequence[Cell]], biases: Collection[str] = ()
     return {"layer": layers[-1]["layer"], "name": layers[-1]["name"], "what": "loss"}
 
 
-def total_norms(gradients: Blocks) -> Tensor:
-    """The L2 norm of all gradients of each run, `(runs,)` in float64."""
-    return torch.linalg.vector_norm(lengths(gradients.all), dim=0)
+def numbers_of(choices: Sequence[Any], device: torch.device) -> dict[str, Number]:
+    """What a choice says that `varies`, of the choices of all runs."""
+    return {
+        name: gathered([getattr(choice, name) for choice in choices], device) for name in choices[0].varies
+    }
 
 
-def clip_(runs: Sequence[Run], gradients: Blocks, values: Blocks, output: int) -> None:
-    """Do to the gradients of each run what its `clip` does; those from `output` on are the output layer's.
+class Clipper:
+    """Does to the gradients of each run what its `clip` does.
 
-    The runs have the same kind of clipping.
+    Arguments:
+        runs: the settings, with the same kind of clipping.
+        output: the position of the first tensor of the output layer.
+        device: where they compute.
     """
-    device = gradients.all[0].device
-    match runs[0].clip:
-        case ClipByNorm():
-            largest = _numbers(
-                [run.clip.max_norm for run in runs if isinstance(run.clip, ClipByNorm)], device
-            )
-            _scale_(gradients, (largest / total_norms(gradients)).clamp(max=1.0).sqrt())
-        case ClipByValue():
-            largest = _numbers(
-                [run.clip.max_value for run in runs if isinstance(run.clip, ClipByValue)], device
-            )
-            for block in gradients.all:
-                limit = along_runs(largest, block, 1)
-                block.clamp_(-limit, limit)
-        case AGC():
-            factors = _numbers([run.clip.factor for run in runs if isinstance(run.clip, AGC)], device)
-            pairs = zip(gradients.stacked[:output], values.stacked[:output], strict=True)
-            for gradient, value in pairs:
-                _shorten_units_(gradient, value, factors)
 
+    def __init__(self, runs: Sequence[Run], output: int, device: torch.device) -> None:
+        self.clip, self._output = runs[0].clip, output
+        self._numbers = numbers_of([run.clip for run in runs], device)
 
-def _numbers(found: Sequence[float], device: torch.device) -> Tensor:
-    return torch.tensor(found, dtype=torch.float64, device=device)
-
-
-def _scale_(gradients: Blocks, roots: Tensor) -> None:
-    """Multiply by the roots, twice: a factor under 1e-38 has few digits left in float32."""
-    for block in gradients.all:
-        for _ in range(2):
-            block.mul_(along_runs(roots, block, 1))
-
-
-def _shorten_units_(gradient: Tensor, value: Tensor, factors: Tensor) -> None:
-    size = _unit_norms(gradient)
-    limit = along_runs(factors, size, 0) * _unit_norms(value).clamp(min=1e-3)
-    gradient.mul_(torch.where(size > limit, limit / size, 1.0).to(gradient.dtype))
-
-
-def _unit_norms(stack: Tensor) -> Tensor:
-    """As `choices.clipping.unit_norms`, for every run of `(runs, *shape)`."""
-    axes = tuple(range(2, stack.ndim)) if stack[0].squeeze().ndim > 1 else tuple(range(1, stack.ndim))
-    if not axes:  # a scalar of each run
-        return stack.abs().double()
-    return torch.linalg.vector_norm(stack, dim=axes, keepdim=True, dtype=torch.float64)
+    def __call__(self, gradients: Blocks, values: Blocks) -> None:
+        """Change the gradients in place."""
+        self.clip.clip_runs_(gradients, values, self._output, self._numbers)
 
 
 class Descent:
     """Updates the parameters of all runs.
-
-    The update rules are elementwise and read no parameter, so that a step of rate 1 from 0 gives the change
-    to be multiplied by each run's own rate.
 
     Arguments:
         runs: the settings, of one structure.
@@ -141,51 +120,54 @@ class Descent:
     """
 
     def __init__(self, runs: Sequence[Run], values: Blocks, decaying: Sequence[int]) -> None:
-        self._runs, self._values = runs, values
-        self._optimizer = runs[0].optim
+        self._values, self._optimizers = values, [run.optim for run in runs]
         device = values.all[0].device
         self._decaying = [values.stacked[index] for index in decaying]
-        self._decay = _numbers(
-            [run.reg.strength if isinstance(run.reg, WeightDecay) else 0.0 for run in runs], device
-        )
-        self._momentum = _numbers(
-            [run.optim.momentum if isinstance(run.optim, SGD) else 0.0 for run in runs], device
-        )
-        self._change = values.alike()
-        self._velocity = bool(self._momentum.any())
-        self._state: State = {} if isinstance(self._optimizer, SGD) else self._optimizer.start(values.all)
+        self._decay = gathered([run.reg.decay for run in runs], device)
+        self._numbers = numbers_of(self._optimizers, device)
+        self._elementwise = self._optimizers[0].elementwise
+        self._states: list[State] = []  # of each run, where each takes its step for itself
+        self._state: State = {}  # of all runs, where they take it at once
+        if self._elementwise:
+            started = [optimizer.start(values.all) for optimizer in dict.fromkeys(self._optimizers)]
+            self._state = max(started, key=len)  # a run without momentum needs no memory
+        else:
+            self._states = [one.start(values.of_run(row)) for row, one in enumerate(self._optimizers)]
+        self._change: list[Tensor] = []
 
     def state_of(self, row: int) -> State:
-        """The optimizer's memory of one run, in the form that it has alone; views."""
-        if isinstance(self._optimizer, SGD):
-            return {"velocity": self._of_run(self._change, row)} if self._momentum[row] else {}
-        return {name: self._of_run(memory, row) for name, memory in self._state.items()}
+        """The optimizer's memory of one run: of each tensor a list with one entry per parameter; views."""
+        if self._states:
+            return self._states[row]
+        used = self._optimizers[row].start([])
+        return {name: self._of_run(memory, row) for name, memory in self._state.items() if name in used}
 
     def _of_run(self, memory: Sequence[Tensor], row: int) -> list[Tensor]:
         """One tensor per parameter, out of blocks or of counters that all runs share."""
         kept = [(memory[block], position) for block, position in self._values.places]
-        return [found if found.ndim == 0 else found[position, row] for found, position in kept]
+        return [entry if entry.ndim == 0 else entry[row, position] for entry, position in kept]
 
-    def step_(self, gradients: Blocks, rates: Tensor) -> None:
-        """One update; `rates` are the runs' learning rates, `(runs,)`."""
-        if self._decay.any():
-            for stack in self._decaying:
-                stack.mul_(along_runs(1 - rates * self._decay, stack, 0))
-        if isinstance(self._optimizer, SGD):
-            self._descend(gradients, rates)
-            return
-        torch._foreach_zero_(self._change)
-        self._optimizer.step_(self._change, gradients.all, self._state, 1.0)
-        for block, change in zip(self._values.all, self._change, strict=True):
-            block.addcmul_(change, along_runs(rates, block, 1))
+    def step_(self, gradients: Blocks, rates: Number) -> None:
+        """One update after the decoupled decay; `rates` are the runs' learning rates."""
+        optimizer, values = self._optimizers[0], self._values
+        if self._decaying:
+            scale_(self._decaying, 1 - rates * self._decay)
+        if not self._elementwise:
+            self._one_by_one(gradients, rates)
+        elif optimizer.varies:
+            optimizer.step_runs_(values.all, gradients.all, self._state, rates, self._numbers)
+        elif isinstance(rates, float):
+            optimizer.step_(values.all, gradients.all, self._state, rates)
+        else:  # from 0 with rate 1: the change that each run's own rate multiplies
+            self._change = self._change or values.alike()
+            torch._foreach_zero_(self._change)
+            optimizer.step_(self._change, gradients.all, self._state, 1.0)
+            add_(values.all, self._change, rates)
 
-    def _descend(self, gradients: Blocks, rates: Tensor) -> None:
-        """v = momentum v + g, w = w - lr v."""
-        blocks = zip(self._values.all, gradients.all, self._change, strict=True)
-        for block, gradient, velocity in blocks:
-            if self._velocity:
-                gradient = velocity.mul_(along_runs(self._momentum, velocity, 1)).add_(gradient)
-            block.addcmul_(gradient, along_runs(-rates, block, 1))
+    def _one_by_one(self, gradients: Blocks, rates: Number) -> None:
+        steps = [rates] * self._values.runs if isinstance(rates, float) else rates.tolist()
+        for row, (optimizer, state) in enumerate(zip(self._optimizers, self._states, strict=True)):
+            optimizer.step_(self._values.of_run(row), gradients.of_run(row), state, steps[row])
 
 
 def rate_at(run: Run, step: int, total: int) -> float:
@@ -206,13 +188,16 @@ class Rates:
 
     def __init__(self, runs: Sequence[Run], total: int, device: torch.device) -> None:
         self._runs, self._total, self._device = runs, total, device
-        steady = all(run.warmup == 0 and isinstance(run.schedule, ConstantLR) for run in runs)
+        steady = all(run.warmup == 0 and run.schedule.steady for run in runs)
         self._always = self._at(0) if steady else None
 
-    def __call__(self, step: int) -> Tensor:
-        """`(runs,)` in float64, of the update after `step` updates."""
+    def __call__(self, step: int) -> Number:
+        """Of the update after `step` updates."""
         return self._at(step) if self._always is None else self._always
 
-    def _at(self, step: int) -> Tensor:
-        rates = [rate_at(run, step, self._total) for run in self._runs]
-        return torch.tensor(rates, dtype=torch.float64, device=self._device)
+    def each(self, step: int) -> list[float]:
+        """The same as a list."""
+        return [rate_at(run, step, self._total) for run in self._runs]
+
+    def _at(self, step: int) -> Number:
+        return gathered(self.each(step), self._device)

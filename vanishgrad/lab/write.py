@@ -1,4 +1,4 @@
-"""Writing what a chapter found, and the book of all that have been run."""
+"""Writes the page, tables and figures of a chapter, and the book of all chapters that have been run."""
 
 from __future__ import annotations
 

@@ -276,7 +276,7 @@ class GradientMonitor:
 
     def _write(self, step: int, lr: float | Tensor | None) -> None:
         """The rows of the step, in place of those before another optimizer's part of it."""
-        rows, (norm,) = self._measurement.rows(step, 0, beside=self._measurement.grad_norm[None])
+        rows, (norm,) = self._measurement.rows(step, 0, extra=self._measurement.grad_norms)
         self._gradients[step] = sorted(rows, key=itemgetter(LAYER))
         rate, seconds = None if lr is None else float(lr), time.perf_counter() - self._started
         self._metrics[step] = (step, 0, rate, None, None, None, None, None, norm, None, seconds)

@@ -24,8 +24,8 @@ class Awaited:
     """A tensor of the pass that waits for its gradient.
 
     Only its place in the graph is kept, `edge`, so that the values can be freed; None where there is no
-    graph, or nobody needs to ask. `gradient` is there once it is known, or only its L2 norm, `length`. In a
-    stack of runs it has all of theirs along `axis`.
+    graph, or nobody needs to ask. `gradient` is set once it is known, or only its L2 norm, `length`. In a
+    stack of runs it has all of theirs along `axis`; None for a run alone.
     """
 
     edge: GradientEdge | None
@@ -44,14 +44,16 @@ class Awaited:
 
 @dataclass(frozen=True)
 class Part:
-    """One of `count` equal parts of a tensor along `axis`."""
+    """One of `count` equal parts of a tensor along `axis`, which does not count the runs' axis."""
 
     axis: int
     index: int
     count: int
 
-    def of(self, tensor: Tensor) -> Tensor:
-        return tensor.chunk(self.count, self.axis)[self.index]
+    def of(self, stack: Tensor) -> Tensor:
+        """The part of `(runs, ...)`."""
+        axis = self.axis if self.axis < 0 else self.axis + 1
+        return stack.chunk(self.count, axis)[self.index]
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Recorded:
     """A linear output z, or an effective weight: what awaits its gradient for the matrix number `matrix`.
 
     `part` says which part of the tensor is the matrix's own; `activated` is the activation that z enters
-    next, or its statistics, `(4, 1)`, when they have been taken already.
+    next, or its statistics, `(4, 1, 1)`, when they have been taken already.
     """
 
     matrix: int
@@ -69,6 +71,18 @@ class Recorded:
 
     @property
     def gradient(self) -> Tensor | None:
-        """dLoss/dz, once it is known."""
+        """dLoss/dz, once it is known, `(runs, batch, ...)`."""
         whole = self.awaited.gradient
-        return whole if whole is None or self.part is None else self.part.of(whole)
+        if whole is None:
+            return None
+        axis = self.awaited.axis
+        stack = whole[None] if axis is None else whole.movedim(axis, 0)
+        return stack if self.part is None else self.part.of(stack)
+
+    @property
+    def activations(self) -> Activated | None:
+        """The use of the activation that z enters, `(runs, batch, ...)`, unless its statistics were taken."""
+        use = self.activated
+        if not isinstance(use, Activated) or self.awaited.axis is not None:
+            return use if isinstance(use, Activated) else None
+        return Activated(use.module, use.outputs[None], None if use.inputs is None else use.inputs[None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,30 +16,50 @@ COLUMNS = ("act_mean", "act_std", "saturation", "dead_fraction")
 
 
 class ActivationStatistics:
-    """Mean, deviation, saturation and dead fraction of layers, with working memory kept from call to call."""
+    """Mean, deviation, saturation and dead fraction of layers, with working memory kept from call to call.
 
-    def __init__(self) -> None:
+    Arguments:
+        own: for each run of a stack its own module in place of the one that was called for all of them.
+    """
+
+    def __init__(self, own: Sequence[Mapping[nn.Module, nn.Module]] = ({},)) -> None:
+        self._own = own
         self._memory: dict[tuple[object, ...], Tensor] = {}
         self._kinds: dict[nn.Module, object] = {}
 
     def __call__(self, activations: Sequence[Activated]) -> Tensor:
-        """The columns of `activations`, `(4, layers)` in float64.
+        """The columns of activations `(runs, batch, ...)`, as `(4, layers, runs)` in float64.
 
         Mean and (population) deviation are over batch and units of the outputs; `flatness` has the others.
+        Layers of a run alone are stacked, since one operation on a stack costs a fraction of one per layer.
         """
         if not activations:
-            return torch.zeros(len(COLUMNS), 0, dtype=torch.float64)
-        found, order = [], []
+            return torch.zeros(len(COLUMNS), 0, len(self._own), dtype=torch.float64)
+        if len(self._own) > 1:
+            return torch.stack([self._of_layer(one) for one in activations], dim=1)
+        parts, order = [], []
         kinds = [self._kind(one.module) for one in activations]
         for indices in chunks([one.outputs for one in activations], kinds):
             chosen = [activations[index] for index in indices]
-            outputs = self._stack("outputs", [one.outputs for one in chosen])
-            given = [one.inputs for one in chosen if one.inputs is not None]
-            inputs = self._stack("inputs", given) if given else None
-            found.append(self.of_rows(chosen[0].module, inputs, outputs))
+            outputs = self._stack("outputs", [one.outputs[0] for one in chosen])
+            entered = [one.inputs[0] for one in chosen if one.inputs is not None]
+            inputs = self._stack("inputs", entered) if entered else None
+            parts.append(self.of_rows(chosen[0].module, inputs, outputs))
             order += indices
-        table = torch.cat(found, dim=1)
-        return table if order == sorted(order) else table[:, torch.tensor(order).argsort().to(table.device)]
+        table = torch.cat(parts, dim=1)
+        if order != sorted(order):
+            table = table[:, torch.tensor(order).argsort().to(table.device)]
+        return table[:, :, None]
+
+    def _of_layer(self, one: Activated) -> Tensor:
+        """The columns of one activation, `(4, runs)`; with parameters every run has its own."""
+        if next(one.module.parameters(), None) is None:
+            return self.of_rows(one.module, one.inputs, one.outputs)
+        inputs = one.outputs if one.inputs is None else one.inputs
+        return torch.cat([
+            self.of_rows(own[one.module], inputs[row, None], one.outputs[row, None])
+            for row, own in enumerate(self._own)
+        ], dim=1)  # fmt: skip
 
     def of_rows(self, module: nn.Module, inputs: Tensor | None, outputs: Tensor) -> Tensor:
         """The columns of one activation, `(4, rows)`, from `(rows, batch, ...)`.
@@ -92,30 +113,30 @@ def _summed(rows: Tensor, scratch: Tensor, exact: bool) -> tuple[Tensor, Tensor]
 
 
 class Columns:
-    """Named columns with an entry per weight matrix, some of which may not exist.
+    """Named columns with an entry per weight matrix and run, some of which do not exist.
 
-    Arguments:
-        size: entries per column.
+    Attributes:
+        places: by column, where the entry of each matrix stands among the numbers of a run.
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._values: dict[str, Tensor] = {}
-        self._entries: dict[str, Mapping[int, int]] = {}
+    def __init__(self) -> None:
+        self.places: dict[str, dict[int, int]] = {}
+        self._tables: list[Tensor] = []
+        self._size = 0
 
     def put(self, name: str, values: Tensor, entries: Mapping[int, int]) -> None:
-        """A column whose entry `i` is `values[entries[i]]`, and does not exist where `entries` has no `i`."""
-        self._values[name], self._entries[name] = values, entries
+        """A column that has `values[entry]`, of `(entries, runs)`, for the matrices that `entries` names."""
+        if not self._tables or self._tables[-1] is not values:  # several columns may share a table
+            self._tables.append(values)
+            self._size += len(values)
+        start = self._size - len(values)
+        self.places[name] = {matrix: start + entry for matrix, entry in entries.items()}
 
-    def to_host(self, beside: Tensor | None = None) -> tuple[dict[str, list[float | None]], list[float]]:
-        """All columns as Python numbers, None where an entry does not exist, and `beside`; one transfer."""
-        device = next(iter(self._values.values())).device
-        extra = torch.zeros(0) if beside is None else beside
-        moved = [values.to(device, torch.float64) for values in (*self._values.values(), extra)]
-        numbers = torch.cat(moved).tolist()
-        columns, start = {}, 0
-        for (name, entries), values in zip(self._entries.items(), self._values.values(), strict=True):
-            part = numbers[start : start + len(values)]
-            columns[name] = [part[entries[i]] if i in entries else None for i in range(self.size)]
-            start += len(values)
-        return columns, numbers[start:]
+    def to_host(self, extra: Tensor | None = None) -> tuple[list[list[Any]], list[float]]:
+        """The numbers of each run, and those of the vector `extra`; one transfer."""
+        table = torch.cat([values.double() for values in self._tables]).T  # (runs, entries)
+        if extra is None:
+            return table.tolist(), []
+        numbers = torch.cat([table.flatten(), extra.double().to(table.device)]).tolist()
+        rows, count = table.shape
+        return [numbers[row * count : (row + 1) * count] for row in range(rows)], numbers[rows * count :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -231,27 +231,15 @@ def in_graph(tensor: Tensor) -> bool:
     return laid_open(tensor)[0].requires_grad
 
 
-Own = Mapping[nn.Module, nn.Module]  # module of the model that was called -> the same of the run's own model
-
-
-def of_run(stacked: RecordedPass, row: int, own: Own) -> RecordedPass:
-    """What the run in `row` of the stack would have recorded alone; every gradient has arrived."""
+def of_run(stacked: RecordedPass, row: int) -> RecordedPass:
+    """What one run of a stack recorded for the tables that not every run has; every gradient has arrived."""
     return RecordedPass(
-        outputs=[_recorded(one, row, own) for one in stacked.outputs],
-        weights=[_recorded(one, row, own) for one in stacked.weights],
         terms=[
-            Terms(own[one.fork], _awaited(one.direct, row), _awaited(one.into, row)) for one in stacked.terms
+            replace(one, direct=_awaited(one.direct, row), into=_awaited(one.into, row))
+            for one in stacked.terms
         ],
         timed=[_timed(one, row) for one in stacked.timed],
     )
-
-
-def _recorded(one: Recorded, row: int, own: Own) -> Recorded:
-    activated = one.activated
-    if isinstance(activated, Activated):
-        inputs = None if activated.inputs is None else activated.inputs[row]
-        activated = Activated(own[activated.module], activated.outputs[row], inputs)
-    return replace(one, awaited=_awaited(one.awaited, row), activated=activated)
 
 
 def _awaited(one: Awaited, row: int) -> Awaited:

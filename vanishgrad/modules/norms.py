@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
@@ -13,6 +12,8 @@ LONG = 1 << 14  # elements; a float32 norm of more adds too many squares in a ro
 FULL = frozenset((torch.float32, torch.float64))  # types precise enough to accumulate in
 SAFE = 1e-15, 1e15  # a float32 norm in this range has lost nothing that matters to under- or overflow
 CHUNK = 1 << 19  # elements per stack, so that working memory stays small
+
+Runs = Tensor | slice  # some runs of a stack, by a mask `(runs,)`, or all of them
 
 
 @torch.no_grad()
@@ -26,7 +27,7 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
     """
     if not tensors:
         return torch.zeros(0, dtype=torch.float64)
-    return checked(tensors[0].device, lambda exact: _each(tensors, exact))
+    return checked(tensors[0].device, lambda exact, _: _each(tensors, exact)[:, None])[:, 0]
 
 
 def _each(tensors: Sequence[Tensor], exact: bool) -> Tensor:
@@ -38,47 +39,44 @@ def _each(tensors: Sequence[Tensor], exact: bool) -> Tensor:
     return torch.cat([row_norms(tensor.reshape(1, -1), False) for tensor in tensors])
 
 
-class SteadyNorms:
-    """`norms` for tensors that lie in the same memory at every call, where neighbours are measured as one."""
-
-    def __init__(self) -> None:
-        self._places: list[int] = []
-        self._blocks: list[Tensor] = []
-        self._order = torch.zeros(0, dtype=torch.int64)
-
-    @torch.no_grad()
-    def __call__(self, tensors: Sequence[Tensor]) -> Tensor:
-        """The L2 norm of each tensor, `(len(tensors),)` in float64."""
-        places = [tensor.data_ptr() for tensor in tensors]
-        if places != self._places:
-            self._places = places
-            groups = chunks(tensors)
-            found = [neighbours([tensors[index] for index in group]) for group in groups]
-            self._blocks = [block for block in found if block is not None]
-            order = [index for group in groups for index in group]
-            self._order = torch.tensor(order, device=tensors[0].device).argsort()
-        if sum(map(len, self._blocks)) < len(tensors) or not tensors:
-            return norms(tensors)
-        return checked(tensors[0].device, self._measure).index_select(0, self._order)
-
-    def _measure(self, exact: bool) -> Tensor:
-        return torch.cat([row_norms(block, exact) for block in self._blocks])
-
-
 def total_norm(tensors: Sequence[Tensor]) -> Tensor:
     """The L2 norm of all elements together, a float64 scalar."""
     return torch.linalg.vector_norm(norms(tensors))
 
 
-def is_safe(quick: Tensor) -> bool:
-    """Whether norms that were accumulated in float32 can be trusted."""
-    found = quick.flatten().tolist()
-    return SAFE[0] < min(found) and max(found) < SAFE[1] and not math.isnan(sum(found))
+@torch.no_grad()
+def stacked_norms(blocks: Sequence[Tensor]) -> Tensor:
+    """As `norms`, of every tensor of every run of a stack, `(tensors, runs)` in float64.
+
+    What becomes of one run leaves the norms of the others as they are.
+
+    Arguments:
+        blocks: each `(runs, count, *shape)`; their tensors are counted block by block.
+    """
+    if len(blocks[0]) == 1:
+        return norms([tensor for block in blocks for tensor in block[0].unbind()])[:, None]
+    return checked(blocks[0].device, lambda exact, runs: _stacked(blocks, exact, runs))
+
+
+@torch.no_grad()
+def quick_norms(blocks: Sequence[Tensor]) -> Tensor:
+    """About the L2 norm over all elements of each run, `(runs,)`; 0 or inf where squares leave the range.
+
+    Arguments:
+        blocks: each `(runs, count, *shape)`.
+    """
+    return torch.linalg.vector_norm(_stacked(blocks, False, slice(None)).double(), dim=0)
+
+
+def _stacked(blocks: Sequence[Tensor], exact: bool, runs: Runs) -> Tensor:
+    chosen = [block[runs] for block in blocks]
+    sizes = [row_norms(block.flatten(0, 1), exact).view(block.shape[:2]) for block in chosen]
+    return torch.cat(sizes, dim=1).T
 
 
 def row_norms(rows: Tensor, exact: bool) -> Tensor:
     """The L2 norm of each row of `(rows, ...)`, accumulated in float64 if `exact`; long rows in pieces."""
-    flat = rows.flatten(1)
+    flat = rows.flatten(1) if rows.ndim > 1 else rows[:, None]
     if exact or rows.dtype not in FULL:
         few = max(1, LONG // max(1, flat.shape[1]))  # a CPU makes a float64 copy of what it is given
         parts = flat.split(few) if flat.device.type == "cpu" else (flat,)
@@ -91,13 +89,21 @@ def row_norms(rows: Tensor, exact: bool) -> Tensor:
     return torch.linalg.vector_norm(torch.cat([pieces, rest], dim=1), dim=1)
 
 
-def checked(device: torch.device, measure: Callable[[bool], Tensor]) -> Tensor:
-    """Norms in float64 from `measure(exact)`; on a CPU the quick ones serve when all of them are safe."""
-    if device.type == "cpu":
-        quick = measure(False).double()
-        if is_safe(quick):
-            return quick
-    return measure(True)
+def checked(device: torch.device, measure: Callable[[bool, Runs], Tensor]) -> Tensor:
+    """Norms `(tensors, runs)` in float64 from `measure(exact, runs)`.
+
+    On a CPU the quick ones serve for the runs for which all of them are safe.
+    """
+    everything = slice(None)
+    if device.type != "cpu":
+        return measure(True, everything)
+    quick = measure(False, everything).double()
+    unsafe = ~((quick > SAFE[0]) & (quick < SAFE[1])).all(0)
+    if unsafe.all():
+        return measure(True, everything)
+    if unsafe.any():
+        quick[:, unsafe] = measure(True, unsafe)
+    return quick
 
 
 def neighbours(tensors: Sequence[Tensor]) -> Tensor | None:
@@ -127,8 +133,8 @@ def chunks(tensors: Sequence[Tensor], kinds: Sequence[object] | None = None) -> 
     groups: dict[tuple[object, torch.Size], list[int]] = defaultdict(list)
     for index, tensor in enumerate(tensors):
         groups[None if kinds is None else kinds[index], tensor.shape].append(index)
-    found = []
+    parts = []
     for (_, shape), group in groups.items():
         rows = max(1, CHUNK // max(1, shape.numel()))
-        found += [group[start : start + rows] for start in range(0, len(group), rows)]
-    return found
+        parts += [group[start : start + rows] for start in range(0, len(group), rows)]
+    return parts

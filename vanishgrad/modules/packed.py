@@ -1,45 +1,28 @@
-"""Weights of equal shape side by side in memory, so that one operation can read all of them."""
+"""The tensors of a stack of networks: those of equal shape in one block, which one operation can read.
+
+A network alone is a stack of one. Every block, and every tensor taken from one, has the runs along its first
+axis, so that what is written for `(runs, ...)` serves both.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.modules.norms import SAFE, row_norms
-
 ALIGNMENT = 16  # elements; what follows an odd-sized matrix starts on a boundary as it would alone
 
-
-def side_by_side(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """Undefined tensors like those given, in one block of memory per shape."""
-    wanted = list(tensors)
-    groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
-    for index, tensor in enumerate(wanted):
-        groups[tensor.shape, tensor.dtype, tensor.device].append(index)
-    found = list(wanted)
-    for members in groups.values():
-        first = wanted[members[0]]
-        stride = -(-first.numel() // ALIGNMENT) * ALIGNMENT
-        block = torch.empty(len(members), stride, dtype=first.dtype, device=first.device)
-        for row, index in zip(block, members, strict=True):
-            found[index] = row[: first.numel()].view(first.shape)
-    return found
-
-
-@torch.no_grad()
-def side_by_side_(parameters: Iterable[nn.Parameter]) -> None:
-    """Move the values of the parameters, unchanged, into one block of memory per shape."""
-    moved = list(parameters)
-    for parameter, place in zip(moved, side_by_side(moved), strict=True):
-        parameter.data = place.copy_(parameter)
+Number = float | Tensor  # of a run alone, or one for each of several, `(runs,)`
 
 
 class Blocks:
-    """Tensors of `runs` networks: those of equal shape in one block, `(count, runs, *shape)`.
+    """Tensors of `runs` networks, by shape and type.
+
+    Attributes:
+        all: the blocks, each `(runs, count, *shape)`.
+        stacked: for each tensor of a network, in order, that of all runs, `(runs, *shape)`; views.
 
     Arguments:
         like: the tensors of one network, in order.
@@ -51,27 +34,55 @@ class Blocks:
         groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
         for index, tensor in enumerate(like):
             groups[tensor.shape, tensor.dtype].append(index)
-        self.all: list[Tensor] = []
-        self.places = [(0, 0)] * len(like)  # of each tensor: its block, and its position there
-        for number, members in enumerate(groups.values()):
-            first = like[members[0]]
-            self.all.append(torch.zeros(len(members), runs, *first.shape, dtype=first.dtype, device=device))
-            for position, index in enumerate(members):
-                self.places[index] = number, position
-        self.stacked = [self.all[block][position] for block, position in self.places]
+        blocks = [_zeros(like[members[0]], runs, len(members), device) for members in groups.values()]
+        self._hold(blocks, list(groups.values()))
+
+    @classmethod
+    def over(cls, tensors: Sequence[Tensor]) -> Blocks:
+        """The tensors of one network where they are, each a block of its own."""
+        self = cls.__new__(cls)
+        self._hold([tensor[None, None] for tensor in tensors], [[index] for index in range(len(tensors))])
+        return self
+
+    def _hold(self, blocks: list[Tensor], groups: Sequence[Sequence[int]]) -> None:
+        """Keep the blocks, whose tensors are those of the groups."""
+        self.all, self.runs = blocks, len(blocks[0]) if blocks else 0
+        places = [
+            (block, position) for block, members in enumerate(groups) for position in range(len(members))
+        ]
+        order = [index for members in groups for index in members]
+        self.rows = sorted(range(len(order)), key=order.__getitem__)  # of each tensor, counted block by block
+        self._sorted = order == sorted(order)
+        self.places = [places[row] for row in self.rows]  # of each tensor: its block, and its position there
+        self.stacked = [blocks[block][:, position] for block, position in self.places]
 
     def of_run(self, row: int) -> list[Tensor]:
         """The tensors of one network, in order; views."""
         return [stack[row] for stack in self.stacked]
 
     def in_order(self, numbers: Tensor) -> Tensor:
-        """One row of numbers per tensor, given block by block, in the order of the tensors."""
-        starts = [0, *accumulate(map(len, self.all))]
-        return numbers[[starts[block] + position for block, position in self.places]]
+        """A row of numbers per tensor, given block by block, in the order of the tensors."""
+        return numbers if self._sorted else numbers[self.rows]
 
     def alike(self) -> list[Tensor]:
         """Zeros in the form of the blocks."""
         return [torch.zeros_like(block) for block in self.all]
+
+
+def _zeros(like: Tensor, runs: int, count: int, device: torch.device) -> Tensor:
+    """`(runs, count, *shape)`."""
+    stride = -(-like.numel() // ALIGNMENT) * ALIGNMENT
+    memory = torch.zeros(runs, count, stride, dtype=like.dtype, device=device)
+    return memory[..., : like.numel()].unflatten(2, like.shape) if like.ndim else memory[..., 0]
+
+
+@torch.no_grad()
+def side_by_side_(parameters: Iterable[nn.Parameter]) -> None:
+    """Move the values of the parameters, unchanged, into one block of memory per shape."""
+    moved = list(parameters)
+    places = Blocks(moved, 1, moved[0].device).of_run(0) if moved else []
+    for parameter, place in zip(moved, places, strict=True):
+        parameter.data = place.copy_(parameter)
 
 
 class Storage:
@@ -118,43 +129,38 @@ def move_out(model: nn.Module) -> None:
         )
 
 
-def along_runs(numbers: Tensor, tensor: Tensor, axis: int) -> Tensor:
-    """`(runs,)` in a form that multiplies a tensor whose axis `axis` is the runs'."""
-    return numbers.to(tensor.dtype).view(*[1] * axis, -1, *[1] * (tensor.ndim - axis - 1))
-
-
-def quick_norms(blocks: Sequence[Tensor]) -> Tensor:
-    """About the L2 norm over all elements of each run, `(runs,)`; 0 or inf where squares leave the range.
-
-    Arguments:
-        blocks: each `(count, runs, ...)`.
-    """
-    return torch.linalg.vector_norm(_lengths(blocks, exact=False), dim=0)
-
-
-def lengths(blocks: Sequence[Tensor]) -> Tensor:
-    """The L2 norm of every tensor of every run, `(tensors, runs)` in float64.
-
-    On a CPU float32 sums serve the runs for which all of them are safe, whatever becomes of the others.
-
-    Arguments:
-        blocks: each `(count, runs, ...)`, in order.
-    """
-    if blocks[0].device.type != "cpu":
-        return _lengths(blocks, exact=True)
-    quick = _lengths(blocks, exact=False)
-    unsafe = ~((quick > SAFE[0]) & (quick < SAFE[1])).all(0)
-    if unsafe.any():
-        quick[:, unsafe] = _lengths([block[:, unsafe] for block in blocks], exact=True)
-    return quick
-
-
-def _lengths(blocks: Sequence[Tensor], exact: bool) -> Tensor:
-    rows = [block.reshape(len(block) * block.shape[1], -1) for block in blocks]
-    sizes = [row_norms(row, exact).double() for row in rows]
-    return torch.cat(sizes).view(-1, blocks[0].shape[1])
-
-
 def modules_of(model: nn.Module, template: nn.Module) -> dict[nn.Module, nn.Module]:
     """The module of `model` for each of `template`, by path."""
     return {module: model.get_submodule(path) for path, module in template.named_modules()}
+
+
+def gathered(numbers: Sequence[float], device: torch.device) -> Number:
+    """One number for each run: as it is for a run alone, else `(runs,)` in float64."""
+    if len(numbers) == 1:
+        return float(numbers[0])
+    return torch.tensor(numbers, dtype=torch.float64, device=device)
+
+
+def along_runs(number: Number, tensor: Tensor) -> Tensor:
+    """The number of each run in a form that multiplies a tensor `(runs, ...)`."""
+    if isinstance(number, float):
+        return torch.tensor(number, dtype=tensor.dtype, device=tensor.device)
+    return number.to(tensor.dtype).view(-1, *[1] * (tensor.ndim - 1))
+
+
+def scale_(tensors: Sequence[Tensor], factor: Number) -> None:
+    """Multiply tensors `(runs, ...)` by the factor of each run, in place."""
+    if isinstance(factor, float):
+        torch._foreach_mul_(list(tensors), factor)
+        return
+    for tensor in tensors:
+        tensor.mul_(along_runs(factor, tensor))
+
+
+def add_(tensors: Sequence[Tensor], others: Sequence[Tensor], factor: Number) -> None:
+    """Add to tensors `(runs, ...)` the others times the factor of each run, in place."""
+    if isinstance(factor, float):
+        torch._foreach_add_(list(tensors), list(others), alpha=factor)
+        return
+    for tensor, other in zip(tensors, others, strict=True):
+        tensor.addcmul_(other, along_runs(factor, tensor))

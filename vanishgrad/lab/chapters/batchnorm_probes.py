@@ -25,14 +25,14 @@ MOMENTS, MODE_SIZES, MODE_RATE = (1, 3, 10, 30, 100, 300), (4, 64), 0.05
 SHIFT_STEPS = 60
 
 
-def drawn(run: Run, size: int, *purpose: object) -> tuple[Tensor, Tensor]:
+def draw_examples(run: Run, size: int, *purpose: object) -> tuple[Tensor, Tensor]:
     """Training examples and their answers, drawn by the seed of `run` for a purpose."""
     data = load(run.data)
     chosen = torch.randperm(len(data.train_x), generator=stream(run.seed, *purpose))[:size]
     return data.train_x[chosen].to(getattr(torch, run.dtype)), data.train_y[chosen]
 
 
-def scales(seed: int) -> pd.DataFrame:
+def measure_scales(seed: int) -> pd.DataFrame:
     """The weights of one layer times ten: what becomes of the output, and of their gradient, in float64.
 
     Columns: `norm`, `output_change` relative to the output, `gradient_ratio` of before over after, and
@@ -43,7 +43,7 @@ def scales(seed: int) -> pd.DataFrame:
 
 def _scaled(seed: int, norm: NoNorm | BatchNorm) -> dict[str, object]:
     run = Run(depth=5, act=Tanh(), init=He(), norm=norm, dtype="float64", seed=seed)
-    model, (x, y) = build(run), drawn(run, 64, "scales")
+    model, (x, y) = build(run), draw_examples(run, 64, "scales")
     weight = dict(model.named_parameters())[f"linear_{SCALED_LAYER}.weight"]
     before, gradient = _output_and_gradient(model, weight, x, y)
     with torch.no_grad():
@@ -61,7 +61,7 @@ def _output_and_gradient(model: nn.Module, weight: Tensor, x: Tensor, y: Tensor)
     return output.detach(), torch.autograd.grad(loss, [weight])[0]
 
 
-def company(seed: int) -> pd.DataFrame:
+def measure_company(seed: int) -> pd.DataFrame:
     """`norm, batch_size, noise`: how much an example's output depends on who else is in its batch.
 
     `noise` is the standard deviation of the output over batches that share one example, relative to the
@@ -74,7 +74,7 @@ def company(seed: int) -> pd.DataFrame:
 def _noise(seed: int, norm: NoNorm | BatchNorm | LayerNorm | GroupNorm, size: int) -> float:
     run = Run(depth=3, act=ReLU(), init=He(), norm=norm, dtype="float64", seed=seed)
     model = build(run)
-    draws = [drawn(run, size + 1, "company", size, number)[0] for number in range(DRAWS)]
+    draws = [draw_examples(run, size + 1, "company", size, number)[0] for number in range(DRAWS)]
     one = draws[0][:1]
     with torch.no_grad():
         outputs = torch.stack([model(torch.cat([one, others[2:]]))[0] for others in draws])
@@ -82,7 +82,7 @@ def _noise(seed: int, norm: NoNorm | BatchNorm | LayerNorm | GroupNorm, size: in
     return float((outputs - mean).square().sum(1).mean().sqrt() / mean.norm())
 
 
-def modes(seed: int) -> pd.DataFrame:
+def measure_modes(seed: int) -> pd.DataFrame:
     """`batch_size, step, disagreement`: training examples that get another answer in evaluation mode.
 
     The same network answers twice: with the statistics of batches as large as those it was trained with,
@@ -97,13 +97,13 @@ def modes(seed: int) -> pd.DataFrame:
 
 def _disagreements(run: Run) -> pd.DataFrame:
     model, size = build(run), int(run.batch_size)
-    x, _ = drawn(run, 1408, "modes")  # whole batches of either size
-    found = []
+    x, _ = draw_examples(run, 1408, "modes")  # whole batches of either size
+    rows = []
     for step in range(1, MOMENTS[-1] + 1):
-        _descend(model, _gradients(model, drawn(run, size, "batch", step)), MODE_RATE)
+        _descend(model, _gradients(model, draw_examples(run, size, "batch", step)), MODE_RATE)
         if step in MOMENTS:
-            found.append((size, step, disagreement(model, x, size)))
-    return pd.DataFrame(found, columns=["batch_size", "step", "disagreement"])
+            rows.append((size, step, disagreement(model, x, size)))
+    return pd.DataFrame(rows, columns=["batch_size", "step", "disagreement"])
 
 
 def disagreement(model: nn.Module, x: Tensor, size: int) -> float:
@@ -115,7 +115,7 @@ def disagreement(model: nn.Module, x: Tensor, size: int) -> float:
         return float((model(x).argmax(1) != together).double().mean())
 
 
-def shifts(seed: int) -> pd.DataFrame:
+def measure_shifts(seed: int) -> pd.DataFrame:
     """`act, norm, step, absolute, relative`: how the update below changes a layer's gradient.
 
     This is the internal covariate shift of Santurkar et al. (2018, definition 2.1), of the last hidden layer,
@@ -135,7 +135,7 @@ def _shifts(run: Run) -> pd.DataFrame:
     below = names.index(f"linear_{run.depth}.weight")
     moved = []
     for step in range(SHIFT_STEPS):
-        batch = drawn(run, 64, "shifts", step)
+        batch = draw_examples(run, 64, "shifts", step)
         first = _gradients(model, batch)
         _descend(model, first[:below], run.rate)
         then = _gradients(model, batch)[below]

@@ -14,7 +14,7 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from vanishgrad.lab.chapter import Plate
 from vanishgrad.lab.claim import Evidence
 from vanishgrad.lab.colours import colours_of
-from vanishgrad.lab.rows import at_first, at_last, hidden, named, where
+from vanishgrad.lab.rows import at_first, at_last, hidden, label_by, where
 from vanishgrad.report.figures import Palette
 from vanishgrad.report.figures.canvas import name_axes, note, panels
 from vanishgrad.report.figures.series import draw_views
@@ -91,9 +91,9 @@ def plain_numbers(axis: Axis) -> None:
 DELTA = "||dLoss/dz|| (L2)"
 
 
-def speed(evidence: Evidence) -> Figure:
+def _speed(evidence: Evidence) -> Figure:
     """Accuracy over steps, a panel per activation."""
-    metrics = named(evidence["speed"]["metrics"], "norm", "init")
+    metrics = label_by(evidence["speed"]["metrics"], "norm", "init")
     panels = [
         Curves(rows, "step", "val_accuracy", f"act={act}", "optimizer step", "fraction correct, held-out", "",
                FRACTION_LIMITS)
@@ -102,27 +102,27 @@ def speed(evidence: Evidence) -> Figure:
     return draw_curves("Learning with and without batch norm", panels, colours_of(metrics["setting"]))
 
 
-def flow(evidence: Evidence) -> Figure:
+def _flow(evidence: Evidence) -> Figure:
     """The gradient of fifty layers at the start, without batch norm and with it."""
     start = hidden(where(at_first(evidence["flow"]["gradients"]), depth=50))
     views = [
-        View(named(where(start, norm=norm), "act"), "layer", "delta_norm", f"norm={norm}", DELTA)
+        View(label_by(where(start, norm=norm), "act"), "layer", "delta_norm", f"norm={norm}", DELTA)
         for norm in ("none", "batch")
     ]
     return draw_views("Fifty layers at the start", views, colours_of(views[0].frame["setting"]))
 
 
-def explosion(evidence: Evidence) -> Figure:
+def _explosion(evidence: Evidence) -> Figure:
     """The gradient of thirty layers of ReLU under every normalization, and what theory says of it."""
-    rows = named(hidden(at_first(evidence["norms"]["gradients"])), "norm")
+    rows = label_by(hidden(at_first(evidence["norms"]["gradients"])), "norm")
     view = View(rows, "layer", "delta_norm", "thirty layers of ReLU at the start", DELTA,
                 theory="predicted_delta_norm")  # fmt: skip
     return draw_views("Only batch norm explodes", [view], colours_of(rows["setting"]))
 
 
-def rates(evidence: Evidence) -> Figure:
+def _rates(evidence: Evidence) -> Figure:
     """Final accuracy over the learning rate."""
-    rows = named(evidence["rates"]["summary"], "norm")
+    rows = label_by(evidence["rates"]["summary"], "norm")
     panels = [
         Curves(own, "lr", "final_val_accuracy", f"act={act}", "learning rate", "fraction correct, held-out",
                fixed=FRACTION_LIMITS)
@@ -131,10 +131,10 @@ def rates(evidence: Evidence) -> Figure:
     return draw_curves("Which learning rates work", panels, colours_of(rows["setting"]))
 
 
-def weights(evidence: Evidence) -> Figure:
+def _weights(evidence: Evidence) -> Figure:
     """The weight norm of the third layer and the rate that it leaves, over steps."""
     rows = where(evidence["rates"]["gradients"], layer=3, act="relu", norm="batch")
-    rows = named(rows[rows["lr"].isin([0.1, 1.0, 10.0])], "lr")
+    rows = label_by(rows[rows["lr"].isin([0.1, 1.0, 10.0])], "lr")
     rows = rows.assign(rate=rows["lr"] / rows["weight_norm"] ** 2)
     panels = [
         Curves(rows, "step", "weight_norm", "the weights of layer 3", "optimizer step", "||W||", "y"),
@@ -143,9 +143,9 @@ def weights(evidence: Evidence) -> Figure:
     return draw_curves("A large rate makes itself smaller", panels, colours_of(rows["setting"]))
 
 
-def saturation(evidence: Evidence) -> Figure:
+def _saturation(evidence: Evidence) -> Figure:
     """Saturated units by layer, at the start and after training, from weights of deviation 1."""
-    rows = named(hidden(where(evidence["weights"]["gradients"], init_std=1.0)), "act", "norm")
+    rows = label_by(hidden(where(evidence["weights"]["gradients"], init_std=1.0)), "act", "norm")
     views = [
         View(each, "layer", "saturation", title, "fraction of outputs", False)
         for title, each in (("at the start", at_first(rows)), ("after training", at_last(rows)))
@@ -153,11 +153,11 @@ def saturation(evidence: Evidence) -> Figure:
     return draw_views("Saturated units, weights of deviation 1", views, colours_of(rows["setting"]))
 
 
-def batches(evidence: Evidence) -> Figure:
+def _batches(evidence: Evidence) -> Figure:
     """What the batch does to an answer, to the two modes, and to what is learned."""
-    noise = named(where(evidence["company"]["probe"], norm="batch"), "norm")
+    noise = label_by(where(evidence["company"]["probe"], norm="batch"), "norm")
     sizes = pd.concat([evidence[f"batches_of_{size}"]["summary"].assign(size=size) for size in (2, 8, 32)])
-    learned = named(sizes, "norm")
+    learned = label_by(sizes, "norm")
     panels = [
         Curves(noise, "batch_size", "noise", "an example's output", "examples in the batch",
                "deviation over batches, relative"),
@@ -167,17 +167,17 @@ def batches(evidence: Evidence) -> Figure:
     return draw_curves("Small batches", panels, colours_of([*learned["setting"], *noise["setting"]]))
 
 
-def modes(evidence: Evidence) -> Figure:
+def _modes(evidence: Evidence) -> Figure:
     """How often the two modes disagree, over the steps of training."""
-    rows = named(evidence["modes"]["probe"], "batch_size")
+    rows = label_by(evidence["modes"]["probe"], "batch_size")
     panel = Curves(rows, "step", "disagreement", "another answer in evaluation mode", "optimizer step",
                    "fraction of training examples", fixed=FRACTION_LIMITS)  # fmt: skip
     return draw_curves("Training against evaluation", [panel], colours_of(rows["setting"]))
 
 
-def shift(evidence: Evidence) -> Figure:
+def _shift(evidence: Evidence) -> Figure:
     """How much the layers below change what a layer is asked for."""
-    rows = named(evidence["shifts"]["probe"], "norm")
+    rows = label_by(evidence["shifts"]["probe"], "norm")
     panels = [
         Curves(
             own, "step", "relative", f"act={act}", "optimizer step", "change of the gradient, relative", ""
@@ -188,20 +188,20 @@ def shift(evidence: Evidence) -> Figure:
 
 
 PLATES = (
-    Plate("speed", "Ten layers: with batch norm all activations learn, and sooner.", speed),
+    Plate("speed", "Ten layers: with batch norm all activations learn, and sooner.", _speed),
     Plate("flow", "Fifty layers: batch norm levels the sigmoid's line, and tilts that of ReLU the other way.",
-          flow),
+          _flow),
     Plate("explosion", "Only the line of batch norm rises towards the input, by as much as theory says.",
-          explosion),
+          _explosion),
     Plate("rates", "With batch norm rates ten times larger still work; no point: all diverged.",
-          rates),
+          _rates),
     Plate("weights", "Left: the larger the rate, the longer the weights. Right: what is left of the rate.",
-          weights),
-    Plate("saturation", "Only the plain networks stay on the flat ends.", saturation),
+          _weights),
+    Plate("saturation", "Only the plain networks stay on the flat ends.", _saturation),
     Plate("batches", "The noise falls with the size of the batch; only batch norm loses in small ones.",
-          batches),
+          _batches),
     Plate("modes", "The modes agree after some thirty steps, and in batches of four they never do.",
-          modes),
+          _modes),
     Plate("shift", "The gradient of the last hidden layer changes less when there is batch norm below it.",
-          shift),
+          _shift),
 )  # fmt: skip

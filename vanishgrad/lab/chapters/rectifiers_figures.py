@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from vanishgrad.lab.chapter import Plate
 from vanishgrad.lab.claim import Evidence
 from vanishgrad.lab.colours import OF_CHOICE, colours_of
-from vanishgrad.lab.rows import at_first, at_last, dead_share, hidden, named, where
+from vanishgrad.lab.rows import at_first, at_last, dead_share, hidden, label_by, where
 from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import FRACTION_LIMITS, Reference, View
@@ -57,7 +57,7 @@ CORRECT = "fraction correct, held-out"
 PARTS = {"activation": "the activation alone", "layer": "512 x 512 weights and the activation"}
 
 
-def flow(evidence: Evidence) -> Figure:
+def _flow(evidence: Evidence) -> Figure:
     """The gradient and the speed of every layer, sigmoid and ReLU from three starts."""
     start = hidden(at_first(evidence["flow"]["gradients"]))
     speeds = "||change of W|| / ||W||"
@@ -68,12 +68,17 @@ def flow(evidence: Evidence) -> Figure:
     return draw_views("A slope of 1 needs weights that fit", views, colours_of(start["setting"]))
 
 
-def speed(evidence: Evidence) -> Figure:
+def _speed(evidence: Evidence) -> Figure:
     """Accuracy over steps, shallow and deeper."""
     metrics = evidence["speed"]["metrics"]
     views = [
         View(
-            named(where(metrics, depth=depth), "act"), "step", "val_accuracy", _layers(depth), CORRECT, False
+            label_by(where(metrics, depth=depth), "act"),
+            "step",
+            "val_accuracy",
+            _layers(depth),
+            CORRECT,
+            False,
         )
         for depth in sorted(metrics["depth"].unique())
     ]
@@ -84,9 +89,9 @@ def _layers(depth: int) -> str:
     return "one hidden layer" if depth == 1 else f"{depth} hidden layers"
 
 
-def cost(evidence: Evidence) -> Figure:
+def _cost(evidence: Evidence) -> Figure:
     """What each activation costs, alone and in its layer."""
-    rows = named(evidence["costs"]["probe"], "act")
+    rows = label_by(evidence["costs"]["probe"], "act")
     colours = colours_of(rows["setting"])
     figure, axes = panels("The time of a pass, forward and backward", 1, 2, (4.6, 2.9))
     for each, (part, title) in zip(axes[0], PARTS.items(), strict=True):
@@ -99,7 +104,7 @@ def cost(evidence: Evidence) -> Figure:
     return figure
 
 
-def dead(evidence: Evidence) -> Figure:
+def _dead(evidence: Evidence) -> Figure:
     """Dead units before and after training, and what the network learned, by remedy."""
     parts = {
         "born dead: biases far too large": _by_remedy(evidence, "born_dead"),
@@ -116,29 +121,29 @@ def _by_remedy(evidence: Evidence, name: str) -> pd.DataFrame:
         for run, own in units.groupby("run", sort=False)
     ]
     table = pd.DataFrame(rows, columns=["run", "dead_before", "dead_after"])
-    known = summary[["run", "seed", "remedy", "final_val_accuracy"]]
-    return table.merge(known, on="run").rename(columns={"final_val_accuracy": "accuracy"})
+    ends = summary[["run", "seed", "remedy", "final_val_accuracy"]]
+    return table.merge(ends, on="run").rename(columns={"final_val_accuracy": "accuracy"})
 
 
-def statistics(evidence: Evidence) -> Figure:
+def _statistics(evidence: Evidence) -> Figure:
     """Mean and deviation of the outputs by layer."""
-    rows = named(hidden(at_first(evidence["statistics"]["gradients"])), "act")
+    rows = label_by(hidden(at_first(evidence["statistics"]["gradients"])), "act")
     offset = rows.assign(offset=rows["act_mean"] / rows["act_std"])
     zero = (Reference(0.0, "mean 0"),)
     first = View(offset, "layer", "offset", "outputs at the start", "mean / deviation", False, zero)
     return draw_views("Where the outputs lie", [first], colours_of(rows["setting"]))
 
 
-def selu(evidence: Evidence) -> Figure:
+def _selu(evidence: Evidence) -> Figure:
     """The variance of SELU's outputs by layer, from three starts."""
-    rows = named(hidden(at_first(evidence["selu"]["gradients"])), "init")
+    rows = label_by(hidden(at_first(evidence["selu"]["gradients"])), "init")
     rows = rows.assign(variance=rows["act_std"] ** 2)
     one = (Reference(1.0, "1"),)
     view = View(rows, "layer", "variance", "outputs of SELU at the start", "variance", True, one)
     return draw_views("Self-normalization has one start", [view], colours_of(rows["setting"]))
 
 
-def slopes(evidence: Evidence) -> Figure:
+def _slopes(evidence: Evidence) -> Figure:
     """The slopes that PReLU has learned, by layer."""
     rows = evidence["slopes"]["probe"].assign(setting="act=prelu", status="completed")
     rows = rows.assign(run=rows["seed"])
@@ -149,14 +154,14 @@ def slopes(evidence: Evidence) -> Figure:
 
 PLATES = (
     Plate("flow", "ReLU's line is level only with He's weights; else it falls too, but less.",
-          flow),
-    Plate("speed", "The sigmoid trails, the more the deeper; tanh hardly does.", speed),
-    Plate("cost", "Alone the activations differ; beside the weights of their layer they do not.",
-          cost),
+          _flow),
+    Plate("speed", "The sigmoid trails, the more the deeper; tanh hardly does.", _speed),
+    Plate("cost", "Alone the activations differ; next to the weights of their layer they do not.",
+          _cost),
     Plate("dead", "Left: which units die or come back. Right: whether the network learns: not the same.",
-          dead),
+          _dead),
     Plate("statistics", "ReLU's outputs lie off zero in every layer; ELU's and SELU's hardly do.",
-          statistics),
-    Plate("selu", "The variance stays at 1 from init=lecun, and leaves it otherwise.", selu),
-    Plate("slopes", "The slopes have left their start; where they go differs from seed to seed.", slopes),
+          _statistics),
+    Plate("selu", "The variance stays at 1 from init=lecun, and leaves it otherwise.", _selu),
+    Plate("slopes", "The slopes have left their start; where they go differs from seed to seed.", _slopes),
 )  # fmt: skip
