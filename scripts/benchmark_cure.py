@@ -36,8 +36,8 @@ from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.cure_table import composed
 from vanishgrad.cli.sweep import Sweep
 from vanishgrad.cure.candidates import Treatment
-from vanishgrad.cure.override_text import treated
 from vanishgrad.cure.trial import Round, Trial, Trials, yardstick
+from vanishgrad.description import applied, rounded
 from vanishgrad.engine import check
 from vanishgrad.engine.plan import steps_of
 from vanishgrad.errors import SettingError
@@ -134,7 +134,7 @@ class Case:
     def treated(self, text: str) -> Treatment | None:
         """The setting with the overrides in `text`; None where they make no sense for it."""
         try:
-            run = treated(self.run, text)
+            run = rounded(self.run, applied(self.run, text))
             check(run)
         except SettingError:
             return None

@@ -7,6 +7,7 @@ Trains the sweep of `make demo` in a temporary folder and draws one figure of it
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +21,8 @@ SWEEP = ["depth=20", "act=sigmoid", "remedy=none,relu,batchnorm,residual", "seed
 
 
 def main() -> int:
+    """Train, draw, and say where the figure lies."""
+    argparse.ArgumentParser(description="Draw the figures under docs/ anew.").parse_args()
     with tempfile.TemporaryDirectory() as folder:
         status = vanishgrad(["train", "-m", *SWEEP, f"hydra.sweep.dir={folder}/demo"])
         if status:

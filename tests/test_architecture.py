@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from vanishgrad import choices
+from vanishgrad.choices.named import choices_of, protocols_of
+from vanishgrad.run import GROUPS, Run
+
 REPOSITORY = Path(__file__).parents[1]
 
 # From the ground up: a room may import the rooms before it.
@@ -17,10 +21,10 @@ HOUSE = (
     "theory",
     "modules",
     "records",
+    "remedies",
     "diagnosis",
     "choices",
     "run",
-    "remedies",
     "description",
     "prediction",
     "measure",
@@ -162,8 +166,8 @@ def test_the_import_rule_allows(module: str, source: str) -> None:
 
 
 def test_a_package_resolves_its_relative_imports_from_itself() -> None:
-    assert not offences("vanishgrad.models", "from .mlp import MLP", is_package=True)
-    assert offences("vanishgrad.models", "from ..cli import main", is_package=True)
+    assert not offences("vanishgrad.engine", "from .train import train", is_package=True)
+    assert offences("vanishgrad.engine", "from ..cli import main", is_package=True)
 
 
 def test_no_file_has_a_name_that_says_nothing() -> None:
@@ -174,3 +178,73 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
 
 def test_hydra_plugins_stays_a_namespace_package() -> None:
     assert not (REPOSITORY / "hydra_plugins" / "__init__.py").exists()
+
+
+def choice_classes() -> dict[str, set[str]]:
+    """The classes of all choices by name, and the modules that may look at them: their own."""
+    homes: dict[str, set[str]] = {}
+    for protocol in protocols_of(Run, GROUPS).values():
+        for kind in choices_of(protocol).values():
+            if kind.__module__.startswith("vanishgrad."):
+                homes.setdefault(kind.__name__, set()).add(kind.__module__)
+    return homes
+
+
+def class_tests(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """(line, class) of every isinstance, issubclass, `type(x) is` and `case Class()` in a module."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[_, kinds]):
+                yield from ((node.lineno, name.id) for name in ast.walk(kinds) if isinstance(name, ast.Name))
+            case ast.Compare(left=ast.Call(func=ast.Name(id="type")), comparators=others):
+                yield from ((node.lineno, name.id) for name in others if isinstance(name, ast.Name))
+            case ast.MatchClass(cls=ast.Name(id=name)):
+                yield node.lineno, name
+
+
+def imported_choices(tree: ast.AST, homes: dict[str, set[str]]) -> dict[str, str]:
+    """The choices that a module imports, by the names that it gives them."""
+    return {
+        alias.asname or alias.name: alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vanishgrad.choices")
+        for alias in node.names
+        if alias.name in homes
+    }
+
+
+# Places that may look at a choice's class, each with its reason. Today there is none.
+MAY_LOOK: dict[tuple[str, str], str] = {}
+
+
+def test_nobody_looks_at_a_choices_class_but_its_own_file() -> None:
+    homes = choice_classes()
+    looks = []
+    for file in python_files("vanishgrad", "hydra_plugins"):
+        tree = ast.parse(file.read_text())
+        names = imported_choices(tree, homes)
+        for line, name in class_tests(tree):
+            if name in names and (dotted(file), names[name]) not in MAY_LOOK:
+                looks.append(f"{dotted(file)}:{line}: asks whether something is a {names[name]}")
+    assert not looks, "\n".join(looks)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "isinstance(x, ReLU)",
+        "isinstance(x, LSTM | ReLU)",
+        "isinstance(x, (int, ReLU))",
+        "type(x) is ReLU",
+        "match x:\n    case ReLU():\n        pass",
+    ],
+)
+def test_the_rule_on_classes_catches(source: str) -> None:
+    tree = ast.parse(f"from vanishgrad.choices.activation import ReLU\n{source}")
+    names = imported_choices(tree, choice_classes())
+    assert "ReLU" in {names.get(name) for _, name in class_tests(tree)}
+
+
+def test_every_choice_is_exported() -> None:
+    missing = set(choice_classes()) - set(choices.__all__)
+    assert not missing, f"add to vanishgrad/choices/__init__.py: {', '.join(sorted(missing))}"

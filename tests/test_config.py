@@ -17,7 +17,7 @@ from vanishgrad.choices.schedule import StepLR
 from vanishgrad.config.plan import loader, plan_of, without_hydra
 from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.config.typed import shown, typed
-from vanishgrad.description import describe
+from vanishgrad.description import describe, remedied
 from vanishgrad.errors import SettingError
 from vanishgrad.remedies import Untreated, UseClipping
 from vanishgrad.run import GROUPS, SCALARS, Run
@@ -89,7 +89,7 @@ def test_the_remedy_comes_last() -> None:
     found = setting("remedy=clipping", "remedy.max_norm=0.5", "clip=value", "act=relu")
     assert found.remedy == UseClipping(0.5)
     assert found.composed.clip.name == "value"
-    assert found.effective == UseClipping(0.5)(found.composed)
+    assert found.effective == remedied(found.composed, UseClipping(0.5))
 
 
 def test_run_json_describes_the_setting_before_its_remedy_and_the_remedy() -> None:
@@ -116,7 +116,7 @@ BROKEN = {
     "act: relu": "act=relu: choose one of elu, erf",
     "act: {slope: 1}": "act={slope: 1}: choose one of elu, erf",
     "norm: {groups: 1}": "norm.groups=1: norm=none has no parameter groups; it has position",
-    "act: {_target_: os.system}": "act._target_=os.system: must be one of the choices in vanishgrad.choices",
+    "act: {_target_: os.system}": "act._target_=os.system: must be one of the choices relu, sigmoid",
     "act: {_target_: vanishgrad.choices.clipping.NoClip}": "must be one of the choices",
     "act: {_target_: vanishgrad.choices.activation.Activation}": "must be one of the choices",
     "act: {_target_: vanishgrad.choices.activation.nn}": "must be one of the choices",

@@ -8,16 +8,12 @@ import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
-from vanishgrad.choices.activation import ReLU
 from vanishgrad.config.catalogue import groups
-from vanishgrad.config.location import home_of, within
-from vanishgrad.remedies import Remedy
-from vanishgrad.run import Run
 
 CONF = Path(__file__).parents[1] / "conf"
 GROUPS = {
@@ -120,19 +116,6 @@ def test_every_module_of_choices_and_every_folder_of_conf_is_a_group() -> None:
     assert with_choices <= set(GROUPS.values())
     folders = {folder.name for folder in CONF.iterdir() if folder.is_dir()}
     assert folders - NOT_CHOICES == set(GROUPS)
-
-
-@pytest.mark.parametrize("group", GROUPS)
-def test_the_home_of_a_group_is_found_from_its_protocol(group: str) -> None:
-    kind = Remedy if group == "remedy" else get_type_hints(Run)[group]
-    assert home_of((get_args(kind) or (kind,))[0]) == GROUPS[group]
-
-
-def test_what_a_module_only_imports_is_not_its_choice() -> None:
-    assert importlib.import_module(GROUPS["model"]).ReLU is ReLU
-    assert within(GROUPS["act"], ReLU)
-    assert not within(GROUPS["model"], ReLU)
-    assert not within("vanishgrad.choices.act", ReLU)
 
 
 def test_the_catalogue_lists_choices_as_they_stand_in_the_files_the_default_first() -> None:

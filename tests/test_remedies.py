@@ -17,6 +17,7 @@ from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L1, L2
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
+from vanishgrad.description import remedied
 from vanishgrad.errors import SettingError
 from vanishgrad.remedies import Remedy
 
@@ -71,16 +72,15 @@ def changed(before: Run, after: Run) -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore:init=critical")  # sigmoid's critical point is saturated, and says so
 @pytest.mark.parametrize("remedy, expected", CASES, ids=str)
 def test_a_remedy_changes_what_it_names_and_nothing_else(remedy: Remedy, expected: dict[str, Any]) -> None:
-    assert changed(sick(remedy), remedy(sick(remedy))) == expected
+    assert changed(sick(remedy), remedied(sick(remedy), remedy)) == expected
 
 
 def test_every_remedy_is_among_the_cases_and_named_as_in_the_contract() -> None:
-    made = {
+    choices = {
         value
         for value in vars(remedies).values()
-        if inspect.isclass(value) and value.__module__.startswith(remedies.__name__)
+        if inspect.isclass(value) and issubclass(value, Remedy) and value is not Remedy
     }
-    choices = {value for value in made if is_dataclass(value)}
     assert choices == {type(remedy) for remedy, _ in CASES}
     assert {choice.name for choice in choices} == {
         "none", "relu", "leaky_relu", "prelu", "elu", "selu", "tanh", "xavier", "he", "critical", "batchnorm",
@@ -94,47 +94,50 @@ def test_parameters_default_to_those_of_the_choice_that_is_made(remedy: Remedy) 
     untouched = type(remedy)()
     if isinstance(untouched, remedies.UseCritical):
         return
-    for value in changed(sick(remedy), untouched(sick(remedy))).values():
+    for value in changed(sick(remedy), remedied(sick(remedy), untouched)).values():
         assert not is_dataclass(value) or value == type(value)()
 
 
 def test_without_a_rate_of_its_own_a_small_rate_is_a_part_of_the_optimizers() -> None:
-    assert remedies.SmallRate()(Run(optim=Adam())).rate == pytest.approx(1e-4)
+    assert remedied(Run(optim=Adam()), remedies.SmallRate()).rate == pytest.approx(1e-4)
 
 
 def test_the_rate_of_another_optimizer_is_forgotten() -> None:
-    assert remedies.UseAdam()(SICK).rate == 1e-3
+    assert remedied(SICK, remedies.UseAdam()).rate == 1e-3
 
 
 def test_a_remedy_that_does_not_suit_the_setting_is_refused_like_the_setting() -> None:
     with pytest.raises(SettingError, match="norm=batch with batch_size=1"):
-        remedies.UseBatchNorm()(Run(batch_size=1))
+        remedied(Run(batch_size=1), remedies.UseBatchNorm())
 
 
 def test_a_cell_keeps_what_it_can_of_the_one_before() -> None:
     start = replace(SICK, model=RNN("orthogonal"), act=ReLU())
-    assert remedies.UseGRU()(start).model == GRU("orthogonal")
-    assert remedies.UseLSTM()(start).model == LSTM(recurrent_init="orthogonal")
-    assert remedies.UseLSTM()(replace(start, model=RNN("identity"))).model == LSTM()
+    assert remedied(start, remedies.UseGRU()).model == GRU("orthogonal")
+    assert remedied(start, remedies.UseLSTM()).model == LSTM(recurrent_init="orthogonal")
+    assert remedied(replace(start, model=RNN("identity")), remedies.UseLSTM()).model == LSTM()
     gated = replace(start, model=LSTM(forget_bias=5.0, peepholes=True), act=Tanh())
-    assert remedies.UseLSTM(2.0)(gated).model == LSTM(forget_bias=2.0, peepholes=True)
-    assert remedies.UseGRU()(replace(start, model=GRU("orthogonal"))).model == GRU("orthogonal")
+    assert remedied(gated, remedies.UseLSTM(2.0)).model == LSTM(forget_bias=2.0, peepholes=True)
+    assert remedied(replace(start, model=GRU("orthogonal")), remedies.UseGRU()).model == GRU("orthogonal")
 
 
 def test_a_cell_takes_the_place_of_a_recurrent_one_alone() -> None:
     for remedy in (remedies.UseGRU(), remedies.UseLSTM()):
         with pytest.raises(SettingError, match=f"model=mlp: {remedy.name} takes the place"):
-            remedy(SICK)
+            remedied(SICK, remedy)
 
 
 @pytest.mark.parametrize(
     "make, message",
     [
         (lambda: remedies.SmallRate(0.0), r"remedy\.factor=0\.0: must be above 0"),
-        (lambda: remedies.UseClipping(-1.0)(SICK), r"max_norm=-1\.0: must be above 0"),
-        (lambda: remedies.UseXavier("gauss")(SICK), r"distribution=gauss: choose one of normal, uniform"),
-        (lambda: remedies.UseResidual(0)(SICK), r"every=0: must be at least 1"),
-        (lambda: remedies.UseAdam(-1.0)(SICK), r"lr=-1\.0: must be finite and above 0"),
+        (lambda: remedied(SICK, remedies.UseClipping(-1.0)), r"max_norm=-1\.0: must be above 0"),
+        (
+            lambda: remedied(SICK, remedies.UseXavier("gauss")),
+            r"distribution=gauss: choose one of normal, uniform",
+        ),
+        (lambda: remedied(SICK, remedies.UseResidual(0)), r"every=0: must be at least 1"),
+        (lambda: remedied(SICK, remedies.UseAdam(-1.0)), r"lr=-1\.0: must be finite and above 0"),
     ],
 )
 def test_a_wrong_parameter_is_refused(make: Any, message: str) -> None:
@@ -148,7 +151,8 @@ SHARED = [remedy for remedy, expected in CASES if not {"init", "model"} & set(ex
 @pytest.mark.parametrize("remedy", SHARED, ids=str)
 def test_a_treated_network_starts_with_the_weights_of_its_untreated_twin(remedy: Remedy) -> None:
     plain, treated = (
-        {n.split(".branch.")[-1]: p for n, p in build(run).named_parameters()} for run in (SICK, remedy(SICK))
+        {n.split(".branch.")[-1]: p for n, p in build(run).named_parameters()}
+        for run in (SICK, remedied(SICK, remedy))
     )
     assert {name for name in plain if name.endswith("weight")} <= treated.keys()
     assert all(torch.equal(parameter, treated[name]) for name, parameter in plain.items())

@@ -48,8 +48,10 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_config_launcher_and_page(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    page = {f"vanishgrad/report/page.{kind}" for kind in ("html", "css", "js")}
-    assert {"vanishgrad/conf/config.yaml", *page} <= names
+    folders = [REPOSITORY / "vanishgrad" / room / "templates" for room in ("report", "lab")]
+    files = {file.relative_to(REPOSITORY).as_posix() for folder in folders for file in folder.iterdir()}
+    assert "vanishgrad/report/templates/page.html" in files
+    assert {"vanishgrad/conf/config.yaml", *files} <= names
     assert any(name.startswith("hydra_plugins/vanishgrad_launcher/") for name in names)
     assert "hydra_plugins/__init__.py" not in names
     assert not [name for name in names if name.startswith(("tests/", "scripts/", "conf/", "outputs/"))]

@@ -9,9 +9,10 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,10 +42,11 @@ FRAMES_ARRAYS = "frames.npz"
 LANDSCAPE_ARRAYS = "landscape.npz"
 ACTIVATIONS_ARRAYS = "activations.npz"
 SNAPSHOTS = "snapshots"
-FINDINGS = (  # of a diagnosis
+Pathology: TypeAlias = Literal[
     "vanishing", "exploding", "dead_units", "saturated", "stalled_layers", "oscillating", "not_learning",
     "diverged",
-)  # fmt: skip
+]  # fmt: skip
+FINDINGS: tuple[Pathology, ...] = get_args(Pathology)  # of a diagnosis
 STATUSES = ("running", "completed", "diverged", "interrupted", "failed")
 
 GRADIENT_COLUMNS = (
@@ -76,6 +78,28 @@ NOT_A_NUMBER = {
 WAIT = 0.2  # seconds that a row waits for others at the most, while a run goes on
 
 Cell = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What an answer that ignores the input scores on held-out data, under the data's own loss.
+
+    Arguments:
+        metric: val_loss or val_accuracy.
+        value: what it is, of a loss in nats or squared units.
+        source: which answer, and who published it.
+    """
+
+    metric: str
+    value: float
+    source: str = ""
+
+    @classmethod
+    def read(cls, given: object) -> Baseline | None:
+        """The entry `baseline` of run.json; None where it says nothing."""
+        if not isinstance(given, Mapping) or given.get("value") is None or "metric" not in given:
+            return None
+        return cls(str(given["metric"]), float(given["value"]), str(given.get("source") or ""))
 
 
 class Plain(Protocol):
@@ -225,7 +249,43 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise UnreadableRun(folder, f"{RUN_FILE} is not JSON") from None
     if not isinstance(record, dict) or record.get("status") not in STATUSES:
         raise UnreadableRun(folder, f"{RUN_FILE} is not the record of a run")
-    return record
+    return _answers_of_0_1(record) | record
+
+
+def _answers_of_0_1(record: Mapping[str, Any]) -> dict[str, Any]:
+    """`answers` of a folder of version 0.1, which does not say so itself; nothing where it is not known."""
+    setting = record.get("effective") or record.get("choices")
+    act = setting.get("act") if isinstance(setting, Mapping) else None
+    name = act.get("name") if isinstance(act, Mapping) else None
+    bounded = name in ("sigmoid", "tanh", "softsign", "erf")
+    return {"answers": {"act.bounded": bounded}} if name else {}
+
+
+Value: TypeAlias = str | float | bool | None
+
+
+def flatten(choices: Mapping[str, Any], *, unused: bool = False) -> dict[str, Value]:
+    """The `choices` of run.json with one key per value: a choice as `act`, its parameter as `act.slope`.
+
+    `unused`: keep the parameters of the choice `none` as well, which have no effect.
+
+    Example:
+        >>> flatten({"depth": 20, "act": {"name": "leaky_relu", "slope": 0.01}})
+        {'depth': 20, 'act': 'leaky_relu', 'act.slope': 0.01}
+    """
+    flat: dict[str, Value] = {}
+    for key, value in choices.items():
+        if not isinstance(value, Mapping):
+            flat[key] = _plain(value)
+            continue
+        flat[key] = _plain(value.get("name"))
+        if unused or flat[key] != "none":
+            flat.update({f"{key}.{name}": _plain(item) for name, item in value.items() if name != "name"})
+    return flat
+
+
+def _plain(value: Any) -> Value:
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def clear_optional(folder: Path) -> None:

@@ -17,8 +17,8 @@ from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.cli.cure import CureOptions, cure_options
 from vanishgrad.cli.cure_table import composed, shortest
 from vanishgrad.cure.candidates import candidates, treatment
-from vanishgrad.cure.override_text import treated
 from vanishgrad.cure.record import COLUMNS
+from vanishgrad.description import applied
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.sweep.pool import Workers
 
@@ -29,7 +29,7 @@ FAILING = ("depth=10", "act=sigmoid", "width=16", "max_steps=60", "data.train_si
 
 @pytest.fixture(autouse=True)
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vanishgrad.sweep.pool.Workers", lambda: Workers(1))
+    monkeypatch.setattr("vanishgrad.cli.cure.Workers", lambda: Workers(1))
 
 
 def only(folder: Path) -> Path:
@@ -152,7 +152,7 @@ def test_the_command_replaces_what_was_typed() -> None:
         "norm=batch norm.position=post",
     }
     for text, expected in forms.items():
-        assert " ".join(shortest(typed, sick, treatment(sick, treated(sick, text)))) == expected
+        assert " ".join(shortest(typed, sick, treatment(sick, applied(sick, text)))) == expected
 
 
 def test_where_an_experiment_gets_in_the_way_a_remedy_is_typed() -> None:
@@ -161,7 +161,7 @@ def test_where_an_experiment_gets_in_the_way_a_remedy_is_typed() -> None:
     setting = composed(typed)
     assert setting is not None
     sick = setting.effective
-    found = shortest(typed, sick, treatment(sick, treated(sick, "init=he")))
+    found = shortest(typed, sick, treatment(sick, applied(sick, "init=he")))
     assert found == [*typed, "remedy=he"]
     pair = candidates(sick, _advice("init=he", "norm=batch"), lambda run: None, 10).pairs[0]
     found = shortest(typed, sick, pair)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from vanishgrad.engine.session import Session
 from vanishgrad.lab import Chapter, Evidence, Plate, Probe, Training
 from vanishgrad.lab.claim import at_least, at_most, claim
-from vanishgrad.lab.rows import at_first, by_condition, fit
+from vanishgrad.lab.rows import at_first, by_condition, log_fit
 from vanishgrad.report import load_runs
 from vanishgrad.report.figures import gradient_profile
 from vanishgrad.sweep.pool import Workers
@@ -29,7 +29,7 @@ SWEEP = Training("sweep", (*SMALL, "act=sigmoid,tanh"), seeds=2)
 @claim("Gradients shrink", "slope <of> the first gradients", at_least(0.3, "decades per layer"))
 def shrinks(evidence: Evidence) -> dict[str, list[float]]:
     start = at_first(evidence["sweep"]["gradients"])
-    return by_condition(start, "act", lambda rows: fit(rows).slope)
+    return by_condition(start, "act", lambda rows: log_fit(rows).slope)
 
 
 @claim("A seed is a number", "the seed", at_most(10))
@@ -50,8 +50,8 @@ def small_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     plate = Plate("profile", "What <comes> through.", profile)
     chapter = Chapter("depth", "Depth", (SWEEP, probe), (plate,), (shrinks, seeds))
     other = replace(chapter, name="learning", experiments=(probe,), plates=(), claims=(seeds,))
-    monkeypatch.setattr("vanishgrad.lab.chapters.CHAPTERS", (other, chapter))
-    monkeypatch.setattr("vanishgrad.sweep.pool.Workers", lambda: Workers(1))
+    monkeypatch.setattr("vanishgrad.cli.lab.CHAPTERS", (other, chapter))
+    monkeypatch.setattr("vanishgrad.cli.lab.Workers", lambda: Workers(1))
 
 
 def test_a_chapter_leaves_a_page_claims_figures_and_its_runs(vanishgrad: Vanishgrad, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_the_numbers_are_those_of_the_runs(vanishgrad: Vanishgrad, tmp_path: Pat
     vanishgrad("lab", "chapter=depth", f"out={tmp_path}")
     runs = load_runs(tmp_path / "depth" / "sweep")
     summary = pd.DataFrame(
-        {"act": run.choices["act"]["name"], "slope": fit(at_first(run.gradients)).slope} for run in runs
+        {"act": run.choices["act"]["name"], "slope": log_fit(at_first(run.gradients)).slope} for run in runs
     )
     claims = pd.read_csv(tmp_path / "claims.csv").set_index("condition")["measured"]
     for act, slope in summary.groupby("act")["slope"].mean().items():

@@ -23,7 +23,7 @@ from vanishgrad.cure.candidates import (
     together,
     treatment,
 )
-from vanishgrad.cure.override_text import treated
+from vanishgrad.description import applied, rounded
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.errors import SettingError
 
@@ -41,7 +41,7 @@ def diagnosis(*overrides: str) -> Diagnosis:
 
 
 def made(run: Run, text: str) -> Treatment:
-    return treatment(run, treated(run, text))
+    return treatment(run, rounded(run, applied(run, text)))
 
 
 def labels(found: Candidates) -> list[str]:

@@ -13,8 +13,8 @@ from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Spirals, load
 from vanishgrad.choices.schedule import CosineLR
 from vanishgrad.cure.candidates import Treatment, treatment
-from vanishgrad.cure.override_text import treated
 from vanishgrad.cure.trial import Round, Trials, small_copy, yardstick
+from vanishgrad.description import applied
 from vanishgrad.engine.update import rate_at
 from vanishgrad.records import read_run
 from vanishgrad.sweep.job import Job, Outcome
@@ -37,7 +37,7 @@ def trials(tmp_path: Path) -> Trials:
 def test_every_treatment_is_trained_for_every_seed_in_a_folder_of_its_own(
     trials: Trials, tmp_path: Path
 ) -> None:
-    relu = treatment(SICK, treated(SICK, "act=relu"))
+    relu = treatment(SICK, applied(SICK, "act=relu"))
     first, second = trials([Treatment(SICK), relu], Round(10))
     assert [run.folder for run in (*first.courses, *second.courses)] == [tmp_path / str(n) for n in range(4)]
     (third,) = trials([relu], Round(20))
@@ -49,7 +49,7 @@ def test_every_treatment_is_trained_for_every_seed_in_a_folder_of_its_own(
 
 
 def test_a_run_says_what_to_type_for_it(trials: Trials, tmp_path: Path) -> None:
-    trials([treatment(SICK, treated(SICK, "act=leaky_relu act.slope=0.2"))], Round(10))
+    trials([treatment(SICK, applied(SICK, "act=leaky_relu act.slope=0.2"))], Round(10))
     assert read_run(tmp_path / "0")["overrides"] == [
         "depth=3", "width=8", "act=leaky_relu", "act.slope=0.2", "max_steps=10", "seed=4",
     ]  # fmt: skip

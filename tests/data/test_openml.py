@@ -165,7 +165,7 @@ def test_published_sizes_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append((dataset, shape, train_examples))
         raise SettingError("stop")
 
-    monkeypatch.setattr("vanishgrad.choices.data.image_files.fetch", refuse)
+    monkeypatch.setattr("vanishgrad.choices.data.images.fetch", refuse)
     for data in (MNIST(), FashionMNIST(), CIFAR10()):
         with pytest.raises(SettingError, match="stop"):
             load(data)

@@ -15,7 +15,6 @@ from vanishgrad.choices.activation import Sigmoid, Tanh
 from vanishgrad.choices.data import load
 from vanishgrad.lab import Claim, Evidence
 from vanishgrad.lab.chapters import activations
-from vanishgrad.lab.probes import activations as probes
 
 LAYERS = np.arange(1, 22)  # the last is the output layer
 SEEDS = (0, 1)
@@ -131,18 +130,18 @@ def test_a_network_that_never_learns_is_infinitely_slower() -> None:
 def test_slopes_are_those_of_the_closed_forms() -> None:
     z = torch.linspace(-9, 9, 101, dtype=torch.float64)
     sigmoid, tanh = 1 / (1 + (-z).exp()), (z.exp() - (-z).exp()) / (z.exp() + (-z).exp())
-    torch.testing.assert_close(probes.slope_at(Sigmoid(), z), sigmoid * (1 - sigmoid))
-    torch.testing.assert_close(probes.slope_at(Tanh(), z), 1 - tanh**2)
+    torch.testing.assert_close(activations.slope_at(Sigmoid(), z), sigmoid * (1 - sigmoid))
+    torch.testing.assert_close(activations.slope_at(Tanh(), z), 1 - tanh**2)
 
 
 def test_the_probe_of_slopes_finds_the_largest() -> None:
-    rows = probes.slopes(0).set_index("act")["steepest"]
+    rows = activations.measure_steepest_slopes(0).set_index("act")["steepest"]
     assert rows["sigmoid"] == 0.25
     assert rows["erf"] == pytest.approx(2 / math.sqrt(math.pi))
 
 
 def test_one_example_moves_all_weights_of_a_unit_above_a_sigmoid_alike() -> None:
-    rows = probes.signs(3).set_index(["act", "batch"])["one_sign"]
+    rows = activations.measure_signs(3).set_index(["act", "batch"])["one_sign"]
     assert rows["sigmoid", 1] == 1.0
     assert rows["tanh", 1] == 0.0
 
@@ -151,7 +150,7 @@ def test_the_mean_cosine_is_that_over_pairs() -> None:
     rows = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
     pairs = torch.combinations(torch.arange(5))
     cosines = torch.nn.functional.cosine_similarity(rows[pairs[:, 0]], rows[pairs[:, 1]])
-    assert probes.mean_cosine(rows) == pytest.approx(float(cosines.mean()), abs=1e-6)
+    assert activations.mean_cosine(rows) == pytest.approx(float(cosines.mean()), abs=1e-6)
 
 
 def test_hidden_outputs_are_those_of_a_naive_pass() -> None:
@@ -160,5 +159,5 @@ def test_hidden_outputs_are_those_of_a_naive_pass() -> None:
     w1, b1, w2, b2, *_ = build(run).parameters()
     h = torch.tanh(x.flatten(1) @ w1.T + b1)
     wanted = [h, torch.tanh(h @ w2.T + b2)]
-    for found, expected in zip(probes.hidden_outputs(run, x), wanted, strict=True):
+    for found, expected in zip(activations.hidden_outputs(run, x), wanted, strict=True):
         torch.testing.assert_close(found, expected)

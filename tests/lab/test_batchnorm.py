@@ -15,7 +15,14 @@ from vanishgrad.choices.initialization import He
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.lab import PROBE, Claim, Evidence
 from vanishgrad.lab.chapters import batchnorm
-from vanishgrad.lab.probes.batch_norm import company, disagreement, drawn, modes, scales, shifts
+from vanishgrad.lab.chapters.batchnorm_probes import (
+    disagreement,
+    draw_examples,
+    measure_company,
+    measure_modes,
+    measure_scales,
+    measure_shifts,
+)
 
 LAYERS = np.arange(1, 31)  # the last is the output layer
 
@@ -155,13 +162,13 @@ def test_two_networks_that_never_learn_are_no_gain() -> None:
 
 
 def test_the_gradient_stands_at_right_angles_to_the_weights_only_with_batch_norm() -> None:
-    cosines = scales(0).set_index("norm")["cosine"].abs()
+    cosines = measure_scales(0).set_index("norm")["cosine"].abs()
     assert cosines["batch"] < 1e-6 < 1e-3 < cosines["none"]
 
 
 def test_scaled_weights_give_the_gradient_that_finite_differences_give() -> None:
     model = build(Run(depth=5, act=Tanh(), init=He(), norm=BatchNorm(), dtype="float64", seed=0))
-    x, y = drawn(Run(dtype="float64", seed=0), 64, "scales")
+    x, y = draw_examples(Run(dtype="float64", seed=0), 64, "scales")
     weight = dict(model.named_parameters())["linear_3.weight"]
     direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -177,18 +184,18 @@ def test_scaled_weights_give_the_gradient_that_finite_differences_give() -> None
         return (ends[0] - ends[1]) / 2e-5
 
     assert slope(1.0) / slope(10.0) == pytest.approx(10, rel=1e-3)
-    assert scales(0).set_index("norm").loc["batch", "gradient_ratio"] == pytest.approx(10, rel=1e-3)
+    assert measure_scales(0).set_index("norm").loc["batch", "gradient_ratio"] == pytest.approx(10, rel=1e-3)
 
 
 def test_only_batch_norm_notices_the_company() -> None:
-    noise = company(0).groupby("norm")["noise"].max()
+    noise = measure_company(0).groupby("norm")["noise"].max()
     assert noise["batch"] > 0.1
     assert (noise.drop("batch") < 1e-12).all()
 
 
 def test_modes_agree_where_the_running_statistics_are_those_of_the_batch() -> None:
     model = build(Run(depth=2, norm=BatchNorm(), seed=0))
-    x, _ = drawn(Run(seed=0), 256, "test")
+    x, _ = draw_examples(Run(seed=0), 256, "test")
     assert disagreement(model, x, 256) > 0.1  # mean 0, variance 1: what they begin with
     with torch.no_grad():
         for _ in range(300):
@@ -197,5 +204,5 @@ def test_modes_agree_where_the_running_statistics_are_those_of_the_batch() -> No
 
 
 def test_probes_have_the_columns_that_claims_read() -> None:
-    assert set(modes(0)["step"]) >= {3, 300}
-    assert (shifts(0)[["absolute", "relative"]] > 0).all().all()
+    assert set(measure_modes(0)["step"]) >= {3, 300}
+    assert (measure_shifts(0)[["absolute", "relative"]] > 0).all().all()

@@ -16,8 +16,6 @@ from vanishgrad.choices.clipping import AGC, ClipByNorm, ClipByValue
 from vanishgrad.choices.initialization import Normal
 from vanishgrad.lab import Claim, Evidence
 from vanishgrad.lab.chapters import clipping
-from vanishgrad.lab.probes import clipped_gradient, penalties
-from vanishgrad.lab.probes.clipped_gradient import CLIPS
 
 SEEDS = (0, 1)
 
@@ -129,7 +127,7 @@ def test_every_claim_has_its_tables() -> None:
 
 
 def test_a_run_that_explodes_at_once_has_grown_by_nothing() -> None:
-    assert clipping.growth(norms(1.0, math.nan).query("seed == 0")) == 1.0
+    assert clipping.weight_growth(norms(1.0, math.nan).query("seed == 0")) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -140,33 +138,33 @@ def test_a_run_that_explodes_at_once_has_grown_by_nothing() -> None:
 def test_the_probe_clips_as_pytorch_does(name: str, clip_: Callable[[Module], object]) -> None:
     run = Run(depth=20, act=Tanh(), init=Normal(0.5), seed=1)
     model = build(run)
-    for parameter, gradient in zip(model.parameters(), clipped_gradient.gradient(run, model), strict=True):
+    for parameter, gradient in zip(model.parameters(), clipping.gradients_of(run, model), strict=True):
         parameter.grad = gradient
     clip_(model)
     wanted = [float(p.grad.norm()) for p in model.parameters() if p.grad is not None and p.ndim > 1]
-    rows = clipped_gradient.clipped_once(1).query("act == 'tanh'")
+    rows = clipping.measure_clipped_once(1).query("act == 'tanh'")
     assert rows.loc[rows["clip"] == name, "norm"].tolist() == pytest.approx(wanted, rel=1e-4)
 
 
 def test_the_probe_covers_every_clip_and_layer() -> None:
-    rows = clipped_gradient.clipped_once(0)
+    rows = clipping.measure_clipped_once(0)
     assert rows.groupby(["act", "clip"]).size().unique().tolist() == [21]
-    assert set(rows["clip"]) == {clip.name for clip in CLIPS}
+    assert set(rows["clip"]) == {clip.name for clip in clipping.CLIPS}
 
 
 def test_bounds() -> None:
-    assert clipped_gradient.bound(ClipByNorm(3.0), 100) == 3.0
-    assert clipped_gradient.bound(ClipByValue(0.5), 100) == 5.0
-    assert math.isnan(clipped_gradient.bound(AGC(), 100))
+    assert ClipByNorm(3.0).largest_norm(100) == 3.0
+    assert ClipByValue(0.5).largest_norm(100) == 5.0
+    assert AGC().largest_norm(100) == math.inf
 
 
 def test_a_penalty_with_a_factor_of_a_half_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build(Run(depth=1, width=4, dtype="float64"))
     weights = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    assert penalties.penalty_error(model, "", weights) < 1e-12
-    monkeypatch.setattr(penalties, "penalty", lambda *_: sum((one**2).sum() / 2 for one in weights))
-    assert penalties.penalty_error(model, "", weights) == pytest.approx(1.0)
+    assert clipping.penalty_error(model, "", weights) < 1e-12
+    monkeypatch.setattr(clipping, "penalty", lambda *_: sum((one**2).sum() / 2 for one in weights))
+    assert clipping.penalty_error(model, "", weights) == pytest.approx(1.0)
 
 
 def test_the_probe_of_penalties_finds_none_wrong() -> None:
-    assert (penalties.penalties(0)["error"] < 1e-12).all()
+    assert (clipping.measure_penalties(0)["error"] < 1e-12).all()

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from vanishgrad.lab import Claim, Evidence
-from vanishgrad.lab.chain_rule import norm_product, product_error, quotient_error
 from vanishgrad.lab.chapters import learning
+from vanishgrad.lab.chapters.learning import norm_product, product_error, quotient_error
 from vanishgrad.lab.valley import CURVATURES, START, descend, descents
 
 

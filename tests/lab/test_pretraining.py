@@ -15,7 +15,6 @@ from vanishgrad.choices.initialization import Xavier
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.lab import Claim, Evidence
 from vanishgrad.lab.chapters import pretraining
-from vanishgrad.lab.probes import first_layer
 
 SEEDS = (0, 1)
 Experiments: TypeAlias = dict[str, dict[str, pd.DataFrame]]
@@ -129,13 +128,13 @@ def test_frozen_runs_do_not_count_as_fine_tuned() -> None:
 
 def test_stripes_are_patterns_one_way_only() -> None:
     stripes = np.tile(np.array([1.0, -1.0], dtype=np.float32), (1, 4, 4))
-    assert first_layer.neighbours(stripes) == pytest.approx(-1)
-    assert first_layer.neighbours(stripes.swapaxes(1, 2)) == pytest.approx(1)
+    assert pretraining.neighbour_correlation(stripes) == pytest.approx(-1)
+    assert pretraining.neighbour_correlation(stripes.swapaxes(1, 2)) == pytest.approx(1)
 
 
 def test_the_first_moment_is_the_initial_network_and_the_second_is_another() -> None:
-    rows = first_layer.pretrained(Autoencoder(epochs=1), seed=4).set_index("moment")["filters"]
+    rows = pretraining.pretrained(Autoencoder(epochs=1), seed=4).set_index("moment")["filters"]
     plain = Run(depth=1, act=Sigmoid(), init=Xavier(), seed=4)
     weight = next(build(plain).parameters()).detach().numpy().reshape(-1, 8, 8)
-    np.testing.assert_array_equal(rows["start"], weight[: first_layer.SHOWN])
+    np.testing.assert_array_equal(rows["start"], weight[: pretraining.SHOWN])
     assert np.abs(rows["pretrained"] - rows["start"]).max() > 0.01

@@ -8,7 +8,12 @@ import pytest
 
 from vanishgrad.lab import PROBE, Claim, Evidence
 from vanishgrad.lab.chapters import rectifiers
-from vanishgrad.lab.probes.rectifiers import DEPTH, TIMED, costs, slopes
+from vanishgrad.lab.chapters.rectifiers import (
+    PRELU_DEPTH,
+    TIMED,
+    measure_activation_costs,
+    measure_learned_slopes,
+)
 
 LAYERS = np.arange(1, 22)  # the last is the output layer
 SEEDS = (0, 1)
@@ -120,12 +125,12 @@ def test_two_networks_that_never_learn_are_no_gain() -> None:
 
 
 def test_every_activation_is_timed_alone_and_in_its_layer() -> None:
-    table = costs(0).pivot_table(index="act", columns="part", values="seconds")
+    table = measure_activation_costs(0).pivot_table(index="act", columns="part", values="seconds")
     assert set(table.index) == {act.name for act in TIMED}
     assert (table[["activation", "layer"]] > 0).all().all()
 
 
 def test_every_layer_has_a_slope_of_its_own() -> None:
-    learned = slopes(0)
-    assert list(learned["layer"]) == list(range(1, DEPTH + 1))
-    assert learned["slope"].nunique() == DEPTH
+    learned = measure_learned_slopes(0)
+    assert list(learned["layer"]) == list(range(1, PRELU_DEPTH + 1))
+    assert learned["slope"].nunique() == PRELU_DEPTH

@@ -90,7 +90,7 @@ CASES: dict[str, tuple[Claim, Evidence, Evidence]] = {
     ),
     "reads": (recurrence.reads, text(0.2, 0.2), text(1.0, 1.0)),
     "gates_read_better": (recurrence.gates_read_better, text(0.5, 0.3), text(0.3, 0.5)),
-    "foretells": (recurrence.foretells, frames(1.2), frames(3.5)),
+    "predicts_frames": (recurrence.predicts_frames, frames(1.2), frames(3.5)),
     "beats_copy": (recurrence.beats_copy, example(0.9), example(-0.5)),
 }
 

@@ -90,7 +90,7 @@ def test_a_pair_is_held_against_the_better_of_its_two() -> None:
 
 
 def test_what_was_tried_has_its_kind() -> None:
-    rows = remedies.reached(of_remedies(0.5, 0.7))
+    rows = remedies.results(of_remedies(0.5, 0.7))
     assert set(rows["kind"]) == {"none", "alone", "pair"}
     assert list(rows.loc[rows["kind"] == "none", "remedy"].unique()) == ["none"]
     assert "pretraining" in set(rows.loc[rows["kind"] == "alone", "remedy"])

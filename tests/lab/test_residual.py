@@ -15,7 +15,7 @@ from vanishgrad.choices.model.build import build
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
 from vanishgrad.lab import PROBE, Claim, Evidence
 from vanishgrad.lab.chapters import residual
-from vanishgrad.lab.residual_stream import SETTINGS, measure_stream
+from vanishgrad.lab.chapters.residual import SETTINGS, measure_stream
 from vanishgrad.run import Run
 
 BLOCKS = np.arange(1, 11)

@@ -9,17 +9,17 @@ import pandas as pd
 import pytest
 
 from vanishgrad.lab.rows import (
-    accuracy,
     at_first,
     at_last,
     by_condition,
-    final,
-    fit,
     gained,
+    held_out_accuracy,
     in_layer,
+    last_value,
+    log_fit,
     per_seed,
     ratio,
-    renamed,
+    relabel,
     steps_to,
     where,
 )
@@ -29,15 +29,15 @@ LAYERS = np.arange(1, 7)
 
 def test_a_fit_finds_the_line_that_it_was_given() -> None:
     rows = pd.DataFrame({"layer": LAYERS, "delta_norm": 10.0 ** (0.25 * LAYERS)})
-    assert fit(rows).slope == pytest.approx(0.25)
-    assert fit(rows).r_squared == pytest.approx(1)
+    assert log_fit(rows).slope == pytest.approx(0.25)
+    assert log_fit(rows).r_squared == pytest.approx(1)
 
 
 def test_the_fit_explains_as_much_as_the_correlation_says() -> None:
     log = np.array([0.1, 0.9, 1.1, 2.2, 2.3, 7.0])
     rows = pd.DataFrame({"layer": LAYERS, "delta_norm": 10.0**log})
     expected = np.corrcoef(LAYERS[:-1], log[:-1])[0, 1] ** 2  # the last is the output layer
-    assert fit(rows).r_squared == pytest.approx(expected)
+    assert log_fit(rows).r_squared == pytest.approx(expected)
 
 
 def test_numbers_by_seed_and_condition() -> None:
@@ -77,8 +77,8 @@ def test_steps_to_a_threshold() -> None:
     rows = pd.DataFrame({"step": [0, 10, 20, 30], "x": [0.1, np.nan, 0.9, 0.4]})
     assert steps_to(rows, "x", 0.5) == 20
     assert steps_to(rows, "x", 0.95) == math.inf
-    assert final(rows, "x") == 0.4
-    assert math.isnan(final(rows.assign(x=np.nan), "x"))
+    assert last_value(rows, "x") == 0.4
+    assert math.isnan(last_value(rows.assign(x=np.nan), "x"))
 
 
 def test_accuracies_at_two_depths_are_held_against_each_other_by_seed() -> None:
@@ -92,11 +92,11 @@ def test_accuracies_at_two_depths_are_held_against_each_other_by_seed() -> None:
     )
     found = gained(rows, "act", (9, 1))
     assert found == {"act=tanh": pytest.approx([0.5, 0.8])}
-    assert accuracy(rows) == 0.1
+    assert held_out_accuracy(rows) == 0.1
 
 
 def test_renamed_rows_are_runs_of_their_own() -> None:
     rows = pd.DataFrame({"run": ["0", "1"], "setting": "a", "x": [1, 2]})
-    found = renamed(rows, "act=relu")
+    found = relabel(rows, "act=relu")
     assert list(found["run"]) == ["act=relu 0", "act=relu 1"]
     assert set(found["setting"]) == {"act=relu"}

@@ -131,7 +131,7 @@ def test_two_digits_share_what_the_mean_over_pairs_says() -> None:
 
 def test_given_data_are_not_loaded_again(monkeypatch: pytest.MonkeyPatch) -> None:
     data = load(Digits())
-    monkeypatch.setattr("vanishgrad.choices.data.loading.load", lambda choice: pytest.fail("loaded"))
+    monkeypatch.setattr("vanishgrad.prediction.load", lambda choice: pytest.fail("loaded"))
     assert predict(replace(BASE, data=MNIST()), data).lengths is not None
 
 
@@ -139,7 +139,7 @@ def test_data_out_of_reach_leave_an_assumption_and_a_note(monkeypatch: pytest.Mo
     def refuse(choice: object) -> None:
         raise SettingError("no network")
 
-    monkeypatch.setattr("vanishgrad.choices.data.loading.load", refuse)
+    monkeypatch.setattr("vanishgrad.prediction.load", refuse)
     found = predict(replace(BASE, data=MNIST(), init=He()))
     assert found.phase == "critical"
     assert "no network" in found.notes[0]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from vanishgrad.report.labels import flatten, run_labels, shown, varied_keys
+from vanishgrad.records import flatten
+from vanishgrad.report.labels import run_labels, typed_value, varied_keys
 
 
 def setting(**changed: Any) -> dict[str, Any]:
@@ -94,4 +95,4 @@ def test_the_summary_names_what_is_not_the_default() -> None:
     "value, text", [(None, "null"), (True, "true"), (20, "20"), (0.5, "0.5"), (1e-10, "1e-10"), ("a", "a")]
 )
 def test_values_are_shown_as_they_are_typed(value: Any, text: str) -> None:
-    assert shown(value) == text
+    assert typed_value(value) == text

@@ -16,6 +16,7 @@ from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.report import load_runs
 from vanishgrad.report.figures import (
     activation_curves,
+    clipping,
     flow_and_learning,
     gradient_profile,
     loss_landscape,
@@ -23,9 +24,14 @@ from vanishgrad.report.figures import (
     trainability_map,
     weight_norm,
 )
-from vanishgrad.report.figures import clipping as draw_clipping
 from vanishgrad.report.figures.learning import relative
-from vanishgrad.report.tables import clipping, flow, penalties, summary_table, trainability
+from vanishgrad.report.tables import (
+    clipping_rows,
+    flow_table,
+    penalty_rows,
+    summary_table,
+    trainability_table,
+)
 
 WriteRun = Callable[..., Path]
 
@@ -40,7 +46,7 @@ def test_the_ratio_is_what_of_the_gradient_arrives_at_the_first_hidden_layer(
 ) -> None:
     write_run("0", setting={"depth": 5}, slope=0.5, accuracy=0.3)  # 4 steps between 5 hidden layers
     write_run("1", setting={"depth": 9}, slope=-0.25, accuracy=0.8)
-    table = tables(tmp_path, flow)
+    table = tables(tmp_path, flow_table)
     assert table["ratio"].tolist() == pytest.approx([1e-2, 1e2])
     assert table["reached"].tolist() == pytest.approx([0.3, 0.8])
     assert set(table["where"]) == {"layer"}
@@ -55,7 +61,7 @@ def test_of_recurrent_runs_it_is_what_arrives_at_the_first_time_step(
 ) -> None:
     folder = write_run("0", setting={"depth": 1})
     add.time_gradients(folder, 0.1, length=21)
-    table = tables(tmp_path, flow)
+    table = tables(tmp_path, flow_table)
     assert table["ratio"].tolist() == pytest.approx([1e-2])
     assert table["where"].tolist() == ["time step"]
 
@@ -65,7 +71,7 @@ def test_runs_without_a_ratio_or_a_result_are_counted_below_the_picture(
 ) -> None:
     write_run("0", setting={"depth": 5})
     write_run("1", setting={"depth": 1})  # one hidden layer has no slope
-    figure = flow_and_learning(tables(tmp_path, flow))
+    figure = flow_and_learning(tables(tmp_path, flow_table))
     assert "1 of 2 runs have no ratio or no final value" in figure.get_supxlabel()
     assert "depth=1 (not in the picture)" in [
         text.get_text() for text in figure.axes[0].get_legend().get_texts()
@@ -75,7 +81,7 @@ def test_runs_without_a_ratio_or_a_result_are_counted_below_the_picture(
 def test_of_very_many_settings_the_best_are_named(write_run: WriteRun, tmp_path: Path) -> None:
     for place in range(30):
         write_run(str(place), setting={"lr": (1 + place) / 100}, accuracy=0.1 + place / 50)
-    figure = flow_and_learning(tables(tmp_path, flow))
+    figure = flow_and_learning(tables(tmp_path, flow_table))
     assert figure.axes[0].get_legend() is None
     assert [text.get_text() for text in figure.axes[0].texts] == ["lr=0.3", "lr=0.29", "lr=0.28", "lr=0.27"]
 
@@ -97,7 +103,7 @@ def test_the_map_has_a_cell_per_depth_and_value_and_the_line_of_theory(
     write_run: WriteRun, add: SimpleNamespace, tmp_path: Path
 ) -> None:
     map_runs(write_run, add)
-    table = tables(tmp_path, trainability)
+    table = tables(tmp_path, trainability_table)
     assert (len(table), set(table["key"]), set(table["setting"])) == (9, {"init.sigma_w"}, {""})
     axes = trainability_map(table).axes[0]
     cells = np.asarray(axes.collections[0].get_array()).reshape(3, 3)
@@ -115,7 +121,7 @@ def test_the_map_of_an_infinite_depth_scale_has_no_line_there(
     map_runs(write_run, add)
     for folder in (tmp_path / "map").glob("*-2.0-*"):
         (folder / "theory.json").write_text('{"trainable_depth": "inf"}')
-    line = np.asarray(trainability_map(tables(tmp_path, trainability)).axes[0].lines[-1].get_ydata())
+    line = np.asarray(trainability_map(tables(tmp_path, trainability_table)).axes[0].lines[-1].get_ydata())
     assert np.isnan(line).tolist() == [False, False, True]
 
 
@@ -124,7 +130,7 @@ def test_what_else_varied_has_panels_of_its_own(
 ) -> None:
     map_runs(write_run, add, act="relu")
     map_runs(write_run, add, act="tanh")
-    table = tables(tmp_path, trainability)
+    table = tables(tmp_path, trainability_table)
     assert set(table["setting"]) == {"act=relu", "act=tanh"}
     titles = [axes.get_title() for axes in trainability_map(table).axes]
     assert titles[:2] == ["act=relu", "act=tanh"]
@@ -134,7 +140,7 @@ def test_without_a_second_number_there_is_no_map(write_run: WriteRun, tmp_path: 
     for depth in (2, 3):
         for act in ("relu", "tanh"):
             write_run(f"{depth}{act}", setting={"depth": depth, "act": act})
-    assert tables(tmp_path, trainability).empty
+    assert tables(tmp_path, trainability_table).empty
 
 
 def clipped(folder: Path) -> None:
@@ -148,8 +154,8 @@ def test_gradients_are_shown_before_and_after_clipping_where_a_run_clips(
 ) -> None:
     clipped(write_run("plain/0"))
     clipped(write_run("clip/0", setting={"clip": {"name": "norm", "max_norm": 1.0}}))
-    assert tables(tmp_path / "plain", clipping).empty
-    before, after = draw_clipping(tables(tmp_path / "clip", clipping)).axes
+    assert tables(tmp_path / "plain", clipping_rows).empty
+    before, after = clipping(tables(tmp_path / "clip", clipping_rows)).axes
     assert list(before.lines[0].get_ydata()) == pytest.approx([4.0, 50.0, 0.5])
     assert list(after.lines[0].get_ydata()) == pytest.approx([1.0, 1.0, 0.5])
     assert before.get_ylim() == after.get_ylim()
@@ -164,9 +170,9 @@ def test_weights_are_shown_relative_to_their_start_where_a_run_has_a_penalty(
     write_run("l2/0", setting={"reg": {"name": "l2", "strength": 0.1}}, change=halves)
     write_run("none/0", change=halves)
     write_run("dropout/0", setting={"reg": {"name": "dropout", "rate": 0.1}}, change=halves)
-    assert tables(tmp_path / "none", penalties).empty
-    assert tables(tmp_path / "dropout", penalties).empty
-    table = tables(tmp_path / "l2", penalties)
+    assert tables(tmp_path / "none", penalty_rows).empty
+    assert tables(tmp_path / "dropout", penalty_rows).empty
+    table = tables(tmp_path / "l2", penalty_rows)
     assert set(relative(table).query("step == 20")["relative"]) == {0.25}
     assert list(weight_norm(table).axes[0].lines[0].get_ydata()) == pytest.approx([1.0, 0.5, 0.25])
 

@@ -16,7 +16,7 @@ from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.errors import SettingError
 from vanishgrad.report import load_runs, write_report
 from vanishgrad.report.exhibits import EXHIBITS
-from vanishgrad.report.page import answer, compared, page
+from vanishgrad.report.page import answer, compared, report_page
 from vanishgrad.report.settings import command
 from vanishgrad.report.tables import settings_table, summary_table
 
@@ -83,7 +83,7 @@ def test_the_page_says_what_was_compared_skipped_and_how_to_repeat_it(report: Pa
     text = Elements((report / "index.html").read_text(encoding="utf-8")).text
     assert "2 settings, 2 runs: act = sigmoid, relu" in text
     assert "1 of 2 settings learn; the most accurate is act=relu (90.0%)." in text
-    assert "in act=sigmoid gradients shrink by a factor of 7.94 per layer towards the input" in text
+    assert "act=sigmoid: The gradient shrinks 7.94 x per layer on its way to the input" in text
     assert str(report.parent / "7") in text
     assert "the folder is empty" in text
     assert command(["act=sigmoid", "name=it's"]) in text
@@ -93,7 +93,7 @@ def page_of(folder: Path) -> str:
     """The page without its figures."""
     runs = load_runs(folder)
     summary = summary_table(runs)
-    return page(runs, summary, settings_table(summary, runs.keys), [])
+    return report_page(runs, summary, settings_table(summary, runs.keys), [])
 
 
 def test_commands_survive_the_shell() -> None:
@@ -301,16 +301,15 @@ def test_the_headline_of_a_single_run(write_run: WriteRun) -> None:
     runs = load_runs(write_run("0", setting={"depth": 20, "act": "sigmoid"}, slope=0.6, accuracy=0.1))
     assert compared(runs) == "1 setting, 1 run: depth=20 act=sigmoid"
     assert answer(settings_table(summary_table(runs))) == (
-        "depth=20 act=sigmoid: vanishing. "
-        "At the start gradients shrink by a factor of 3.98 per layer towards the input."
+        "depth=20 act=sigmoid: vanishing. At the start gradients shrink 3.98 x per layer towards the input."
     )
 
 
 @pytest.mark.parametrize(
     "slopes, expected",
     [
-        ([0.01, -0.02], "about unchanged"),
-        ([0.1, -0.3], "b gradients grow by a factor of 2"),
+        ([0.01, -0.02], "At the start gradients keep their size through all layers."),
+        ([0.1, -0.3], "in b gradients grow 2 x per layer towards the input"),
         ([], "No setting learns"),
     ],
 )
@@ -323,9 +322,9 @@ def test_the_headline_names_the_steepest_slope(slopes: list[float], expected: st
 @pytest.mark.parametrize(
     "slope, expected",
     [
-        (0.1, "in b gradients shrink by a factor of 1.26 per time step towards the first"),
-        (-0.1, "in b gradients grow by a factor of 1.26 per time step towards the first"),
-        (0.001, "Through time gradients pass about unchanged"),
+        (0.1, "in b gradients shrink 1.26 x per time step towards the first"),
+        (-0.1, "in b gradients grow 1.26 x per time step towards the first"),
+        (0.001, "At the start gradients keep their size back through time."),
     ],
 )
 def test_the_headline_tells_of_time_where_there_is_no_slope_over_layers(slope: float, expected: str) -> None:

@@ -12,7 +12,7 @@ from vanishgrad.errors import SettingError
 from vanishgrad.report import Wanted, load_runs, write_report
 from vanishgrad.report.exhibits import EXHIBITS
 from vanishgrad.report.figures import gradient_profile, palette
-from vanishgrad.report.gallery import COLUMN, PAGE, fit, serif
+from vanishgrad.report.gallery import COLUMN, PAGE, fit_for_paper, serif
 
 WriteRun = Callable[..., Path]
 
@@ -104,7 +104,7 @@ def test_a_figure_for_a_paper_is_as_wide_as_its_columns_in_small_serif_type(
 ) -> None:
     with serif():
         figure = profile(write_run, tmp_path)
-        said = fit(figure)
+        said = fit_for_paper(figure)
         figure.draw_without_rendering()
         fonts = {
             text.get_fontname() for axes in figure.axes for text in [*axes.get_xticklabels(), axes.title]
@@ -120,7 +120,7 @@ def test_a_figure_for_a_paper_is_as_wide_as_its_columns_in_small_serif_type(
 def test_one_legend_stands_below_the_panels_of_a_paper(write_run: WriteRun, tmp_path: Path) -> None:
     figure = profile(write_run, tmp_path)
     names = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
-    fit(figure)
+    fit_for_paper(figure)
     figure.draw_without_rendering()
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == names

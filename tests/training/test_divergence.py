@@ -42,7 +42,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
                 change(model)
             return model
 
-        monkeypatch.setattr("vanishgrad.choices.model.build.build", poisoned)
+        monkeypatch.setattr("vanishgrad.engine.trainer.build", poisoned)
 
     return install
 

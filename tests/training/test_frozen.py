@@ -13,8 +13,6 @@ from vanishgrad.choices.data import Digits
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.pretraining import Autoencoder, NoPretraining
 from vanishgrad.choices.regularization import L2, WeightDecay
-from vanishgrad.cli.meaning import meaning
-from vanishgrad.cli.run_table import saved
 from vanishgrad.engine import train
 from vanishgrad.run import Run
 
@@ -58,8 +56,9 @@ def test_a_pretraining_that_diverged_is_named(tmp_path: Path) -> None:
     result = train(replace(FROZEN, act=ELU(), pretrain=Autoencoder(epochs=2, lr=1e29)), tmp_path / "run")
     assert result.status == "diverged"
     assert result.diverged_at == {"step": 0, "layer": 1, "epoch": 1, "what": "pretraining_loss"}
-    told = meaning(saved(result), result.diverged_at)
-    assert "in pretraining, at epoch 1, the loss of layer 1 stopped being finite" in told
+    sentences = [one.sentence for one in result.diagnosis if one.finding == "diverged"]
+    said = "In pretraining, at epoch 1, the loss of layer 1 stopped being finite"
+    assert sentences == [f"{said}; a smaller pretrain.lr keeps it."]
 
 
 def test_the_output_layer_starts_as_that_of_the_untreated_twin() -> None:

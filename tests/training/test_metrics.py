@@ -154,6 +154,6 @@ def test_best_is_the_evaluation_with_the_lowest_held_out_loss(small: Run) -> Non
 
 def test_a_held_out_loss_of_exactly_0_stays_the_best(small: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([1.0, 0.0, 0.5, 0.25])
-    monkeypatch.setattr("vanishgrad.engine.evaluate.evaluate", lambda *_: (next(losses), 0.5))
+    monkeypatch.setattr("vanishgrad.engine.session.evaluate", lambda *_: (next(losses), 0.5))
     best = train(replace(small, eval_every=2)).best
     assert (best["step"], best["val_loss"]) == (2, 0.0)

@@ -156,7 +156,7 @@ def test_a_failure_before_the_first_step_is_recorded(
     def broken(run: Run) -> None:
         raise MemoryError("no room")
 
-    monkeypatch.setattr("vanishgrad.choices.model.build.build", broken)
+    monkeypatch.setattr("vanishgrad.engine.trainer.build", broken)
     with pytest.raises(MemoryError):
         train(small, tmp_path)
     record = read_run(tmp_path)

@@ -5,6 +5,7 @@ A rule is written once, for the runs of a stack; a run alone is a stack of one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -49,6 +50,10 @@ class Clipping(Protocol):
         for row in range(gradients.runs):
             self.clip_(gradients.of_run(row), parameters.of_run(row), output)
 
+    def largest_norm(self, elements: int) -> float:
+        """The largest L2 norm that a clipped gradient of so many elements can have; infinity for no bound."""
+        return math.inf
+
 
 @dataclass(frozen=True)
 class NoClip(Clipping):
@@ -86,6 +91,9 @@ class ClipByNorm(Clipping):
         for _ in range(2):  # by the root, twice: a factor under 1e-38 has few digits left in float32
             scale_(gradients.all, root)
 
+    def largest_norm(self, elements: int) -> float:
+        return self.max_norm
+
 
 @dataclass(frozen=True)
 class ClipByValue(Clipping):
@@ -108,6 +116,9 @@ class ClipByValue(Clipping):
         for block in gradients.all:
             limit = along_runs(numbers["max_value"], block)
             block.clamp_(-limit, limit)
+
+    def largest_norm(self, elements: int) -> float:
+        return self.max_value * math.sqrt(elements)
 
 
 @dataclass(frozen=True)

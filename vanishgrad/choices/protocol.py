@@ -24,7 +24,8 @@ from vanishgrad.theory.prediction import Inputs, Prediction
 from vanishgrad.theory.stack import PassageMap, Variances, Weights
 
 if TYPE_CHECKING:
-    from vanishgrad.choices.data.dataset import Baseline, Dataset
+    from vanishgrad.choices.data.dataset import Dataset
+    from vanishgrad.records import Baseline
 
 Layers = list[range]  # of each residual block, counted from 1
 

@@ -20,18 +20,18 @@ from vanishgrad.cli.terminal import show
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.diagnosis import diagnose as diagnosed
 from vanishgrad.errors import SettingError, one_of, require
-from vanishgrad.records import UnreadableRun, strict
-from vanishgrad.report.labels import counted, flatten, shown
+from vanishgrad.records import UnreadableRun, flatten, strict
+from vanishgrad.report.labels import counted, typed_value
 from vanishgrad.report.runs import Noted, Runs, SavedRun, load_runs, newest_runs
 
 
 def treated_command(run: SavedRun, override: str) -> str | None:
-    """What to type; None for a run that was not trained by the command.
+    """What to type; None for a run that the command did not train, or that gets the words of PyTorch.
 
     What was typed before stands, but for the keys that the remedy sets. An earlier remedy comes last
     whatever is typed behind it: its changes are written out, so that the new one finds its place.
     """
-    if not run.overrides and not run.record.get("config"):
+    if run.record.get("fitting") is None or not (run.overrides or run.record.get("config")):
         return None
     new = override.split()
     typed = [text for text in run.overrides if _key(text).partition(".")[0] != "remedy"]
@@ -58,7 +58,7 @@ def _without(typed: Sequence[str], keys: Iterator[str]) -> list[str]:
 def _written_out(choices: Mapping[str, Any], effective: Mapping[str, Any]) -> list[str]:
     """What the earlier remedy changed, as overrides."""
     before, after = flatten(choices), flatten(effective)
-    return [f"{key}={shown(value)}" for key, value in after.items() if before.get(key) != value]
+    return [f"{key}={typed_value(value)}" for key, value in after.items() if before.get(key) != value]
 
 
 STYLES = {"vanishing": "blue", "stalled_layers": "blue", "learns": "green", "healthy": "green"}
@@ -77,14 +77,14 @@ class Patient(NamedTuple):
 
 def diagnose(arguments: Sequence[str]) -> int:
     """Name what is wrong in each run, with evidence and remedies, as text or as JSON."""
-    given = keywords(arguments, ("runs", "format"))
-    style = given.get("format", "text")
+    options = keywords(arguments, ("runs", "format"))
+    style = options.get("format", "text")
     one_of("format", style, ("text", "json"))
-    patients, skipped = _patients([Path(one).expanduser() for one in listed(given["runs"])] if "runs" in given
-                                  else [newest_runs()])  # fmt: skip
+    named = [Path(one).expanduser() for one in listed(options["runs"])] if "runs" in options else []
+    patients, skipped = _patients(named if "runs" in options else [newest_runs()])
     for folder, reason in skipped:
         print(f"note: skipped {folder}: {reason}", file=sys.stderr)
-    require(bool(patients), f"runs={given.get('runs', 'outputs')}: there is no run to diagnose")
+    require(bool(patients), f"runs={options.get('runs', 'outputs')}: there is no run to diagnose")
     if style == "json":
         document = {"runs": list(map(_plain, patients)), "skipped": [[str(f), why] for f, why in skipped]}
         print(json.dumps(strict(document), indent=2, allow_nan=False, ensure_ascii=False))
@@ -170,11 +170,11 @@ def _told(finding: Finding) -> Text:
 
 def _remedies(diagnosis: Diagnosis) -> list[Advice]:
     """Those against everything that was found, each once: the worst finding's first."""
-    found: dict[str, Advice] = {}
+    remedies: dict[str, Advice] = {}
     for finding in diagnosis:
         for advice in finding.remedies:
-            found.setdefault(advice.override, advice)
-    return list(found.values())
+            remedies.setdefault(advice.override, advice)
+    return list(remedies.values())
 
 
 def _grid(remedies: Sequence[Advice]) -> Table:

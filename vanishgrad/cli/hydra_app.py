@@ -15,7 +15,7 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.utils import env_override
 
-from vanishgrad.config.location import CONFIG_NAME, config_folder
+from vanishgrad.config.location import CONFIG_NAME, config_folder, use_own
 from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import reserve_folder
@@ -112,6 +112,7 @@ def command_line(arguments: Sequence[str]) -> CommandLine:
             overrides.remove(argument)
         else:
             flags.append(argument)
+    use_own(given.config_dir)
     return CommandLine(flags, list(given.overrides), given, verbose)
 
 

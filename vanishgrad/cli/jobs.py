@@ -169,8 +169,8 @@ def _named(job: Sequence[str], reason: str) -> str:
 
 def _line(result: Result) -> str:
     """`completed  accuracy 0.917  slope +0.021`; what is not finite is left out."""
-    from vanishgrad.cli.meaning import flow
-    from vanishgrad.cli.run_table import saved
+    from vanishgrad.diagnosis.describe import flow
+    from vanishgrad.diagnosis.layers import by_layer
 
     at = result.diverged_at
     told = [result.status if at is None else f"diverged at step {at['step']}"]
@@ -179,7 +179,7 @@ def _line(result: Result) -> str:
         "accuracy {:.3f}": accuracy,
         "loss {:.4g}": loss if accuracy is None else None,
         "bits per character {:.3f}": result.final.get("bits_per_character"),
-        "slope {:+.3f}": flow(saved(result), end=False).slope,
+        "slope {:+.3f}": flow(by_layer(result.gradients), "start").slope,
     }
     told += [form.format(x) for form, x in numbers.items() if x is not None and math.isfinite(x)]
     return "  ".join(told)

@@ -39,7 +39,7 @@ from vanishgrad.lab import (
     write_chapter,
 )
 from vanishgrad.lab.chapter import probes
-from vanishgrad.lab.page import number as written
+from vanishgrad.lab.page import three_digits
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import load_runs
 from vanishgrad.sweep.job import Job
@@ -68,9 +68,9 @@ def _measured(one: Conclusion) -> str:
 
 def _case(one: Conclusion, condition: str) -> str:
     spread = one.spread(condition)
-    around = f" ± {written(spread)}" if math.isfinite(spread) else ""
+    around = f" ± {three_digits(spread)}" if math.isfinite(spread) else ""
     mark = "" if one.holds_if(condition) else " ✗"
-    return f"{condition} {written(one.mean(condition))}{around}{mark}".strip()
+    return f"{condition} {three_digits(one.mean(condition))}{around}{mark}".strip()
 
 
 KEYS = ("chapter", "profile", "out", "open")

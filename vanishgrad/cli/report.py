@@ -26,12 +26,12 @@ def activation_curves(runs: Runs) -> pd.DataFrame:
     from vanishgrad.choices.activation import curve
     from vanishgrad.description import described
     from vanishgrad.errors import SettingError
-    from vanishgrad.report.labels import shown
+    from vanishgrad.report.labels import typed_value
 
     tables = {}
     for run in runs:
         recorded = (run.record.get("effective") or run.choices).get("act") or {}
-        parameters = [f"{key}={shown(value)}" for key, value in recorded.items() if key != "name"]
+        parameters = [f"{key}={typed_value(value)}" for key, value in recorded.items() if key != "name"]
         label = " ".join([str(recorded.get("name")), *parameters])
         if not recorded or label in tables:
             continue

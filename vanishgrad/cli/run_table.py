@@ -9,14 +9,14 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from vanishgrad.cli.meaning import described, flow, meaning, when
 from vanishgrad.cli.terminal import Norms, bar_table, show
 from vanishgrad.diagnosis import Diagnosis
+from vanishgrad.diagnosis.describe import first_flow, flow, meaning, moment_name
 from vanishgrad.diagnosis.layers import by_layer, log_slope, root_sum_square
 from vanishgrad.engine import Result
 from vanishgrad.engine.recorder import baseline
-from vanishgrad.records import read_run
-from vanishgrad.report.labels import counted, flatten, summary
+from vanishgrad.records import flatten, read_run
+from vanishgrad.report.labels import counted, summary
 from vanishgrad.report.runs import SavedRun
 
 
@@ -49,7 +49,10 @@ def show_run(console: Console, result: Result, folder: Path) -> None:
         show(console, bar_table(console, "time", _steps(states), STATE), "")
     if slopes := _slopes(run):
         console.print(slopes)
-    show(console, Text(meaning(run, result.diverged_at), style="bold"))
+    show(
+        console,
+        Text(meaning(run.gradients, run.metrics, run.extra("time_gradients"), run.diagnosis), style="bold"),
+    )
     console.print(_reached(result))
     if stopped := run.record.get("stopped_on"):
         console.print(f"stopped on {stopped.replace('_', ' ')}, as stop_on={result.run.stop_on} asked")
@@ -67,7 +70,7 @@ def _moments(run: SavedRun) -> dict[int, Norms]:
     """Step -> layer -> norm, at the first logged step, the one that the sentence describes, and the last."""
     rows = run.gradients
     first, last = int(rows["step"].min()), int(rows["step"].max())
-    steps = sorted({first, max(first, described(run).step), last})
+    steps = sorted({first, max(first, first_flow(run.gradients).step), last})
     return {step: _norms(rows[rows["step"] == step], run.signal) for step in steps}
 
 
@@ -91,12 +94,13 @@ def _norms(rows: pd.DataFrame, column: str) -> Norms:
 
 def _slopes(run: SavedRun) -> str:
     """Of the step described and of the last finite one; empty where there is none at all."""
-    start, end, last = described(run), flow(run, end=True), int(run.gradients["step"].max())
+    start, end = first_flow(run.gradients), flow(run.gradients, "end")
+    last = int(run.gradients["step"].max())
     if math.isnan(start.slope):
         return ""
-    told = [f"{_signed(start.slope)} {when(run, start.step)}{_theory(run, start.step)}"]
+    told = [f"{_signed(start.slope)} {moment_name(run.gradients, start.step)}{_theory(run, start.step)}"]
     if end.step > start.step:
-        told.append(f"{_signed(end.slope)} {when(run, end.step)}")
+        told.append(f"{_signed(end.slope)} {moment_name(run.gradients, end.step)}")
     elif last > start.step:
         told.append("none at the end")
     return f"slope {', '.join(told)} (decades per layer, + vanishes)"

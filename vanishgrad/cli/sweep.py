@@ -16,13 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from vanishgrad.cli.arguments import SweepOptions
-from vanishgrad.cli.meaning import flow
-from vanishgrad.cli.run_table import saved
 from vanishgrad.cli.sweep_table import sweep_display
 from vanishgrad.config.compose import to_yaml
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import ComposedRun
+from vanishgrad.diagnosis.describe import flow
+from vanishgrad.diagnosis.layers import by_layer
 from vanishgrad.engine import Result
 from vanishgrad.engine.evaluate import objective_of
 from vanishgrad.report.runs import load_runs
@@ -185,13 +185,13 @@ def _train(folder: Path, group: JobGroup, place: Place) -> None:
 
 def final_numbers(result: Result) -> dict[str, float | None]:
     """The last known metrics, and the slope of the gradients over the layers at the first logged step."""
-    return {**result.final, "gradient_slope": flow(saved(result), end=False).slope}
+    return {**result.final, "gradient_slope": flow(by_layer(result.gradients), "start").slope}
 
 
 def slope_in(folder: Path) -> dict[str, float | None]:
     """What `final_numbers` has beside the metrics, of a run folder."""
     runs = load_runs(folder).runs
-    return {"gradient_slope": flow(runs[0], end=False).slope} if runs else {}
+    return {"gradient_slope": flow(runs[0].gradients, "start").slope} if runs else {}
 
 
 def job_of(number: int, config: DictConfig, setting: ComposedRun, label: str) -> Job:

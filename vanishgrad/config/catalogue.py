@@ -6,12 +6,11 @@ import inspect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
-from omegaconf import OmegaConf
-
-from vanishgrad.config.location import choice_names, config_folder, home_of, within
+from vanishgrad import choices
+from vanishgrad.choices.named import choices_of
+from vanishgrad.config.location import choice_file, choice_names
 from vanishgrad.remedies import Remedy
 from vanishgrad.run import GROUPS, SCALARS, Run
 
@@ -63,23 +62,13 @@ def groups() -> list[ChoiceGroup]:
 
 def _group(name: str, protocol: type) -> ChoiceGroup:
     default = "none" if name == "remedy" else getattr(getattr(Run(), name), "name", None)
-    kinds, order = [_kind(name, choice) for choice in choice_names(name)], _defined(home_of(protocol))
-    kinds.sort(key=lambda kind: (kind.name != default, order.index(kind)))
+    kinds = sorted(choices_of(protocol).values(), key=lambda kind: (kind.name != default, _place(kind)))
     return ChoiceGroup(name, default, _summary(protocol), [_choice(name, kind) for kind in kinds])
 
 
-def _defined(home: str) -> list[Any]:
-    """The classes of a module, or of the modules that a package imports from, as they stand in the files."""
-    classes = [thing for thing in vars(import_module(home)).values() if isinstance(thing, type)]
-    modules = dict.fromkeys(kind.__module__ for kind in classes if within(home, kind))
-    return [thing for module in modules for thing in vars(import_module(module)).values()]
-
-
-def _kind(group: str, choice: str) -> Any:
-    """The dataclass that a config file names."""
-    config = OmegaConf.load(config_folder() / group / f"{choice}.yaml")
-    module, _, name = str(OmegaConf.select(config, "_target_")).rpartition(".")
-    return getattr(import_module(module), name)
+def _place(kind: Any) -> int:
+    """Where a choice stands among those that are exported; the user's own come last."""
+    return choices.__all__.index(kind.__name__) if kind.__name__ in choices.__all__ else len(choices.__all__)
 
 
 def _choice(group: str, kind: Any) -> Choice:
@@ -100,7 +89,8 @@ def _experiments() -> ChoiceGroup:
 
 
 def _comment(name: str) -> str:
-    lines = (config_folder() / EXPERIMENT / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    file = choice_file(EXPERIMENT, name)
+    lines = [] if file is None else file.read_text(encoding="utf-8").splitlines()
     return " ".join(line[2:] for line in lines[2:] if line.startswith("# "))
 
 

@@ -1,12 +1,14 @@
-"""Where the configuration files are, and where the choices that they name."""
+"""Where the configuration files are: those that are shipped, and the user's own of --config-dir."""
 
 from __future__ import annotations
 
-from importlib import import_module
+import sys
 from pathlib import Path
 
 CONFIG_NAME = "config"
 PACKAGE = Path(__file__).resolve().parents[1]
+
+_own: list[Path] = []  # the folder of --config-dir, while a command that was given one goes on
 
 
 def config_folder() -> Path:
@@ -15,23 +17,40 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / "conf"
 
 
+def use_own(folder: str | Path | None) -> None:
+    """Let the files in a folder of the user's, as well as those shipped, name choices; None for no such.
+
+    Their `_target_` may be a class of the user's own, which is imported: naming the folder is the user's word
+    that its code may run. The folder and the working directory join the import path.
+    """
+    _own[:] = [] if folder is None else [Path(folder).absolute()]
+    for path in own_import_path():
+        if path not in sys.path:
+            sys.path.append(path)
+
+
+def own_folders() -> list[Path]:
+    """The folder of --config-dir, if one was given."""
+    return list(_own)
+
+
+def own_import_path() -> list[str]:
+    """What --config-dir adds to the import path, here and in other processes."""
+    return [*map(str, _own), str(Path.cwd())] if _own else []
+
+
+def choice_file(group: str, choice: str) -> Path | None:
+    """The configuration file of a choice; None where there is none."""
+    files = (folder / group / f"{choice}.yaml" for folder in (config_folder(), *_own))
+    return next((file for file in files if file.exists()), None)
+
+
 def choice_names(group: str) -> list[str]:
     """The choices of a group, by the names of their files."""
-    return sorted(file.stem for file in (config_folder() / group).glob("*.yaml"))
+    folders = (config_folder(), *_own)
+    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
 
 
 def group_names() -> list[str]:
     """The groups, by the names of their folders."""
     return sorted(folder.name for folder in config_folder().iterdir() if folder.is_dir())
-
-
-def home_of(protocol: type) -> str:
-    """The module whose choices a group has: its protocol's, or the package around it that shows both."""
-    package = protocol.__module__.rpartition(".")[0]
-    shown = vars(import_module(package)).get(protocol.__name__) is protocol
-    return package if shown else protocol.__module__
-
-
-def within(home: str, kind: type) -> bool:
-    """Whether `kind` is defined in the module `home`, or in a module of the package `home`."""
-    return kind.__module__ == home or kind.__module__.startswith(f"{home}.")

@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from vanishgrad.config.location import config_folder
+from vanishgrad.config.location import choice_file, choice_names
 from vanishgrad.config.typed import shown
 from vanishgrad.errors import SettingError, one_of, require
 
@@ -64,10 +64,10 @@ def check_parameters(override: Override, options: Sequence[str]) -> None:
 
 def parameters_of(group: str, option: str) -> list[str] | None:
     """The parameters in the config file of a choice; None for a choice from elsewhere."""
-    file = config_folder() / group / f"{option}.yaml"
     if option == NULL:
         return []
-    if not file.exists():
+    file = choice_file(group, option)
+    if file is None:
         return None
     config = OmegaConf.load(file)
     assert isinstance(config, DictConfig)
@@ -145,8 +145,7 @@ def _valid(name: str, names: Sequence[str]) -> str:
 
 def _owners(group: str, parameter: str) -> str:
     """`; act=leaky_relu, prelu have it`."""
-    files = sorted((config_folder() / group).glob("*.yaml"))
-    owners = [file.stem for file in files if parameter in (parameters_of(group, file.stem) or ())]
+    owners = [name for name in choice_names(group) if parameter in (parameters_of(group, name) or ())]
     return f"; {group}={' or '.join(owners)} {'has' if len(owners) == 1 else 'have'} it" if owners else ""
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vanishgrad.config.location import choice_names, home_of, within
+from vanishgrad.choices.named import choices_of, is_choice
+from vanishgrad.config.location import choice_names, own_folders
 from vanishgrad.config.typed import shown, typed
-from vanishgrad.description import describe, describe_choice
+from vanishgrad.description import describe, describe_choice, remedied
 from vanishgrad.engine.evaluate import OBJECTIVES
 from vanishgrad.engine.recorder import Provenance
 from vanishgrad.errors import SettingError, one_of, require
@@ -109,19 +110,36 @@ def no_parameter(group: str, choice: str, parameter: str, value: Any, valid: Seq
 
 
 def _located(group: str, target: Any, protocol: Any) -> Any:
-    """The dataclass `target` names; only the choices of this group count."""
+    """The dataclass `target` names: a choice of the group, the user's own only with --config-dir."""
     module, _, name = str(target).rpartition(".")
-    home = home_of(protocol)
-    kind = getattr(import_module(home), name, None) if module == home else None
-    require(
-        isinstance(kind, type) and is_dataclass(kind) and hasattr(kind, "name") and within(home, kind),
-        f"{group}._target_={shown(target)}: must be one of the choices in {home}",
-    )
-    return kind
+    own = bool(module) and module.partition(".")[0] != "vanishgrad"
+    kind = getattr(_imported(group, target, module), name, None) if own_folders() or not own else None
+    if isinstance(kind, type) and is_choice(kind, protocol):
+        return kind
+    raise SettingError(f"{group}._target_={shown(target)}: {_no_choice(own, protocol)}")
+
+
+def _imported(group: str, target: Any, module: str) -> Any:
+    try:
+        return import_module(module or "vanishgrad")
+    except Exception as error:  # code of the user's: whatever it raises, the message names it
+        reason = f"{type(error).__name__}: {error}"
+        raise SettingError(f"{group}._target_={shown(target)}: cannot be imported ({reason})") from None
+
+
+def _no_choice(own: bool, protocol: Any) -> str:
+    """What a target must be: one of the choices, or with --config-dir a class of the user's own."""
+    names = f"must be one of the choices {', '.join(choices_of(protocol))}"
+    if own and not own_folders():
+        return f"{names}; a class of your own needs --config-dir DIR, the folder of its configuration file"
+    if not own:
+        return names
+    base = f"{protocol.__module__}.{protocol.__name__}"
+    return f"{names}, or a frozen dataclass with a `name` that inherits {base}"
 
 
 def _treated(run: Run, remedy: Remedy) -> Run:
     try:
-        return remedy(run)
+        return remedied(run, remedy)
     except SettingError as error:
         raise SettingError(f"remedy={remedy.name}: {error}") from None

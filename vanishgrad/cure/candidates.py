@@ -10,14 +10,20 @@ from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from vanishgrad import remedies
-from vanishgrad.choices.model.feedforward import CNN, MLP
-from vanishgrad.choices.model.recurrent import RNN
-from vanishgrad.cure.override_text import changed, overrides_of, rounded, treated
+from vanishgrad.description import (
+    answers,
+    applied,
+    changed,
+    check_start,
+    describe,
+    overrides_of,
+    remedied,
+    rounded,
+)
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.errors import SettingError, require
+from vanishgrad.remedies import TABLE, Remedy, holds, lookup
 from vanishgrad.run import Run
-from vanishgrad.theory import critical_point
 
 # Fields of a run that treat the same thing: a treatment changes one kind, a pair two.
 KINDS = {
@@ -78,23 +84,6 @@ def kinds_of(before: Run, after: Run) -> frozenset[str]:
     return frozenset(KINDS.get(name, name) for name in leading or changes)
 
 
-# In the order of what helps most networks most; a tie in a trial is broken by it.
-KNOWN: tuple[remedies.Remedy, ...] = (
-    remedies.UseLSTM(), remedies.UseGRU(), remedies.UseBatchNorm(), remedies.UseAdam(), remedies.UseReLU(),
-    remedies.UseResidual(), remedies.UseHe(), remedies.UseXavier(), remedies.UseLayerNorm(),
-    remedies.UseClipping(), remedies.SmallRate(), remedies.UseRezero(), remedies.UseTanh(),
-    remedies.UseCritical(), remedies.UseELU(), remedies.UseSELU(), remedies.UseLeakyReLU(),
-    remedies.UsePReLU(), remedies.UseRMSprop(), remedies.UseAdagrad(), remedies.UsePretraining(),
-    remedies.UseL2(), remedies.UseL1(),
-)  # fmt: skip
-MATCHED = {  # an activation with the weights that belong to it, for networks without recurrence
-    "act=relu init=he": "its weights keep the signal's size from layer to layer (He et al. 2015)",
-    "act=selu init=lecun": "its outputs find back to mean 0 and variance 1 (Klambauer et al. 2017)",
-}
-RECURRENT_STARTS = {  # of a plain recurrent network, beside the remedies
-    "model.recurrent_init=orthogonal": "an orthogonal recurrent matrix keeps the gradient's length",
-    "act=relu model.recurrent_init=identity": "the identity start remembers by itself (Le et al. 2015)",
-}
 ALREADY = "is how the setting is already"
 NOT_PAIRED = {"penalty"}  # treats another illness
 NOT_TOGETHER = frozenset({"activation", "cell"})  # a gated cell comes with its own
@@ -141,9 +130,9 @@ def candidates(run: Run, diagnosis: Diagnosis, check: Check, most_pairs: int) ->
         run: the failing setting.
         diagnosis: of it.
         check: raises a `SettingError` for a run that this machine cannot train.
-        most_pairs: of what the diagnosis suggests, at the most.
+        most_pairs: of what the diagnosis suggests, at most.
     """
-    found: dict[Run, Treatment] = {}
+    treatments: dict[Run, Treatment] = {}
     left_out: dict[str, str] = {}
     for label, make, reason, advised in _proposed(run, diagnosis):
         try:
@@ -151,8 +140,8 @@ def candidates(run: Run, diagnosis: Diagnosis, check: Check, most_pairs: int) ->
         except SettingError as error:
             left_out.setdefault(label, str(error))
         else:
-            found.setdefault(after, treatment(run, after, reason, advised=advised))
-    alone = list(found.values())
+            treatments.setdefault(after, treatment(run, after, reason, advised=advised))
+    alone = list(treatments.values())
     advised_pairs = pairs(run, [one for one in alone if one.advised], check, most_pairs)
     refused = tuple(LeftOut(label, reason) for label, reason in left_out.items())
     return Candidates(run, tuple(alone), tuple(advised_pairs), refused)
@@ -160,14 +149,14 @@ def candidates(run: Run, diagnosis: Diagnosis, check: Check, most_pairs: int) ->
 
 def pairs(run: Run, alone: Sequence[Treatment], check: Check, most: int) -> list[Treatment]:
     """Sensible pairs of the treatments `alone`, those of the first ones first, without what is refused."""
-    found: list[Treatment] = []
+    results: list[Treatment] = []
     ranked = sorted(combinations(range(len(alone)), 2), key=lambda pair: (sum(pair), pair))
     for first, second in ranked:
-        if len(found) >= most:
+        if len(results) >= most:
             break
         if sensible(run, alone[first], alone[second]):
-            found += _paired(run, alone[first], alone[second], check)
-    return found
+            results += _paired(run, alone[first], alone[second], check)
+    return results
 
 
 def sensible(run: Run, first: Treatment, second: Treatment) -> bool:
@@ -180,26 +169,25 @@ def sensible(run: Run, first: Treatment, second: Treatment) -> bool:
 def best_of_each_kind(run: Run, ranked: Iterable[Treatment], most: int) -> list[Treatment]:
     """Of the treatments `ranked`, the best first, that are no pairs: the `most` best of each kind."""
     counts: dict[frozenset[str], int] = {}
-    found = []
+    best = []
     for one in ranked:
         kinds = kinds_of(run, one.run)
         if not one.parts and counts.get(kinds, 0) < most:
             counts[kinds] = counts.get(kinds, 0) + 1
-            found.append(one)
-    return found
+            best.append(one)
+    return best
 
 
 def _proposed(run: Run, diagnosis: Diagnosis) -> Iterator[tuple[str, Callable[[], Run], str, bool]]:
     """(label, function that makes the treated run, reason, whether the diagnosis suggests it)."""
     for finding in diagnosis.findings:
         for advice in finding.remedies:
-            yield advice.override, partial(treated, run, advice.override), advice.reason, True
-    for remedy in KNOWN:
-        yield f"remedy={remedy.name}", partial(remedy, run), "", False
-    for kind, texts in (((MLP, CNN), MATCHED), (RNN, RECURRENT_STARTS)):
-        if isinstance(run.model, kind):
-            for text, reason in texts.items():
-                yield text, partial(treated, run, text), reason, False
+            yield advice.override, partial(applied, run, advice.override), advice.reason, True
+    value = lookup(describe(run), answers(run))
+    for remedy in TABLE.values():
+        if remedy.changes and remedy.tried is not None and holds(remedy.tried, value):
+            label = f"remedy={remedy.name}" if isinstance(remedy, Remedy) else remedy.typed
+            yield label, partial(remedied, run, remedy), remedy.reason, False
 
 
 def _considered(run: Run, make: Callable[[], Run], check: Check) -> Run:
@@ -214,17 +202,8 @@ def _considered(run: Run, make: Callable[[], Run], check: Check) -> Run:
     require(after != run, ALREADY)
     for name in sorted(NOT_CURES & changed(run, after).keys()):
         raise SettingError(f"changes {name}: treatments are compared on one and the same task")
-    if after.init.critical and not run.init.critical:
-        _check_critical(after)
+    check_start(run, after)
     return after
-
-
-def _check_critical(run: Run) -> None:
-    """Refuse a critical point of which theory says that most units are saturated there."""
-    with _warned() as found:
-        critical_point(run.act.module())
-    for warning in found:
-        raise SettingError(str(warning.message))
 
 
 def _paired(run: Run, first: Treatment, second: Treatment, check: Check) -> list[Treatment]:
@@ -240,6 +219,6 @@ def _paired(run: Run, first: Treatment, second: Treatment, check: Check) -> list
 @contextmanager
 def _warned() -> Iterator[list[warnings.WarningMessage]]:
     """The warnings inside, which are not shown: the setting is only considered."""
-    with warnings.catch_warnings(record=True) as found:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        yield found
+        yield caught

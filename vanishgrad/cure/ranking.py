@@ -22,7 +22,7 @@ class Standing:
         treatment: what was tried.
         trial: its last one.
         round: in which that was, from 1.
-        cost: seconds per step beside the untreated one's; None where it was not measured.
+        cost: seconds per step, divided by the untreated one's; None where it was not measured.
         speed: steps to 90 % of the best gain, the median over seeds; None where most do not get there.
         cures: whether it learns with every seed, and more than the untreated setting does.
     """
@@ -58,8 +58,8 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
 
 def speed(trial: Trial, yard: Yardstick, best: float) -> float | None:
     """Steps to 90 % of the `best` gain: the median over seeds, of which most must get there."""
-    found = [one.reached(yard, SHARE * best) for one in trial.courses if one.status == "completed"]
-    steps = sorted(math.inf if step is None else step for step in found)
+    reached = [one.reached(yard, SHARE * best) for one in trial.courses if one.status == "completed"]
+    steps = sorted(math.inf if step is None else step for step in reached)
     steps += [math.inf] * (len(trial.courses) - len(steps))
     middle = statistics.median(steps)
     return middle if math.isfinite(middle) else None

@@ -17,21 +17,21 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def plain(found: Cure, folder: Path) -> dict[str, Any]:
+def plain(cure: Cure, folder: Path) -> dict[str, Any]:
     """The content of cure.json, without the commands to type.
 
     Arguments:
-        found: what was found.
+        cure: what was found.
         folder: of the trials, which run folders are named in.
     """
     return {
-        "verdict": found.diagnosis.verdict,
-        "healthy": found.healthy,
-        "diagnosis": found.diagnosis.plain(),
-        "rounds": [{"steps": one.steps, "kept": one.kept} for one in found.rounds],
-        "untreated": row(found.untreated, None) | runs_of(found.untreated, folder),
-        "treatments": [row(one, rank) | runs_of(one, folder) for rank, one in enumerate(found.standings, 1)],
-        "left_out": [one._asdict() for one in found.left_out],
+        "verdict": cure.diagnosis.verdict,
+        "healthy": cure.healthy,
+        "diagnosis": cure.diagnosis.plain(),
+        "rounds": [{"steps": one.steps, "kept": one.kept} for one in cure.rounds],
+        "untreated": row(cure.untreated, None) | runs_of(cure.untreated, folder),
+        "treatments": [row(one, rank) | runs_of(one, folder) for rank, one in enumerate(cure.standings, 1)],
+        "left_out": [one._asdict() for one in cure.left_out],
     }
 
 
@@ -48,10 +48,10 @@ def row(one: Standing, rank: int | None) -> dict[str, Any]:
     return dict(zip(COLUMNS, values, strict=True))
 
 
-def rows(found: Cure) -> list[dict[str, Any]]:
+def rows(cure: Cure) -> list[dict[str, Any]]:
     """All treatments, the best first, and the untreated setting, which has no rank."""
-    standings: Sequence[Standing] = found.standings
-    return [*(row(one, rank) for rank, one in enumerate(standings, 1)), row(found.untreated, None)]
+    standings: Sequence[Standing] = cure.standings
+    return [*(row(one, rank) for rank, one in enumerate(standings, 1)), row(cure.untreated, None)]
 
 
 def runs_of(one: Standing, folder: Path) -> dict[str, list[str]]:

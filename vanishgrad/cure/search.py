@@ -23,6 +23,7 @@ from vanishgrad.cure.candidates import (
 from vanishgrad.cure.ranking import Standing, cures, ranked, speed
 from vanishgrad.cure.trial import Key, Round, Trial, Trials, Tried, halve, rounds
 from vanishgrad.diagnosis import Diagnosis
+from vanishgrad.diagnosis.finding import SLOWS
 from vanishgrad.engine import Progress, train
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.engine.prepare import device_of
@@ -68,7 +69,6 @@ def seconds_per_step(run: Run, total: int) -> float:
     return statistics.median(taken[WARM:] or taken or [math.nan]) + once / max(1, total)
 
 
-SERIOUS = 0.5  # a severity that slows training
 KEPT = (6, 4)  # treatments that go on after each round
 ADVISED_PAIRS = 4  # that begin in the first round
 OF_A_KIND = 2  # of each kind of treatment, the best are paired after the first round
@@ -143,7 +143,7 @@ class Cure:
 
 def is_healthy(diagnosis: Diagnosis, trial: Trial) -> bool:
     """Whether there is nothing to cure: it learns with every seed, and nothing is found that slows it."""
-    serious = any(finding.severity >= SERIOUS for finding in diagnosis.findings)
+    serious = any(finding.severity >= SLOWS for finding in diagnosis.findings)
     return trial.learned == len(trial.courses) and not serious
 
 

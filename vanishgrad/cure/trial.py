@@ -15,10 +15,10 @@ from torch import Tensor
 
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.cure.candidates import Treatment
-from vanishgrad.cure.override_text import kept
-from vanishgrad.description import describe
+from vanishgrad.description import describe, kept
 from vanishgrad.diagnosis import Diagnosis, Finding, diagnose
 from vanishgrad.diagnosis.layers import by_layer, gradient_slope, log_slope, root_sum_square
+from vanishgrad.diagnosis.record import ERROR_LEFT
 from vanishgrad.engine import Provenance
 from vanishgrad.errors import at_least
 from vanishgrad.records import (
@@ -65,7 +65,7 @@ def pooled(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
 
 
 LOST = -1.0  # the gain of a run that diverged or failed
-LEARNED = 0.25  # of the ignorant answer's error that is gone: as much as the report calls learning
+LEARNED = 1 - ERROR_LEFT  # of the ignorant answer's error that is gone: what a diagnosis calls learning
 
 
 @dataclass(frozen=True)

@@ -1,179 +1,102 @@
-"""Treatments: what to type for a setting of ours, and what it is called in PyTorch."""
+"""What helps against what was found, the most promising first: names in `vanishgrad.remedies`, with reasons.
+
+An empty reason is the remedy's own. In a setting of `vanishgrad train` those are advised that run.json lists
+under `fitting`, for which the run itself was asked; in somebody else's model those with words for PyTorch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import isfinite
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from vanishgrad.diagnosis.finding import Advice
-from vanishgrad.diagnosis.record import BOUNDED, PLAIN, RECURRENT, RecordedSetting
+from vanishgrad.diagnosis.record import RecordedSetting
+from vanishgrad.remedies import TABLE, Change, filled, parsed, shown
 
-Typed: TypeAlias = Callable[[RecordedSetting], str | None]
-LARGE_STARTS = ("normal", "gaussian", "zeros")  # whose size is the user's
-HALF_LINEAR = ("relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "mish")
-
-
-@dataclass(frozen=True)
-class Treatment:
-    """Something to change.
-
-    Arguments:
-        typed: the overrides for a setting of ours; None where it has no place, or is there already.
-        torch: the same for a foreign model.
-    """
-
-    typed: Typed
-    torch: str
-
-
-Ladder: TypeAlias = Sequence[tuple[Treatment, str]]
+Ladder: TypeAlias = Mapping[str, str]
 MOST = 4  # more are no advice
+
+ACTIVE = "its slope is 1 where it is active, and these weights keep the signal's size"
+SIZE_FREE = "the weights' size no longer matters to the signal's"
+LENGTH_KEPT = "an orthogonal matrix keeps the gradient's length from time step to time step"
+ENLARGED = "the initial weights enlarge the signal in every layer"
+
+VANISHING: Ladder = {
+    "batchnorm": "",
+    "relu_he": f"{ACTIVE} from layer to layer",
+    "he": "", "critical": "", "residual": "", "rezero": "", "layernorm": "", "pretraining": "", "adam": "",
+}  # fmt: skip
+VANISHING_IN_TIME: Ladder = {
+    "lstm": "", "gru": "", "orthogonal": LENGTH_KEPT, "chrono": "",
+    "layernorm": "it keeps the activations inside the cell where they have a slope",
+}  # fmt: skip
+EXPLODING: Ladder = {
+    "smaller_he": ENLARGED, "smaller_xavier": ENLARGED, "batchnorm": SIZE_FREE, "clipping": "",
+    "rezero": "every block starts as the identity, so that nothing is enlarged at first",
+    "small_rate": "", "layernorm": SIZE_FREE,
+}  # fmt: skip
+EXPLODING_IN_TIME: Ladder = {
+    "clipping": f"{TABLE['clipping'].reason} (Pascanu et al. 2013)", "orthogonal": LENGTH_KEPT,
+    "lstm": "its gates bound what is handed on from step to step",
+    "small_rate": "smaller steps keep the recurrent matrix from growing",
+}  # fmt: skip
+DIVERGED: Ladder = {
+    "smaller_he": f"{ENLARGED}, until it overflows", "smaller_xavier": f"{ENLARGED}, until it overflows",
+    "small_rate": "the steps overshoot, each further than the one before",
+    "clipping": "", "batchnorm": SIZE_FREE, "layernorm": SIZE_FREE,
+}  # fmt: skip
+UNREACHED = "the initial biases or weights push units to where they are never active"
+DEAD_UNITS: Ladder = {
+    "leaky_relu": "", "smaller_he": UNREACHED, "smaller_xavier": UNREACHED,
+    "small_rate": "a large step can push a unit to where no example reaches it",
+    "batchnorm": "it centres every unit's input, so that about half of the examples reach it", "elu": "",
+}  # fmt: skip
+STEEP = "smaller weights keep the activation where it is steep"
+SATURATED: Ladder = {
+    "smaller_he": STEEP, "smaller_xavier": STEEP,
+    "batchnorm": "it rescales every unit's input to where the activation is steep",
+    "xavier": "", "relu": "", "small_rate": "large steps push units into the flat ends",
+    "layernorm": "it rescales the inputs to where the activation is steep",
+}  # fmt: skip
+STALLED: Ladder = {
+    "batchnorm": "it rescales every layer's signal, so that the first layers get their share",
+    "adam": "",
+    "relu_he": ACTIVE,
+    "he": "these weights keep the signal's size from layer to layer",
+    "residual": "the gradient reaches the first layers through the shortcuts",
+    "pretraining": "each layer is trained on its own first",
+}  # fmt: skip
+OSCILLATING: Ladder = {
+    "small_rate": "the steps are longer than the valley is wide",
+    "clipping": "no step is larger than the threshold", "large_batch": "",
+    "batchnorm": "it makes the loss smoother, which allows a larger rate",
+}  # fmt: skip
+NOT_LEARNING: Ladder = {
+    "own_start": "", "no_penalty": "", "no_clipping": "", "large_rate": "",
+    "adam": "its steps do not depend on the size of the gradient",
+    "small_rate": "the steps may be too large to settle",
+}  # fmt: skip
 
 
 def advised(ladder: Ladder, setting: RecordedSetting) -> tuple[Advice, ...]:
-    """The treatments of a ladder that fit the setting, with their reasons, the most promising first."""
-    found = [(_written(treatment, setting), reason) for treatment, reason in ladder]
-    first = {text: reason for text, reason in reversed(found) if text}  # of equal ones the first reason
+    """The remedies of a ladder that fit the setting, with their reasons, the most promising first."""
+    written = [(_text(TABLE[name], setting), reason or TABLE[name].reason) for name, reason in ladder.items()]
+    first = {text: reason for text, reason in reversed(written) if text}  # of equal ones the first reason
     return tuple(Advice(text, reason) for text, reason in reversed(first.items()))[:MOST]
 
 
-def _written(treatment: Treatment, setting: RecordedSetting) -> str | None:
-    return treatment.typed(setting) if setting.ours else treatment.torch
+def _text(remedy: Change, setting: RecordedSetting) -> str:
+    """What to type, or to write in PyTorch; empty where the remedy is no advice."""
+    if setting.fitting is None:
+        return remedy.torch
+    if remedy.name not in setting.fitting:
+        return ""
+    try:
+        changes = filled(parsed(remedy.typed), setting.value)
+    except KeyError:
+        return ""
+    return " ".join(f"{key}={_number(value)}" for key, value in changes.items())
 
 
-def when(override: str, fits: Callable[[RecordedSetting], bool]) -> Typed:
-    """`override` where it fits."""
-    return lambda setting: override if fits(setting) else None
-
-
-def rate(multiple: float) -> Typed:
-    """The learning rate times a factor."""
-
-    def typed(setting: RecordedSetting) -> str | None:
-        lr = setting.number("lr")
-        return f"lr={lr * multiple:.3g}" if isfinite(lr) and lr > 0 else None
-
-    return typed
-
-
-def _perceptron(setting: RecordedSetting) -> bool:
-    return setting.perceptron
-
-
-def _unnormalized(setting: RecordedSetting) -> bool:
-    return setting.name("norm") == "none"
-
-
-def _started(setting: RecordedSetting, *names: str) -> bool:
-    return setting.name("init") in names
-
-
-def _bare(setting: RecordedSetting) -> bool:
-    return _perceptron(setting) and setting.name("residual") == "none" and setting.number("depth") >= 3
-
-
-def _relu_he(setting: RecordedSetting) -> str | None:
-    bounded = setting.name("act") in (*BOUNDED, "softplus")
-    return "act=relu init=he" if bounded and setting.name("model") in PLAIN and _perceptron(setting) else None
-
-
-RELU_HE = Treatment(_relu_he, "nn.ReLU in place of the bounded activation, with nn.init.kaiming_normal_")
-HE = Treatment(
-    when("remedy=he", lambda s: s.name("model") in PLAIN and s.name("act") in HALF_LINEAR
-         and not _started(s, "he", "lsuv", "critical")),
-    "nn.init.kaiming_normal_ for the weights, zero biases",
-)  # fmt: skip
-CRITICAL = Treatment(
-    when("remedy=critical", lambda s: s.name("model") in PLAIN
-         and s.name("act") in ("tanh", "erf", "softsign")
-         and not _started(s, "critical", "xavier", "orthogonal")),
-    "nn.init.xavier_normal_ for the weights, zero biases",
-)  # fmt: skip
-XAVIER = Treatment(
-    when("remedy=xavier", lambda s: s.name("model") in PLAIN and not _started(s, "xavier", "critical")),
-    "nn.init.xavier_normal_ for the weights, zero biases",
-)
-SMALLER_START = Treatment(
-    lambda s: (
-        ("remedy=he" if s.name("act") in HALF_LINEAR else "remedy=xavier")
-        if _started(s, *LARGE_STARTS, "orthogonal", "critical") and s.name("model") in PLAIN
-        else None
-    ),
-    "smaller initial weights: nn.init.xavier_normal_, or kaiming_normal_ with ReLU",
-)
-OWN_START = Treatment(
-    when("init=default", lambda s: _started(s, *LARGE_STARTS)), "the layers' own reset_parameters()"
-)
-BATCHNORM = Treatment(
-    when(
-        "remedy=batchnorm", lambda s: _perceptron(s) and _unnormalized(s) and s.plain.get("batch_size") != 1
-    ),
-    "nn.BatchNorm1d or 2d between every linear layer and its activation",
-)
-LAYERNORM = Treatment(
-    when("remedy=layernorm", lambda s: _unnormalized(s) and s.number("width") > 1
-         and (_perceptron(s) or s.name("model") in RECURRENT)),
-    "nn.LayerNorm between every linear layer and its activation",
-)  # fmt: skip
-RESIDUAL = Treatment(
-    when("remedy=residual", lambda s: _bare(s) and not (s.number("depth") > 50 and _unnormalized(s))),
-    "shortcuts around every two layers: x + block(x)",
-)
-REZERO = Treatment(
-    when("remedy=rezero", lambda s: _perceptron(s) and s.name("residual") in ("none", "identity")
-         and s.number("depth") >= 3),
-    "shortcuts with a learned factor that starts at 0: x + alpha * block(x)",
-)  # fmt: skip
-ADAM = Treatment(
-    when("remedy=adam", lambda s: s.name("optim") in ("sgd", "adagrad")), "torch.optim.Adam in place of SGD"
-)
-PRETRAINING = Treatment(
-    when("remedy=pretraining", lambda s: s.name("model") == "mlp" and s.name("pretrain") == "none"
-         and _unnormalized(s) and s.name("residual") == "none" and s.number("depth") >= 1),
-    "",
-)  # fmt: skip
-CLIPPING = Treatment(
-    when("remedy=clipping", lambda s: s.name("clip") == "none"),
-    "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0) before every step",
-)
-SMALL_RATE = Treatment(rate(0.1), "a tenth of the learning rate")
-LARGE_RATE = Treatment(rate(10), "ten times the learning rate")
-LARGE_BATCH = Treatment(
-    lambda s: f"batch_size={4 * int(s.number('batch_size'))}" if s.number("batch_size") < 64 else None,
-    "a larger batch",
-)
-LEAKY = Treatment(
-    when("remedy=leaky_relu", lambda s: s.name("act") == "relu"), "nn.LeakyReLU(0.01) in place of nn.ReLU"
-)
-ELU = Treatment(when("remedy=elu", lambda s: s.name("act") == "relu"), "nn.ELU in place of nn.ReLU")
-RELU = Treatment(
-    when("remedy=relu", lambda s: s.name("act") in BOUNDED and s.name("model") in PLAIN and _perceptron(s)),
-    "nn.ReLU in place of the bounded activation",
-)
-LSTM = Treatment(when("remedy=lstm", lambda s: s.name("model") == "rnn"), "nn.LSTM in place of nn.RNN")
-GRU = Treatment(when("remedy=gru", lambda s: s.name("model") == "rnn"), "nn.GRU in place of nn.RNN")
-ORTHOGONAL = Treatment(
-    when("model.recurrent_init=orthogonal", lambda s: s.name("model") in RECURRENT
-         and s.of("model", "recurrent_init") != "orthogonal"),
-    "nn.init.orthogonal_ for the recurrent matrix",
-)  # fmt: skip
-CHRONO = Treatment(
-    lambda s: (
-        f"model.chrono={_length(s)}"
-        if s.name("model") == "lstm" and s.of("model", "chrono") is None and _length(s) > 2
-        else None
-    ),
-    "a forget bias of log(T) at the start",
-)
-NO_PENALTY = Treatment(
-    when("reg=none", lambda s: s.name("reg") not in ("", "none")), "a weaker penalty or weight decay"
-)
-NO_CLIPPING = Treatment(when("clip=none", lambda s: s.name("clip") in ("norm", "value", "agc")), "")
-
-
-def _length(setting: RecordedSetting) -> int:
-    """Time steps of a sequence task; 0 where it is none."""
-    length = setting.of("data", "length")
-    return int(length) if isinstance(length, int | float) else 0
+def _number(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else shown(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -45,11 +45,11 @@ def examine(record: Record) -> Diagnosis:
     """Everything that is wrong with a run, the worst first."""
     if not len(record.steps):
         return Diagnosis()
-    found = _found(RULES, record) or _found(OTHERWISE, record)[:1]
-    return Diagnosis(tuple(sorted(found, key=lambda one: -one.severity)), record.learned)
+    findings = _findings(RULES, record) or _findings(OTHERWISE, record)[:1]
+    return Diagnosis(tuple(sorted(findings, key=lambda one: -one.severity)), record.learned)
 
 
-def _found(rules: tuple[Rule, ...], record: Record) -> list[Finding]:
+def _findings(rules: tuple[Rule, ...], record: Record) -> list[Finding]:
     return [finding for rule in rules if (finding := rule(record)) is not None]
 
 
@@ -63,31 +63,45 @@ def diagnose(
     baseline: Mapping[str, Any] | None = None,
     time_gradients: pd.DataFrame | None = None,
     dead_units: pd.DataFrame | None = None,
+    answers: Mapping[str, bool] | None = None,
+    fitting: Collection[str] | None = None,
 ) -> Diagnosis:
-    """What is wrong with a run, the worst first, with evidence and remedies; nothing when it is healthy.
+    """Say what is wrong with a run, the worst first, with evidence and remedies; nothing when it is healthy.
 
     Rules look at ratios, slopes and fractions alone: multiplying losses and gradients by a constant changes
-    nothing. The more is known beside the gradients, the surer they are.
+    nothing. The more is known besides the gradients, the surer they are.
 
     Arguments:
         source: a run folder, a file like gradients.csv, a DataFrame of such rows, a `Result`, a
             `GradientMonitor`, or anything with the attributes `gradients` and `metrics`. The other arguments
             are for a DataFrame.
         metrics: rows of metrics.csv, which tell whether it learned.
-        setting: what was trained, as run.json has it under `effective`: remedies are then what to type.
+        setting: what was trained, as run.json has it under `effective`.
         status, diverged_at, baseline: as in run.json.
+        answers: what the choices say of themselves, as in run.json: `{"act.bounded": True}`.
+        fitting: names of the remedies that the setting accepts, as in run.json: advice is then what to type.
         time_gradients, dead_units: rows of those files.
 
     Raises:
         SettingError: for a source that is none of these.
         UnreadableRun: for a folder or a file that cannot be read.
+
+    Example:
+        >>> from vanishgrad import Run, diagnose, train
+        >>> from vanishgrad.choices.activation import Sigmoid
+        >>> result = train(Run(depth=12, width=12, act=Sigmoid(), max_steps=200, epochs=100, threads=1))
+        >>> diagnosis = diagnose(result)
+        >>> diagnosis.verdict
+        'vanishing'
+        >>> diagnosis.findings[0].remedies[0].override
+        'remedy=batchnorm'
     """
     if isinstance(source, str | Path):
         return _read(Path(source))
     if hasattr(source, "columns"):
         record = record_of(
             source, metrics, setting=setting, status=status, diverged_at=diverged_at, baseline=baseline,
-            time_gradients=time_gradients, dead_units=dead_units,
+            time_gradients=time_gradients, dead_units=dead_units, answers=answers, fitting=fitting,
         )  # fmt: skip
         return examine(record)
     return _of_object(source)
@@ -115,13 +129,15 @@ def _read_folder(folder: Path) -> Diagnosis:
         baseline=run.get("baseline"),
         time_gradients=read_extra(folder, TIME_GRADIENTS_FILE),
         dead_units=read_extra(folder, DEAD_UNITS_FILE),
+        answers=run.get("answers"),
+        fitting=run.get("fitting"),
     )
 
 
 def _of_object(source: Any) -> Diagnosis:
     """Of something that can diagnose itself, or has the tables."""
-    if isinstance(found := getattr(source, "diagnosis", None), Diagnosis):
-        return found
+    if isinstance(diagnosis := getattr(source, "diagnosis", None), Diagnosis):
+        return diagnosis
     if callable(own := getattr(source, "diagnose", None)):
         return own()
     if not hasattr(source, "gradients"):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from vanishgrad.diagnosis.advice import advised
-from vanishgrad.diagnosis.finding import QUANTITIES, Evidence, Finding, count, factor, severe, sure
-from vanishgrad.diagnosis.ladders import DIVERGED, EXPLODING, EXPLODING_IN_TIME
+from vanishgrad.diagnosis.advice import DIVERGED, EXPLODING, EXPLODING_IN_TIME, advised
+from vanishgrad.diagnosis.finding import QUANTITIES, Evidence, Finding, counted, factor, severe, sure
 from vanishgrad.diagnosis.layers import MEASURED, Floats, steady_fall
 from vanishgrad.diagnosis.record import Mask, Record
 
 DECADES = 2.0  # in a network that is known not to learn, or that diverged
 DECADES_UNKNOWN = 3.0
-STEADY = 0.25  # of the growth: that of a single layer beside the others is none
+STEADY = 0.25  # of the growth: that of a single layer among the others is none
 GROWTH, LOSS_GROWTH = 1e3, 2.0  # over the steps, of the gradient and of the loss
 FORWARD = ("weight_norm", "act_mean", "act_std")
 BACKWARD = ("delta_norm", "grad_norm", "bias_grad_norm")
@@ -53,9 +52,11 @@ def diverged(record: Record) -> Finding | None:
     if not record.diverged:
         return None
     at = dict(record.diverged_at or {})
-    found = _first_lost(record)
-    step = int(at.get("step", found[0]))
-    layer, what = at.get("layer", found[1]), str(at.get("what", found[2]))
+    lost = _first_lost(record)
+    if at.get("what") == "pretraining_loss":
+        return _in_pretraining(record, int(at["layer"]), int(at["epoch"]))
+    step = int(at.get("step", lost[0]))
+    layer, what = at.get("layer", lost[1]), str(at.get("what", lost[2]))
     quantity = QUANTITIES.get(what, what.replace("_", " "))
     evidence: Evidence = {"step": step, "layer": int(layer or 0), "quantity": what}
     where = f" of layer {layer}" if layer and what != "loss" else ""
@@ -63,6 +64,15 @@ def diverged(record: Record) -> Finding | None:
         "diverged", 1.0, 1.0, (int(layer),) if layer else (), step, evidence,
         advised(DIVERGED, record.setting),
         sentence=f"At step {step} the {quantity}{where} stopped being finite.",
+    )  # fmt: skip
+
+
+def _in_pretraining(record: Record, layer: int, epoch: int) -> Finding:
+    return Finding(
+        "diverged", 1.0, 1.0, (layer,), 0, {"layer": layer, "epoch": epoch, "quantity": "pretraining loss"},
+        advised(DIVERGED, record.setting),
+        sentence=f"In pretraining, at epoch {epoch}, the loss of layer {layer} stopped being finite; "
+        "a smaller pretrain.lr keeps it.",
     )  # fmt: skip
 
 
@@ -86,7 +96,7 @@ def _towards_the_input(record: Record) -> Finding | None:
         },
         advised(EXPLODING, record.setting),
         sentence=f"The gradient grows {factor(per_layer)} per layer on its way to the input, by {most:.1f} "
-        f"decades over {count(int(record.flowing.sum()), 'hidden layer')}.",
+        f"decades over {counted(int(record.flowing.sum()), 'hidden layer')}.",
     )
 
 

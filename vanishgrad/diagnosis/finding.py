@@ -1,10 +1,12 @@
-"""Numbers in the sentences of findings."""
+"""A finding, a diagnosis, and the numbers in their sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
+
+from vanishgrad.records import FINDINGS, Pathology
 
 QUANTITIES = {
     "weight_norm": "weights", "act_mean": "activations", "act_std": "activations",
@@ -23,7 +25,7 @@ def small(part: float) -> str:
     return "0 %" if part == 0 else f"{100 * part:.2g} %"
 
 
-def count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
     """`1 step`, `400 steps`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
@@ -62,18 +64,8 @@ def _between(part: float) -> float:
     return min(1.0, max(0.0, part))
 
 
-Pathology: TypeAlias = Literal[
-    "vanishing",
-    "exploding",
-    "dead_units",
-    "saturated",
-    "stalled_layers",
-    "oscillating",
-    "not_learning",
-    "diverged",
-]
 Evidence: TypeAlias = dict[str, float | int | str]
-PATHOLOGIES: tuple[Pathology, ...] = get_args(Pathology)
+PATHOLOGIES = FINDINGS
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from vanishgrad.records import GRADIENT_COLUMNS, Cell, spread
 
-NORMS = ("grad_norm", "bias_grad_norm", "delta_norm", "weight_norm")
-AVERAGED = ("epoch", "act_mean", "act_std", "saturation", "dead_fraction")
 When: TypeAlias = Literal["start", "end"]
 CELL: list[Hashable] = ["step", "layer"]
 
@@ -24,23 +22,36 @@ def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
 
     Weight matrices of one layer are taken together as if they were one: norms and changes by the root of the
     sum of squares, activation statistics by the mean. Matrices whose outputs are added up to one z, those of
-    a gate for the input and for the state, have one dLoss/dz, which counts once: see `_one_per_sum`.
+    a gate for the input and for the state, have one dLoss/dz, which counts once.
     """
     if not rows.duplicated(CELL).any():
         return rows.drop(columns="name", errors="ignore")
-    if "delta_norm" in rows:
-        rows = rows.assign(delta_norm=_one_per_sum(rows))
-    keys = [rows["step"], rows["layer"]]
-    total = pd.DataFrame({column: root_sum_square(rows[column], keys) for column in _has(rows, NORMS)})
-    total = total.join(rows.groupby(CELL)[_has(rows, AVERAGED)].mean())
-    weight = rows["weight_norm"]
-    at_first = rows["step"] == rows["step"].min()
-    weight_0 = rows["name"].map(rows[at_first].drop_duplicates("name").set_index("name")["weight_norm"])
-    for column, scale in (("update_ratio", weight), ("weight_drift", weight_0)):
+    steps, layers, values = measured(rows)
+    cells = pd.MultiIndex.from_product([steps, layers], names=CELL)
+    columns = [column for column in rows if column in MEASURED]
+    table = pd.DataFrame(values.reshape(len(cells), -1), cells, list(MEASURED))[columns]
+    first = rows.drop_duplicates(CELL).set_index(CELL).sort_index()
+    others = first[[column for column in first if column not in MEASURED]]
+    return others.join(table).reset_index()[[column for column in rows if column != "name"]]
+
+
+def measured(rows: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
+    """Steps, layers, and `(steps, layers, columns)`, the weight matrices of a layer taken together."""
+    step = rows["step"].to_numpy(np.int64)
+    if (np.diff(step) < 0).any():
+        rows = rows.iloc[np.argsort(step, kind="stable")]
+        step = rows["step"].to_numpy(np.int64)
+    layer = rows["layer"].to_numpy(np.int64)
+    names = rows["name"].to_numpy(str) if _needs_names(rows, step, layer) else np.full(len(rows), "")
+    values = np.full((len(rows), len(MEASURED)), np.nan)
+    for place, column in enumerate(MEASURED):
         if column in rows:
-            changed = root_sum_square(rows[column] * scale, keys)
-            total[column] = changed / root_sum_square(scale, keys)
-    return total.reset_index()[[column for column in rows if column != "name"]]
+            values[:, place] = rows[column].to_numpy(np.float64)
+    steps = step[np.diff(step, prepend=-1) > 0]
+    if not steps.size:
+        return steps, np.empty(0, dtype=np.int64), values[None][:0]
+    table, matrices = _regular(step, layer, names, values) or _irregular(steps, step, layer, names, values)
+    return steps, matrices.layers, matrices.by_layer(table, table[0, :, WEIGHT])
 
 
 def thin(rows: pd.DataFrame, most_steps: int) -> pd.DataFrame:
@@ -93,22 +104,6 @@ def _at(rows: pd.DataFrame, column: str, when: When) -> pd.DataFrame:
     return rows[wanted.any(axis=1)[run] & (at == place[run])]
 
 
-def _has(rows: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:
-    return [column for column in columns if column in rows]
-
-
-def _one_per_sum(rows: pd.DataFrame) -> pd.Series[float]:
-    """delta_norm where a row has the largest of its gate, the same for `xi_1` and `hi_1`; NaN beside it.
-
-    The largest: a reset gate between the state's matrix and the sum makes that matrix's own dLoss/dz smaller
-    than the sum's.
-    """
-    gate = rows["name"].str.replace(GATE, r"\1", regex=True)
-    largest = rows.groupby([rows["step"], rows["layer"], gate])["delta_norm"].transform("max")
-    repeated = pd.DataFrame({"step": rows["step"], "layer": rows["layer"], "gate": gate}).duplicated()
-    return largest.mask(repeated)
-
-
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -153,17 +148,17 @@ class Matrices:
         order = np.argsort(self.layer, kind="stable")
         starts = np.searchsorted(np.array(self.layer)[order], self.layers)
         ordered = values[:, order]
-        found = np.full((len(values), len(starts), len(MEASURED)), np.nan)
-        found[:, :, NORM_PLACES] = _root_sum_square(ordered[:, :, NORM_PLACES], starts)
-        found[:, :, AVERAGED_PLACES] = _mean(ordered[:, :, AVERAGED_PLACES], starts)
+        reduced = np.full((len(values), len(starts), len(MEASURED)), np.nan)
+        reduced[:, :, NORM_PLACES] = _root_sum_square(ordered[:, :, NORM_PLACES], starts)
+        reduced[:, :, AVERAGED_PLACES] = _mean(ordered[:, :, AVERAGED_PLACES], starts)
         for name, at_first in CHANGES.items():
             column = MEASURED.index(name)
             scale = first[order][None] if at_first else ordered[:, :, WEIGHT]
             changed = _root_sum_square((ordered[:, :, column] * scale)[:, :, None], starts)
             with np.errstate(divide="ignore", invalid="ignore"):
-                found[:, :, column] = (changed / _root_sum_square(scale[:, :, None], starts))[:, :, 0]
-        found[:, :, DELTA] = self._deltas(values[:, :, DELTA])
-        return found
+                reduced[:, :, column] = (changed / _root_sum_square(scale[:, :, None], starts))[:, :, 0]
+        reduced[:, :, DELTA] = self._deltas(values[:, :, DELTA])
+        return reduced
 
     def _deltas(self, delta: Floats) -> Floats:
         """dLoss/dz of every layer `(steps, layers)`: matrices that are added up to one z count once."""
@@ -176,12 +171,12 @@ class Matrices:
 
     def _gates(self) -> dict[tuple[int, str], list[int]]:
         """The places of the matrices whose outputs are added up, by layer and gate."""
-        found: dict[tuple[int, str], list[int]] = {}
+        gates: dict[tuple[int, str], list[int]] = {}
         names = self.names or tuple(map(str, range(len(self.layer))))
         for place, (layer, name) in enumerate(zip(self.layer, names, strict=True)):
             gate = GATE.fullmatch(name)
-            found.setdefault((layer, gate[1] if gate else name), []).append(place)
-        return found
+            gates.setdefault((layer, gate[1] if gate else name), []).append(place)
+        return gates
 
 
 def matrices_of(rows: Sequence[Sequence[Cell]]) -> Matrices:
@@ -211,6 +206,41 @@ def _mean(values: Floats, starts: Ints) -> Floats:
     total = np.add.reduceat(np.where(known, values, 0.0), starts, axis=1)
     with np.errstate(invalid="ignore"):
         return total / np.add.reduceat(known, starts, axis=1, dtype=np.float64)
+
+
+def _needs_names(rows: pd.DataFrame, step: Ints, layer: Ints) -> bool:
+    """Whether some layer has several matrices; text takes longer to read than all numbers together."""
+    rising = (np.diff(layer) > 0) | (np.diff(step) > 0)
+    return "name" in rows and not rising.all()
+
+
+def _regular(step: Ints, layer: Ints, names: Any, values: Floats) -> tuple[Floats, Matrices] | None:
+    """The usual case: the same rows in the same order at every step."""
+    size = int((step == step[0]).sum())
+    if len(step) % size or (step.reshape(-1, size) != step[::size, None]).any():
+        return None
+    shape = -1, size
+    if (np.diff(step[::size]) <= 0).any() or (layer.reshape(shape) != layer[:size]).any():
+        return None
+    if (names.reshape(shape) != names[:size]).any():
+        return None
+    return values.reshape(-1, size, len(MEASURED)), Matrices(
+        tuple(layer[:size].tolist()), _known(names[:size])
+    )
+
+
+def _irregular(steps: Ints, step: Ints, layer: Ints, names: Any, values: Floats) -> tuple[Floats, Matrices]:
+    """Rows that come and go: what is not there at a step is NaN."""
+    keys = list(dict.fromkeys(zip(layer.tolist(), names.tolist(), strict=True)))
+    place = {key: number for number, key in enumerate(keys)}
+    table = np.full((len(steps), len(keys), len(MEASURED)), np.nan)
+    column = [place[key] for key in zip(layer.tolist(), names.tolist(), strict=True)]
+    table[np.searchsorted(steps, step), column] = values
+    return table, Matrices(tuple(key[0] for key in keys), _known(np.array([key[1] for key in keys])))
+
+
+def _known(names: Any) -> tuple[str, ...]:
+    return tuple(names.tolist()) if (names != "").all() else ()
 
 
 FEWEST_PLACES = 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,8 @@ from vanishgrad.diagnosis.diagnose import examine
 from vanishgrad.diagnosis.finding import Diagnosis
 from vanishgrad.diagnosis.layers import MEASURED, Floats, Matrices, matrices_of, values_of
 from vanishgrad.diagnosis.record import DeadUnits, Record, RecordedSetting, ThroughTime
-from vanishgrad.diagnosis.tables import baseline_of, through_time
-from vanishgrad.records import GRADIENT_COLUMNS, METRIC_COLUMNS, Cell
+from vanishgrad.diagnosis.tables import through_time
+from vanishgrad.records import GRADIENT_COLUMNS, METRIC_COLUMNS, Baseline, Cell
 
 STEP = GRADIENT_COLUMNS.index("step")
 EVALUATED = METRIC_COLUMNS.index("val_loss")
@@ -22,7 +22,7 @@ Rows = Sequence[Sequence[Cell]]
 class OnlineDiagnosis:
     """The rows of a run as they come, and what they say so far. Knows neither pandas nor torch.
 
-        watch = Watch(setting)
+        watch = OnlineDiagnosis(setting)
         watch.add(gradient_rows, metric_rows)  # at every logged step
         watch.diagnosis()
 
@@ -31,7 +31,8 @@ class OnlineDiagnosis:
     Arguments:
         setting: what is trained, as run.json has it under `effective`; None for a foreign model.
         baseline: as in run.json.
-        most_steps: logged steps, and rows of metrics, that are kept at the most.
+        most_steps: logged steps, and rows of metrics, that are kept at most.
+        answers, fitting: as in run.json; a monitor measures `act.bounded`.
     """
 
     def __init__(
@@ -39,8 +40,11 @@ class OnlineDiagnosis:
         setting: Mapping[str, Any] | None = None,
         baseline: Mapping[str, Any] | None = None,
         most_steps: int = 256,
+        answers: Mapping[str, bool] | None = None,
+        fitting: Collection[str] | None = None,
     ) -> None:
-        self.setting, self.baseline = RecordedSetting(setting or {}), baseline_of(baseline)
+        self.setting = RecordedSetting(setting or {}, answers or {}, fitting)
+        self.baseline = Baseline.read(baseline)
         self.most_steps = most_steps
         self._matrices: Matrices | None = None
         self._weights: Floats = np.empty(0)

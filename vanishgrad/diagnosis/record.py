@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import isfinite, nan
@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vanishgrad.diagnosis.layers import MEASURED, Floats, Ints, fitted_falls
+from vanishgrad.records import Baseline
+from vanishgrad.remedies import lookup
 
 ERROR_LEFT = 0.75
 LOSS_LEFT = 0.5
@@ -60,47 +62,30 @@ def tail(values: Floats, first: bool = False) -> float:
     return float(known[0]) if first else float(known[-max(1, known.size // TAIL) :].mean())
 
 
-PLAIN = ("mlp", "cnn")
-GATED = ("lstm", "gru")
-RECURRENT = ("rnn", *GATED)
-BOUNDED = ("sigmoid", "tanh", "softsign", "erf")  # flat on both sides
-
-
 @dataclass(frozen=True)
 class RecordedSetting:
-    """A setting as run.json has it under `effective`.
+    """A setting as run.json has it.
 
     Arguments:
-        plain: its data; empty where nothing is known.
+        plain: its data, under `effective`; empty where nothing is known.
+        answers: what its choices say of themselves, such as `act.bounded`; a monitor measures it.
+        fitting: the remedies that its run was found to accept; None for a model of somebody else's, and for
+            a folder of a version that did not ask.
     """
 
     plain: Mapping[str, Any] = field(default_factory=dict)
+    answers: Mapping[str, bool] = field(default_factory=dict)
+    fitting: Collection[str] | None = None
 
-    @property
-    def ours(self) -> bool:
-        """Whether it is one of `vanishgrad train`, so that overrides can be typed."""
-        return self.name("model") in (*PLAIN, *RECURRENT, "conv_lstm") and "optim" in self.plain
-
-    def name(self, group: str) -> str:
-        """The name of a choice; empty where it is not known."""
-        choice = self.plain.get(group)
-        return str(choice.get("name", "")) if isinstance(choice, Mapping) else ""
-
-    def of(self, group: str, parameter: str) -> Any:
-        """A parameter of a choice; None where it has none of that name."""
-        choice = self.plain.get(group)
-        return choice.get(parameter) if isinstance(choice, Mapping) else None
+    def value(self, key: str) -> Any:
+        """Of `act` the name, of `act.slope` a parameter, of `act.bounded` an answer; None if not known."""
+        return lookup(self.plain, self.answers)(key)
 
     def number(self, key: str) -> float:
         """A number of the setting; NaN where it is not known, or no number."""
-        value = self.plain.get(key)
+        value = self.value(key)
         known = isinstance(value, int | float) and not isinstance(value, bool)
-        return float(value) if known and value is not None else float("nan")
-
-    @property
-    def perceptron(self) -> bool:
-        """Whether normalization and shortcuts have a place: mlp or cnn, not pretrained."""
-        return self.name("model") in PLAIN and self.name("pretrain") in ("", "none")
+        return float(value) if known else nan
 
 
 FEW_STEPS, FEW_EPOCHS = 200, 3  # below both, that a run has not learned says nothing about it
@@ -110,13 +95,6 @@ MOVING = 1e-3  # of its first weights: where no layer goes so far, one that stan
 SHRUNK = 0.1  # of its first weights: what is left of a layer that a penalty has pulled to 0
 THROWN = 5.0  # times its first weights: a layer that went so far has lost what it began as
 Mask = NDArray[np.bool_]
-
-
-class Baseline(NamedTuple):
-    """What an answer that ignores the input scores; `metric` is a column of metrics.csv."""
-
-    metric: str
-    value: float
 
 
 class ThroughTime(NamedTuple):
@@ -190,14 +168,14 @@ class Record:
         broken: Mask = (no_gradient | (self.status == "diverged"))[:, None, None]
         missing: Mask = ~finite & seen & broken
         missing[:, :, MEASURED.index("update_ratio")] = False  # there is none at a step that changes nothing
-        found: Mask = np.logical_or(missing, np.isinf(self.measured))
-        return found
+        mask: Mask = np.logical_or(missing, np.isinf(self.measured))
+        return mask
 
     @cached_property
     def sound(self) -> Mask:
         """The logged steps at which every figure is a number, `(steps,)`."""
-        found: Mask = ~np.logical_or.reduce(self.lost, axis=(1, 2))
-        return found
+        mask: Mask = ~np.logical_or.reduce(self.lost, axis=(1, 2))
+        return mask
 
     @cached_property
     def diverged(self) -> bool:
@@ -240,16 +218,16 @@ class Record:
     @cached_property
     def blank(self) -> Mask:
         """The layers whose weights start at exactly 0, `(layers,)`: what follows is by construction."""
-        found: Mask = self.column("weight_norm")[0] == 0
-        return found
+        mask: Mask = self.column("weight_norm")[0] == 0
+        return mask
 
     @cached_property
     def shrunk(self) -> Mask:
         """The layers whose weights have shrunk to next to nothing, `(layers,)`."""
         weights = self.column("weight_norm")
         late = np.fmin.reduce(weights[self.late]) if self.late.any() else weights[0]
-        found: Mask = late < SHRUNK * weights[0]
-        return found
+        mask: Mask = late < SHRUNK * weights[0]
+        return mask
 
     @cached_property
     def thrown(self) -> bool:
@@ -351,8 +329,8 @@ class Record:
     @cached_property
     def learned(self) -> bool | None:
         """Whether training achieved something; None where nothing tells, or where it is too early to say."""
-        found = has_learned(self.ends["accuracy"], self.ends["loss"], self.error)
-        return None if found is False and not self.enough else found
+        learned = has_learned(self.ends["accuracy"], self.ends["loss"], self.error)
+        return None if learned is False and not self.enough else learned
 
     @cached_property
     def progress(self) -> float:

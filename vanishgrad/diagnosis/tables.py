@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vanishgrad.diagnosis.layers import MEASURED, Floats, Ints, Matrices, fitted_falls
-from vanishgrad.diagnosis.record import Baseline, DeadUnits, Record, RecordedSetting, ThroughTime
+from vanishgrad.diagnosis.layers import Floats, Ints, fitted_falls, measured
+from vanishgrad.diagnosis.record import DeadUnits, Record, RecordedSetting, ThroughTime
 from vanishgrad.errors import require
-from vanishgrad.records import METRIC_COLUMNS
+from vanishgrad.records import METRIC_COLUMNS, Baseline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,22 +26,17 @@ def record_of(
     baseline: Mapping[str, Any] | None = None,
     time_gradients: pd.DataFrame | None = None,
     dead_units: pd.DataFrame | None = None,
+    answers: Mapping[str, bool] | None = None,
+    fitting: Collection[str] | None = None,
 ) -> Record:
     """The record of a run; see `diagnose` for the arguments."""
     for name in ("step", "layer"):
         require(name in gradients, f"gradients: has no column {name}; it needs those of gradients.csv")
-    steps, layers, measured = _measured(gradients)
+    steps, layers, values = measured(gradients)
     return Record(
-        steps, layers, measured, _metrics(metrics), RecordedSetting(setting or {}), status, diverged_at,
-        baseline_of(baseline), _through_time(time_gradients), _dead_units(dead_units),
+        steps, layers, values, _metrics(metrics), RecordedSetting(setting or {}, answers or {}, fitting),
+        status, diverged_at, Baseline.read(baseline), _through_time(time_gradients), _dead_units(dead_units),
     )  # fmt: skip
-
-
-def baseline_of(given: Mapping[str, Any] | None) -> Baseline | None:
-    """The entry `baseline` of run.json."""
-    if not given or given.get("value") is None or given.get("metric") not in METRIC_COLUMNS:
-        return None
-    return Baseline(str(given["metric"]), float(given["value"]))
 
 
 def through_time(step: Ints, t: Ints, norm: Floats, cell: Floats) -> ThroughTime:
@@ -62,61 +57,6 @@ def _together(values: Floats, row: Ints, column: Ints, shape: tuple[int, int]) -
     np.add.at(total, (row, column), np.nan_to_num(values / scale[row, column], posinf=np.inf) ** 2)
     np.logical_or.at(known, (row, column), ~np.isnan(values))
     return np.where(known, np.sqrt(total) * scale, np.nan)
-
-
-def _measured(rows: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
-    """Steps, layers and `(steps, layers, columns)`."""
-    step = rows["step"].to_numpy(np.int64)
-    if (np.diff(step) < 0).any():
-        rows = rows.iloc[np.argsort(step, kind="stable")]
-        step = rows["step"].to_numpy(np.int64)
-    layer = rows["layer"].to_numpy(np.int64)
-    names = rows["name"].to_numpy(str) if _needs_names(rows, step, layer) else np.full(len(rows), "")
-    values = np.full((len(rows), len(MEASURED)), np.nan)
-    for place, column in enumerate(MEASURED):
-        if column in rows:
-            values[:, place] = rows[column].to_numpy(np.float64)
-    steps = step[np.diff(step, prepend=-1) > 0]
-    if not steps.size:
-        return steps, np.empty(0, dtype=np.int64), values[None][:0]
-    table, matrices = _regular(step, layer, names, values) or _irregular(steps, step, layer, names, values)
-    weights = table[0, :, MEASURED.index("weight_norm")]
-    return steps, matrices.layers, matrices.by_layer(table, weights)
-
-
-def _needs_names(rows: pd.DataFrame, step: Ints, layer: Ints) -> bool:
-    """Whether some layer has several matrices; text takes longer to read than all numbers together."""
-    rising = (np.diff(layer) > 0) | (np.diff(step) > 0)
-    return "name" in rows and not rising.all()
-
-
-def _regular(step: Ints, layer: Ints, names: Any, values: Floats) -> tuple[Floats, Matrices] | None:
-    """The usual case: the same rows in the same order at every step."""
-    size = int((step == step[0]).sum())
-    if len(step) % size or (step.reshape(-1, size) != step[::size, None]).any():
-        return None
-    shape = -1, size
-    if (np.diff(step[::size]) <= 0).any() or (layer.reshape(shape) != layer[:size]).any():
-        return None
-    if (names.reshape(shape) != names[:size]).any():
-        return None
-    return values.reshape(-1, size, len(MEASURED)), Matrices(
-        tuple(layer[:size].tolist()), _known(names[:size])
-    )
-
-
-def _irregular(steps: Ints, step: Ints, layer: Ints, names: Any, values: Floats) -> tuple[Floats, Matrices]:
-    """Rows that come and go: what is not there at a step is NaN."""
-    keys = list(dict.fromkeys(zip(layer.tolist(), names.tolist(), strict=True)))
-    place = {key: number for number, key in enumerate(keys)}
-    table = np.full((len(steps), len(keys), len(MEASURED)), np.nan)
-    column = [place[key] for key in zip(layer.tolist(), names.tolist(), strict=True)]
-    table[np.searchsorted(steps, step), column] = values
-    return table, Matrices(tuple(key[0] for key in keys), _known(np.array([key[1] for key in keys])))
-
-
-def _known(names: Any) -> tuple[str, ...]:
-    return tuple(names.tolist()) if (names != "").all() else ()
 
 
 def _metrics(metrics: pd.DataFrame | None) -> dict[str, Floats]:

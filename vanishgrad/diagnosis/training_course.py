@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vanishgrad.diagnosis.advice import advised
-from vanishgrad.diagnosis.finding import Evidence, Finding, count, layers, severe, small, sure
-from vanishgrad.diagnosis.ladders import NOT_LEARNING, OSCILLATING, STALLED
+from vanishgrad.diagnosis.advice import NOT_LEARNING, OSCILLATING, STALLED, advised
+from vanishgrad.diagnosis.finding import Evidence, Finding, counted, layers, severe, small, sure
 from vanishgrad.diagnosis.layers import Floats
 from vanishgrad.diagnosis.record import Record
 
@@ -22,7 +21,7 @@ PROGRESS = 0.1  # of the error, or of the loss: less is none
 def stalled_layers(record: Record) -> Finding | None:
     """The first layers keep their initial weights while others move: training went on without them."""
     drift = np.where(record.trained, record.drift, np.nan)
-    pretrained = record.setting.name("pretrain") not in ("", "none")
+    pretrained = record.setting.value("pretrain") not in (None, "none")
     if record.diverged or not record.enough or pretrained or not np.isfinite(drift).any():
         return None
     furthest = float(np.fmax.reduce(drift))
@@ -44,7 +43,7 @@ def stalled_layers(record: Record) -> Finding | None:
         {"drift": float(np.median(drift[still])), "furthest_drift": furthest, "threshold_ratio": BEHIND,
          "threshold_drift": STALLED_DRIFT},
         advised(STALLED, record.setting),
-        sentence=f"After {count(int(record.steps[-1]), 'step')} {layers(record.named(still))} moved by "
+        sentence=f"After {counted(int(record.steps[-1]), 'step')} {layers(record.named(still))} moved by "
         f"{small(float(np.median(drift[still])))} of the initial weights, the layer that moved furthest by "
         f"{small(furthest)}.",
     )  # fmt: skip
@@ -113,7 +112,7 @@ def not_learning(record: Record) -> Finding | None:
         0,
         evidence,
         advised(NOT_LEARNING, record.setting),
-        sentence=f"After {count(int(record.steps[-1]), 'step')} the loss is {loss[1]:.3g}, at first it was "
+        sentence=f"After {counted(int(record.steps[-1]), 'step')} the loss is {loss[1]:.3g}, at first it was "
         f"{loss[0]:.3g}; {_why(ratio, kept, no_signal)}.",
     )
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from vanishgrad.diagnosis.advice import advised
+from vanishgrad.diagnosis.advice import DEAD_UNITS, SATURATED, advised
 from vanishgrad.diagnosis.finding import Finding, layers, severe, sure
-from vanishgrad.diagnosis.ladders import DEAD_UNITS, SATURATED
 from vanishgrad.diagnosis.layers import Floats
-from vanishgrad.diagnosis.record import BOUNDED, Mask, Record
+from vanishgrad.diagnosis.record import Mask, Record
 
 DEAD_LAYER = 0.9  # of a layer's units: deep layers of relu have half of them off for a whole batch
 DEAD_WHOLE = 0.6  # of all hidden units
@@ -24,7 +23,7 @@ def dead_units(record: Record) -> Finding | None:
     if record.diverged:
         return None
     dead, whole, exact = _dead(record)
-    if not np.isfinite(dead).any() or record.setting.name("act") in BOUNDED:  # those are saturated
+    if not np.isfinite(dead).any() or _bounded(record):  # those are saturated
         return None
     small = not exact and record.setting.number("batch_size") < SMALL_BATCH
     needed = 1.0 if small else DEAD_LAYER
@@ -50,9 +49,8 @@ def dead_units(record: Record) -> Finding | None:
 
 def saturated(record: Record) -> Finding | None:
     """Outputs of a bounded activation at its flat ends, at every logged step of the end of the run."""
-    flat = _least(record, record.column("saturation"))
-    flat[~record.hidden] = np.nan
-    if record.diverged or not np.isfinite(flat).any() or not _bounded(record, flat):
+    flat = _flat(record)
+    if record.diverged or not np.isfinite(flat).any() or not _bounded(record):
         return None
     needed = FLAT if record.learned is False else FLAT_UNKNOWN
     flagged = flat >= needed
@@ -79,13 +77,13 @@ def _dead(record: Record) -> tuple[Floats, float, bool]:
     """The dead fraction of every layer at the end, that of all, and whether all data was looked at."""
     if record.dead_units is not None and len(record.dead_units.steps):
         last, units = record.dead_units.fraction[-1], record.dead_units.units[-1]
-        found = np.full(len(record.layers), np.nan)
-        found[: len(last)] = last[: len(found)]
-        return found, float((last * units).sum() / max(1.0, units.sum())), True
-    found = _least(record, record.column("dead_fraction"))
-    found[~record.hidden | record.blank | record.shrunk] = np.nan  # without weights no unit answers
-    known = found[np.isfinite(found)]
-    return found, float(known.mean()) if known.size else float("nan"), False
+        dead = np.full(len(record.layers), np.nan)
+        dead[: len(last)] = last[: len(dead)]
+        return dead, float((last * units).sum() / max(1.0, units.sum())), True
+    dead = _least(record, record.column("dead_fraction"))
+    dead[~record.hidden | record.blank | record.shrunk] = np.nan  # without weights no unit answers
+    known = dead[np.isfinite(dead)]
+    return dead, float(known.mean()) if known.size else float("nan"), False
 
 
 def _first_layer(record: Record, dead: Floats, exact: bool, whole: float) -> float:
@@ -120,15 +118,23 @@ def _onset(there: Mask) -> int:
     return min(int(missing[-1]) + 1 if missing.size else 0, len(there) - 1)
 
 
-def _bounded(record: Record, flat: Floats) -> bool:
-    """Whether the activation is flat on both sides; of a foreign model its outputs tell.
+def _flat(record: Record) -> Floats:
+    """The part of each hidden layer's outputs that stays at a flat end of the activation, `(layers,)`."""
+    flat = _least(record, record.column("saturation"))
+    flat[~record.hidden] = np.nan
+    return flat
+
+
+def _bounded(record: Record) -> bool:
+    """Whether the activation is flat on both sides, as run.json or a monitor says; else its outputs tell.
 
     A flat output of tanh is near -1 or 1, so that the mean square is about the flat part of 1; one of sigmoid
     is near 0 or 1, so that y and y^2 have about the same mean. Those of relu have any size.
     """
-    name = record.setting.name("act")
-    if name:
-        return name in BOUNDED
+    known = record.setting.value("act.bounded")
+    if known is not None:
+        return bool(known)
+    flat = _flat(record)
     chosen = flat >= FLAT_UNKNOWN
     late = record.late
     mean, deviation = (record.column(column)[late][:, chosen] for column in ("act_mean", "act_std"))

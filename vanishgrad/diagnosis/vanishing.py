@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vanishgrad.diagnosis.advice import advised
-from vanishgrad.diagnosis.finding import Evidence, Finding, count, factor, severe, small, sure
-from vanishgrad.diagnosis.ladders import VANISHING, VANISHING_IN_TIME
+from vanishgrad.diagnosis.advice import VANISHING, VANISHING_IN_TIME, advised
+from vanishgrad.diagnosis.finding import Evidence, Finding, counted, factor, severe, small, sure
 from vanishgrad.diagnosis.record import Mask, Record
 
 DECADES = 2.0  # in a network that is known not to learn
@@ -51,7 +50,7 @@ def vanishing(record: Record) -> Finding | None:
         evidence,
         advised(VANISHING, record.setting),
         sentence=f"The gradient shrinks {factor(slope)} per layer on its way to the input, by {lasting:.1f} "
-        f"decades over {count(int(record.flowing.sum()), 'hidden layer')}{_still(record)}.",
+        f"decades over {counted(int(record.flowing.sum()), 'hidden layer')}{_still(record)}.",
     )
 
 
@@ -115,5 +114,5 @@ def _still(record: Record) -> str:
     drift, reached = record.early_drift, record.steps[-1]
     if not drift < MOVED or reached == 0:
         return ""
-    steps = count(int(reached), "step")
+    steps = counted(int(reached), "step")
     return f"; after {steps} the first layers have moved by {small(drift)} of their weights"

@@ -82,7 +82,11 @@ class Stopping:
     """
 
     def __init__(self, run: Run, record: Mapping[str, Any]) -> None:
-        self._wanted, self._watch = run.stop_on, OnlineDiagnosis(record["effective"], record["baseline"])
+        self._wanted = run.stop_on
+        self._watch = OnlineDiagnosis(
+            record["effective"], record["baseline"], answers=record.get("answers"),
+            fitting=record.get("fitting"),
+        )  # fmt: skip
         self.found: Finding | None = None
 
     def gradients(self, rows: Rows, beside: Mapping[str, Rows]) -> None:

@@ -44,7 +44,11 @@ class Training:
         return [*kept, *self.quick, _seeds(min(self.seeds, QUICK_SEEDS))]
 
     def command(self, profile: Profile) -> str:
-        """What repeats it."""
+        """What repeats it.
+
+        >>> Training("depths", ("act=relu", "depth=1,2"), seeds=3).command("full")
+        "vanishgrad train -m act=relu depth=1,2 'seed=range(3)'"
+        """
         return shlex.join(["vanishgrad", "train", "-m", *self.typed(profile)])
 
 
@@ -73,10 +77,12 @@ Experiment: TypeAlias = Training | Probe
 
 
 def trainings(experiments: Sequence[Experiment]) -> list[Training]:
+    """Those that are sweeps."""
     return [one for one in experiments if isinstance(one, Training)]
 
 
 def probes(experiments: Sequence[Experiment]) -> list[Probe]:
+    """Those that are direct measurements."""
     return [one for one in experiments if isinstance(one, Probe)]
 
 

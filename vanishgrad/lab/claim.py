@@ -27,8 +27,8 @@ OF_RUNS = ("gradients", "metrics", "summary")
 class RunTables(Mapping[str, pd.DataFrame]):
     """The tables of a sweep by name, each read when it is first asked for.
 
-    `gradients` and `metrics` have the columns of the files, `summary` a row per run; beside those the tables
-    of `report.extras` (`time_gradients`, `dead_units`, ...) and `report.derived`, and what `computed` adds.
+    `gradients` and `metrics` have the columns of the files, `summary` a row per run; then come the tables
+    of `report.extras` (`time_gradients`, `dead_units`, ...) and `report.tables`, and what `computed` adds.
     Every row also has `run, setting, seed, status` and a column per swept key, such as `act`.
 
     Arguments:
@@ -38,14 +38,14 @@ class RunTables(Mapping[str, pd.DataFrame]):
 
     def __init__(self, runs: Runs, computed: Mapping[str, Compute] = MappingProxyType({})) -> None:
         self._runs, self._computed = runs, computed
-        self._known: dict[str, pd.DataFrame] = {}
+        self._read_tables: dict[str, pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         if name not in self:
             raise KeyError(name)
-        if name not in self._known:
-            self._known[name] = self._beside_keys(self._read(name))
-        return self._known[name]
+        if name not in self._read_tables:
+            self._read_tables[name] = self._with_keys(self._read(name))
+        return self._read_tables[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._names
@@ -79,7 +79,7 @@ class RunTables(Mapping[str, pd.DataFrame]):
             case _:
                 return self._runs.extra(name)
 
-    def _beside_keys(self, table: pd.DataFrame) -> pd.DataFrame:
+    def _with_keys(self, table: pd.DataFrame) -> pd.DataFrame:
         new = [key for key in self._runs.keys if key not in table]
         if not new or "run" not in table:
             return table
@@ -124,18 +124,26 @@ class Expected:
 
 
 def at_least(low: float, unit: str = "") -> Expected:
+    """`low` and above."""
     return Expected(low=low, unit=unit)
 
 
 def at_most(high: float, unit: str = "") -> Expected:
+    """`high` and below."""
     return Expected(high=high, unit=unit)
 
 
 def between(low: float, high: float, unit: str = "") -> Expected:
+    """From `low` to `high`."""
     return Expected(low, high, unit)
 
 
 def near(value: float, tolerance: float, unit: str = "") -> Expected:
+    """`value`, give or take the tolerance.
+
+    >>> str(near(2, 0.15, "times"))
+    '2 ± 0.15 times'
+    """
     return Expected(value - tolerance, value + tolerance, unit)
 
 

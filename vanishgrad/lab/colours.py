@@ -31,11 +31,15 @@ def colours_of(labels: Iterable[str]) -> Palette:
 
     `labels` are like `act=relu depth=20`; where own colours would clash, all are given by position.
     """
-    found = palette(labels)
-    own = {label: colour for label in found.labels if (colour := _own(label, found.labels)) is not None}
-    if len(own) < len(found.labels) or len(set(own.values())) < len(own):
-        return found
-    return replace(found, colours=own)
+    by_position = palette(labels)
+    own = {
+        label: colour
+        for label in by_position.labels
+        if (colour := _own(label, by_position.labels)) is not None
+    }
+    if len(own) < len(by_position.labels) or len(set(own.values())) < len(own):
+        return by_position
+    return replace(by_position, colours=own)
 
 
 def _own(label: str, labels: tuple[str, ...]) -> str | None:

@@ -1,21 +1,20 @@
-"""A chapter as a part of the page."""
+"""A chapter as a part of the book, and the book as a page: what they say, filled into templates/."""
 
 from __future__ import annotations
 
 import io
 import math
 import shlex
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from pathlib import Path
-from string import Template
+from typing import NamedTuple
 
 import pandas as pd
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
+from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -25,17 +24,62 @@ from matplotlib.mathtext import MathTextParser
 from vanishgrad.lab.chapter import Chapter, Plate, Profile, trainings
 from vanishgrad.lab.claim import FAILS, HOLDS, ONLY_IF, Conclusion
 from vanishgrad.records import CLAIMS_FILE
-from vanishgrad.report.page import HERE as REPORT
-from vanishgrad.report.page import figure_html
+from vanishgrad.report.labels import counted
+from vanishgrad.report.page import FigureView, base64_of, figure_view, templates
 
+TEMPLATES = Path(__file__).parent / "templates"
 DIGITS = 3
+
+
+def _macro(template: str, name: str) -> Callable[..., Markup]:
+    """A macro of one of the templates, which gives the HTML of its arguments."""
+    macro: Callable[..., Markup] = getattr(templates(TEMPLATES).get_template(template).module, name)
+    return macro
+
+
+class ClaimVerdict(NamedTuple):
+    """A verdict as a claim has it: its text, the `kind` that has a colour, and the condition under which."""
+
+    text: str
+    kind: str
+    condition: str = ""
+
+
+class MeasuredMean(NamedTuple):
+    """What a claim measured under one condition, over how many seeds, and whether that is as expected."""
+
+    condition: str
+    value: str
+    seeds: str
+    as_expected: bool
+
+
+class ClaimRow(NamedTuple):
+    """A row of the table of claims."""
+
+    claim: str
+    quantity: str
+    expected: str
+    measured: list[MeasuredMean]
+    verdict: ClaimVerdict
+
+
+class Section(NamedTuple):
+    """A chapter as the macro `chapter` shows it; `commands` repeat it, by what each of them trains."""
+
+    name: str
+    number: int
+    title: str
+    text: Markup
+    claims: list[ClaimRow]
+    commands: dict[str, str]
 
 
 def section(
     number: int, chapter: Chapter, conclusions: Sequence[Conclusion], pictures: Mapping[str, bytes],
     profile: Profile,
 ) -> str:  # fmt: skip
-    """The HTML of a chapter: text and figures, what repeats it, its claims.
+    """The HTML of a chapter: text and figures, its claims, what repeats it.
 
     Arguments:
         number: of the chapter.
@@ -44,78 +88,67 @@ def section(
         pictures: PNG of each of its plates, by name.
         profile: that was run.
     """
-    plates = {plate.name: _figure(chapter, plate, pictures[plate.name]) for plate in chapter.plates}
-    text = html(chapter.text, plates.__getitem__)
-    rest = set(plates) - set(figures_named(chapter.text))
-    after = "".join(shown for name, shown in plates.items() if name in rest)
-    return (
-        f"<section class=chapter id='{chapter.name}'>\n<h2>{number}. {escape(chapter.title)}</h2>\n"
-        f"{text}{after}{claims(conclusions)}{_commands(chapter, profile)}</section>\n"
+    claims = [_claim_row(one) for one in conclusions]
+    text, commands = _text(chapter, pictures), _commands(chapter, profile)
+    return _macro("chapter.html", "chapter")(
+        Section(chapter.name, number, chapter.title, text, claims, commands)
     )
 
 
-def _figure(chapter: Chapter, plate: Plate, png: bytes) -> str:
+def _text(chapter: Chapter, pictures: Mapping[str, bytes]) -> Markup:
+    """The text with its figures, those that it does not name after it."""
+    figure = _macro("figure.html", "figure")
+    plates = {
+        plate.name: figure(_figure_view(chapter, plate, pictures[plate.name])) + "\n"
+        for plate in chapter.plates
+    }
+    text = html(chapter.text, plates.__getitem__)
+    named = figures_named(chapter.text)
+    return Markup(text) + Markup("").join(shown for name, shown in plates.items() if name not in named)
+
+
+def _figure_view(chapter: Chapter, plate: Plate, png: bytes) -> FigureView:
     title = plate.name.replace("_", " ").capitalize()
     name = f"{chapter.name}_{plate.name}"
-    return figure_html(name, title, plate.caption, png, is_picture=plate.is_picture) + "\n"
+    return figure_view(name, title, plate.caption, png, is_picture=plate.is_picture)
 
 
-def _commands(chapter: Chapter, profile: Profile) -> str:
+def _commands(chapter: Chapter, profile: Profile) -> dict[str, str]:
     """What repeats the experiments of a chapter."""
-    sweeps = [(one.name, one.command(profile)) for one in trainings(chapter.experiments)]
+    sweeps = {one.name.replace("_", " "): one.command(profile) for one in trainings(chapter.experiments)}
     whole = shlex.join(["vanishgrad", "lab", f"chapter={chapter.name}"])
-    whole += "" if profile == "full" else f" profile={profile}"
-    listed = "".join(
-        f"<dt>{escape(name.replace('_', ' '))}</dt><dd><code>{escape(command)}</code></dd>"
-        for name, command in [*sweeps, ("the whole chapter", whole)]
-    )
-    return f"<details class=repeat><summary>Repeat it</summary><dl>{listed}</dl></details>\n"
+    return sweeps | {"the whole chapter": whole + ("" if profile == "full" else f" profile={profile}")}
 
 
-def claims(conclusions: Sequence[Conclusion]) -> str:
-    """The table of claims."""
-    heads = "".join(f"<th>{name}</th>" for name in ("claim", "expected", "measured", "verdict"))
-    rows = "".join(map(_row, conclusions))
-    return (
-        f"<div class=scroll><table class=claims><thead><tr>{heads}</tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>\n"
-    )
-
-
-def _row(one: Conclusion) -> str:
+def _claim_row(one: Conclusion) -> ClaimRow:
     claim = one.claim
-    measured = "".join(_measured(one, condition) for condition in one.values)
-    return (
-        f"<tr><th scope=row>{escape(claim.text)}<small>{escape(claim.quantity)}</small></th>"
-        f"<td data-label=expected>{escape(str(claim.expected))}</td>"
-        f"<td class=measured data-label=measured>{measured}</td>"
-        f"<td data-label=verdict>{chip(one.verdict)}</td></tr>\n"
+    measured = [_measured(one, condition) for condition in one.values]
+    return ClaimRow(claim.text, claim.quantity, str(claim.expected), measured, claim_verdict(one.verdict))
+
+
+def _measured(one: Conclusion, condition: str) -> MeasuredMean:
+    """The mean under one condition, and whether it is as expected."""
+    spread = one.spread(condition)
+    around = f" ± {three_digits(spread)}" if math.isfinite(spread) else ""
+    value = f"{three_digits(one.mean(condition))}{around}"
+    return MeasuredMean(
+        condition, value, counted(len(one.values[condition]), "seed"), one.holds_if(condition)
     )
 
 
-def _measured(one: Conclusion, condition: str) -> str:
-    """The number under one condition, and whether it is as expected."""
-    spread, count = one.spread(condition), len(one.values[condition])
-    around = f" ± {number(spread)}" if math.isfinite(spread) else ""
-    name = f"<i>{escape(condition)}</i> " if condition else ""
-    mark = "as-expected" if one.holds_if(condition) else "not-as-expected"
-    seeds = "1 seed" if count == 1 else f"{count} seeds"
-    value = number(one.mean(condition))
-    return f"<span class={mark}>{name}{value}{around} <small>{seeds}</small></span>"
+def claim_verdict(text: str) -> ClaimVerdict:
+    """The verdict of a claim, its condition apart.
+
+    Example:
+        >>> claim_verdict("holds only if act=relu")
+        ClaimVerdict(text='holds only if', kind='only-if', condition='act=relu')
+    """
+    if text.startswith(ONLY_IF):
+        return ClaimVerdict(ONLY_IF, "only-if", text.removeprefix(f"{ONLY_IF} "))
+    return ClaimVerdict(text, text.partition(" ")[0])
 
 
-def chip(verdict: str) -> str:
-    """A verdict, with its condition beside it."""
-    kind = verdict.partition(" ")[0]
-    only = verdict.startswith("holds only if")
-    name, css = ("holds only if", "only-if") if only else (verdict, kind)
-    condition = verdict.removeprefix("holds only if ") if only else ""
-    return f"<span class='verdict {css}'>{escape(name)}</span>" + (
-        f" <span class=condition>{escape(condition)}</span>" if condition else ""
-    )
-
-
-def number(value: float) -> str:
+def three_digits(value: float) -> str:
     """Three digits that count; very large and small numbers as powers of ten."""
     if not math.isfinite(value):
         return "not finite" if math.isnan(value) else ("∞" if value > 0 else "-∞")
@@ -145,18 +178,18 @@ def html(text: str, figure: Callable[[str], str]) -> str:
         token = tokens[at]
         match token.info.strip():
             case "math":
-                return "".join(map(formula, token.content.strip().splitlines()))
+                return Markup("").join(map(formula, token.content.strip().splitlines()))
             case "figure":
                 return "".join(map(figure, token.content.split()))
             case _:
-                return f"<pre>{escape(token.content)}</pre>\n"
+                return _macro("chapter.html", "code")(token.content)
 
     markdown.add_render_rule("fence", fence)
     rendered: str = markdown.render(text)
     return rendered
 
 
-def formula(tex: str) -> str:
+def formula(tex: str) -> Markup:
     """A formula as a picture in the page, with its TeX for those who do not see it."""
     display = tex.strip().replace(r"\frac", r"\dfrac")  # there is room for large fractions
     text, buffer = f"${display}$", io.BytesIO()
@@ -166,8 +199,7 @@ def formula(tex: str) -> str:
         figure = Figure(figsize=(width / POINTS, height / POINTS))
         figure.text(0, depth / height, text, fontproperties=font)
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})  # type: ignore[no-untyped-call]
-    image = b64encode(buffer.getvalue()).decode("ascii")
-    return f"<p class=formula><img alt='{escape(tex.strip())}' src='data:image/svg+xml;base64,{image}'></p>\n"
+    return _macro("chapter.html", "formula")(tex.strip(), base64_of(buffer.getvalue()))
 
 
 def figures_named(text: str) -> list[str]:
@@ -230,15 +262,14 @@ def verdicts(claims: pd.DataFrame) -> pd.Series[str]:
 def tally(claims: pd.DataFrame) -> str:
     """`12 hold, 3 hold only if, 1 fails`."""
     counts = verdicts(claims).value_counts()
-    said = [f"{counts[kind]} {_verb(kind, counts[kind])}" for kind in KINDS if kind in counts]
-    return ", ".join(said) or "no claims"
+    parts = [f"{counts[kind]} {_verb(kind, counts[kind])}" for kind in KINDS if kind in counts]
+    return ", ".join(parts) or "no claims"
 
 
 def _verb(kind: str, count: int) -> str:
     return kind if count == 1 else KINDS[kind]
 
 
-HERE = Path(__file__).parent
 QUICK = (
     "Quick profile: two seeds and short training, to see whether everything works. What holds is said by the "
     "full lab."
@@ -249,11 +280,28 @@ OPENING = (
 )
 
 
-def page(
+class Entry(NamedTuple):
+    """A line of the contents."""
+
+    name: str
+    title: str
+    has_run: bool
+    tally: str
+
+
+class Unusual(NamedTuple):
+    """A claim that does not simply hold, which is the news."""
+
+    chapter: str
+    claim: str
+    verdict: ClaimVerdict
+
+
+def book(
     chapters: Sequence[Chapter], sections: Mapping[str, str], claims: pd.DataFrame, opening: bytes,
     profile: Profile,
 ) -> str:  # fmt: skip
-    """HTML that needs nothing beside itself.
+    """HTML that needs no other file.
 
     Arguments:
         chapters: all there are, in their order.
@@ -263,45 +311,30 @@ def page(
         profile: that was run.
     """
     count = len(claims.drop_duplicates(["chapter", "claim"]))
-    return Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
-        style=_text(REPORT / "page.css") + _text(HERE / "lab.css"),
-        answer=escape(f"{count} claims about deep networks and their gradients: {tally(claims)}."),
-        note=f"<p class=note>{escape(QUICK)}</p>" if profile == "quick" else "",
-        opening=_opening(opening),
-        contents="\n".join(_entry(one, one.name in sections, claims) for one in chapters),
-        unusual=_unusual(claims),
-        chapters="\n".join(sections[one.name] for one in chapters if one.name in sections),
-    )
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
-def _opening(png: bytes) -> str:
-    image = b64encode(png).decode("ascii")
     return (
-        "<figure class=opening><div class=scroll><img class=picture alt='Gradient descent on a surface' "
-        f"src='data:image/png;base64,{image}'></div><figcaption>{escape(OPENING)}</figcaption></figure>"
+        templates(TEMPLATES)
+        .get_template("book.html")
+        .render(
+            answer=f"{count} claims about deep networks and their gradients: {tally(claims)}.",
+            note=QUICK if profile == "quick" else "",
+            opening=base64_of(opening),
+            opening_caption=OPENING,
+            contents=[_entry(one, one.name in sections, claims) for one in chapters],
+            unusual=_unusual(claims),
+            count=count,
+            chapters=[Markup(sections[one.name]) for one in chapters if one.name in sections],
+        )
     )
 
 
-def _entry(chapter: Chapter, has_run: bool, claims: pd.DataFrame) -> str:
-    """A line of the contents."""
-    title = escape(chapter.title)
-    if not has_run:
-        return f"<li>{title}<small>not run yet</small></li>"
-    said = tally(claims[claims["chapter"] == chapter.name])
-    return f"<li><a href='#{chapter.name}'>{title}</a><small>{said}</small></li>"
+def _entry(chapter: Chapter, has_run: bool, claims: pd.DataFrame) -> Entry:
+    own = tally(claims[claims["chapter"] == chapter.name]) if has_run else "not run yet"
+    return Entry(chapter.name, chapter.title, has_run, own)
 
 
-def _unusual(claims: pd.DataFrame) -> str:
-    """The claims that do not simply hold, which are the news."""
+def _unusual(claims: pd.DataFrame) -> list[Unusual]:
     each = claims.drop_duplicates(["chapter", "claim"])
-    items = "".join(
-        f"<li><a href='#{row.chapter}'>{escape(str(row.claim))}</a>: {chip(str(row.verdict))}</li>"
+    return [
+        Unusual(str(row.chapter), str(row.claim), claim_verdict(str(row.verdict)))
         for row in each[each["verdict"] != HOLDS].itertuples()
-    )
-    count = len(each[each["verdict"] != HOLDS])
-    title = f"What is too simply said: {count} of {len(each)} claims"
-    return f"<details class=unusual><summary>{title}</summary><ul>{items}</ul></details>" if items else ""
+    ]

@@ -1,4 +1,4 @@
-"""Writing what a chapter found, and the book of all that have been run."""
+"""Writes the page, tables and figures of a chapter, and the book of all chapters that have been run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vanishgrad.lab.chapter import Chapter, Profile
 from vanishgrad.lab.claim import Conclusion, Evidence
 from vanishgrad.lab.page import (
     MEASUREMENTS_FILE,
+    book,
     claims_table,
     measurements_table,
-    page,
     read_claims,
     section,
 )
@@ -76,7 +76,7 @@ def write_book(folder: Path, chapters: Sequence[Chapter], profile: Profile) -> P
     first = _saved(opening(), folder / FIGURES / "opening")
     _write_table(folder / MEASUREMENTS_FILE, values)
     _write_table(folder / CLAIMS_FILE, claims)
-    text = page(chapters, sections, claims, first, profile)
+    text = book(chapters, sections, claims, first, profile)
     replace_file(folder / PAGE_FILE, text.encode())
     return folder / PAGE_FILE
 

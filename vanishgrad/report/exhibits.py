@@ -1,4 +1,4 @@
-"""What a report is asked for: which figures, in which files, in which style."""
+"""The figures of a report in their order, and which of them, in which files, a report is asked for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Wanted:
 
     Arguments:
         figures: names of figures; None: all.
-        formats: of the files beside the PNG, which the page needs anyway.
+        formats: of the files in addition to the PNG, which the page needs anyway.
         style: `screen`, or `paper`: the width of a column, serif type, no titles.
     """
 
@@ -58,10 +58,19 @@ OF_EVERY_RUN = ("gradients", "metrics", "summary")
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A figure, the table it is drawn from and the columns of which it needs at least one.
+    """A figure of the report.
 
-    `is_picture`: colours mean something in it, so that a dark page leaves them alone. `is_whole`: it has
-    room for all settings, however many there are.
+    To add one, write its function in figures/, name it in figures/__init__ and add an entry to `EXHIBITS`.
+
+    Arguments:
+        name: of its files, and in `vanishgrad report figures=[...]`.
+        draw: gives the figure of a table and a palette.
+        table: gradients, metrics or summary, a name in `extras.EXTRAS` or `tables.DERIVED`, or one that the
+            caller computes.
+        needs: columns of the table; without a finite number in any of them the figure is left out.
+        caption: how to read it.
+        is_picture: whether colours mean something in it, so that a dark page leaves them alone.
+        is_whole: whether it has room for all settings, however many there are.
     """
 
     name: str

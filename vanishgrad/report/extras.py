@@ -1,4 +1,4 @@
-"""The files that not every run has, condensed to what the figures show of them.
+"""The tables and arrays that not every run has, condensed to what the figures show of them.
 
 Each function takes one run folder and the number of logged steps to keep (None: all), and gives a table,
 without rows where the run did not write the file.
@@ -51,14 +51,14 @@ class Condensed(NamedTuple):
 
 
 class Extra(NamedTuple):
-    """A file that some runs have, and what is made of it."""
+    """A file that some runs have, and the function that reads it."""
 
     file: str
     condense: Condense
 
 
 def condensed(folder: Path, name: str, most_steps: int | None) -> Condensed:
-    """One of `EXTRAS`; an empty table without columns where the run did not write the file."""
+    """Read one of `EXTRAS`; an empty table without columns where the run did not write the file."""
     extra = EXTRAS[name]
     if not (folder / extra.file).exists():  # of most runs most files: nothing of pandas is needed to say so
         return Condensed(pd.DataFrame())
@@ -72,7 +72,7 @@ def condensed(folder: Path, name: str, most_steps: int | None) -> Condensed:
 
 
 def read_sample(folder: Path, length: int) -> str:
-    """The first `length` characters of the text sampled from a trained network; empty where there is none."""
+    """Read the first `length` characters of the text sampled from a network; empty where there is none."""
     try:
         with open(folder / SAMPLE_FILE, encoding="utf-8", errors="replace") as file:
             return file.read(length)
@@ -80,8 +80,8 @@ def read_sample(folder: Path, length: int) -> str:
         return ""
 
 
-def time_gradients(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`step, moment, t, t_to_end, grad_norm, cell_grad_norm` at the start and at the end.
+def read_time_gradients(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read time_gradients.csv: `step, moment, t, t_to_end, grad_norm, cell_grad_norm`, at start and end.
 
     ||dLoss/dh_t|| of the state of all layers together, for a stack hands its gradient on through all of them;
     an encoder and the forecaster that takes over from it are one line. `t_to_end` is 0 at the last time step,
@@ -99,44 +99,50 @@ def time_gradients(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     return both[list(TIME_COLUMNS)]
 
 
-def gates(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`step, gate, near_zero, near_one`: mean over time steps and layers."""
+def read_gates(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read gates.csv: `step, gate, near_zero, near_one`, means over time steps and layers."""
     rows = _rows(folder, GATES_FILE, "step", "gate", "near_zero", "near_one")
     return _thinned(rows, most_steps).groupby(GATE, sort=False)[ENDS].mean().reset_index()
 
 
-def residual_terms(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`step, block, shortcut_norm, branch_norm, cosine` at the start."""
+def read_residual_terms(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read residual_gradients.csv: `step, block, shortcut_norm, branch_norm, cosine`, at the start."""
     rows = _rows(folder, RESIDUAL_FILE, "step", "block", "shortcut_norm", "branch_norm", "cosine")
     return moment(rows, "shortcut_norm", "start")
 
 
-def input_gradients(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`step, lag, correlation` at the start."""
+def read_input_gradients(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read input_gradients.csv: `step, lag, correlation`, at the start."""
     rows = _rows(folder, INPUT_GRADIENTS_FILE, "step", "lag", "correlation")
     return moment(rows, "correlation", "start")
 
 
-def dead_units(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`step, layer, units, dead_fraction`."""
+def read_dead_units(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read dead_units.csv: `step, layer, units, dead_fraction`."""
     return _thinned(_rows(folder, DEAD_UNITS_FILE, "step", "layer", "units", "dead_fraction"), most_steps)
 
 
-def pretraining(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`layer, epoch, loss, relative_loss`: relative to the loss before pretraining, of epoch 0."""
+def read_pretraining(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read pretrain.csv: `layer, epoch, loss, relative_loss`, relative to the loss of epoch 0, before it."""
     rows = _rows(folder, PRETRAIN_FILE, "layer", "epoch", "loss")
     before = rows.loc[rows["epoch"] == 0].drop_duplicates("layer").set_index("layer")["loss"]
     return rows.assign(relative_loss=rows["loss"] / rows["layer"].map(before))
 
 
-def frame_losses(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`step, frame, cross_entropy, mean_frame_cross_entropy, floor_cross_entropy` at the end."""
+def read_frame_losses(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read frames.csv, at the end.
+
+    `step, frame, cross_entropy, mean_frame_cross_entropy, floor_cross_entropy`.
+    """
     rows = _rows(folder, FRAMES_FILE, "step", "frame", "cross_entropy")
     return moment(rows, "cross_entropy", "end")
 
 
-def filters(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`moment, filters, units`: the first filters as `(filters, height, width)`, mean over channels."""
+def read_filters(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read filters.npz: `moment, filters, units`.
+
+    `filters` are the first ones, `(filters, height, width)`, means over channels.
+    """
     arrays = _arrays(folder, FILTERS_ARRAYS)
     rows = [
         {
@@ -150,8 +156,8 @@ def filters(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["moment", "filters", "units"])
 
 
-def predicted_frames(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`given, true, predicted`: frames `(time, height, width)` of the first example."""
+def read_predicted_frames(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read frames.npz: `given, true, predicted`, frames `(time, height, width)` of the first example."""
     arrays = _arrays(folder, FRAMES_ARRAYS)
     names = ["given", "true", "predicted"]
     whole = all(name in arrays and arrays[name].ndim == 5 and arrays[name].size for name in names)
@@ -159,8 +165,8 @@ def predicted_frames(folder: Path, most_steps: int | None = None) -> pd.DataFram
     return pd.DataFrame([row] if row else [], columns=names)
 
 
-def landscape(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`plane, x, y, loss, path, shares` as arrays: the loss on the plane of the path, and on a random one."""
+def read_landscape(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read landscape.npz: `plane, x, y, loss, path, shares`, a row for each of the two planes."""
     arrays = _arrays(folder, LANDSCAPE_ARRAYS)
     rows = [
         {"plane": plane, **{part: arrays[f"{plane}_{part}"] for part in ("x", "y", "loss")},
@@ -170,8 +176,8 @@ def landscape(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["plane", "x", "y", "loss", "path", "shares"])
 
 
-def activation_inputs(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
-    """`moment, edges, fractions, flat`: histograms of what enters the activations, layer by layer."""
+def read_activation_inputs(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
+    """Read activations.npz: `moment, edges, fractions, flat`, histograms of z by layer."""
     arrays = _arrays(folder, ACTIVATIONS_ARRAYS)
     rows = [
         {"moment": moment, "edges": arrays["edges"], "fractions": arrays[moment], "flat": arrays["flat"]}
@@ -183,17 +189,17 @@ def activation_inputs(folder: Path, most_steps: int | None = None) -> pd.DataFra
 
 EXTRAS: Mapping[str, Extra] = MappingProxyType(
     {
-        "time_gradients": Extra(TIME_GRADIENTS_FILE, time_gradients),
-        "gates": Extra(GATES_FILE, gates),
-        "residual_terms": Extra(RESIDUAL_FILE, residual_terms),
-        "input_gradients": Extra(INPUT_GRADIENTS_FILE, input_gradients),
-        "dead_units": Extra(DEAD_UNITS_FILE, dead_units),
-        "pretraining": Extra(PRETRAIN_FILE, pretraining),
-        "frame_losses": Extra(FRAMES_FILE, frame_losses),
-        "filters": Extra(FILTERS_ARRAYS, filters),
-        "predicted_frames": Extra(FRAMES_ARRAYS, predicted_frames),
-        "landscape": Extra(LANDSCAPE_ARRAYS, landscape),
-        "activation_inputs": Extra(ACTIVATIONS_ARRAYS, activation_inputs),
+        "time_gradients": Extra(TIME_GRADIENTS_FILE, read_time_gradients),
+        "gates": Extra(GATES_FILE, read_gates),
+        "residual_terms": Extra(RESIDUAL_FILE, read_residual_terms),
+        "input_gradients": Extra(INPUT_GRADIENTS_FILE, read_input_gradients),
+        "dead_units": Extra(DEAD_UNITS_FILE, read_dead_units),
+        "pretraining": Extra(PRETRAIN_FILE, read_pretraining),
+        "frame_losses": Extra(FRAMES_FILE, read_frame_losses),
+        "filters": Extra(FILTERS_ARRAYS, read_filters),
+        "predicted_frames": Extra(FRAMES_ARRAYS, read_predicted_frames),
+        "landscape": Extra(LANDSCAPE_ARRAYS, read_landscape),
+        "activation_inputs": Extra(ACTIVATIONS_ARRAYS, read_activation_inputs),
     }
 )
 

@@ -1,4 +1,4 @@
-"""A figure as files: the same bytes for the same figure."""
+"""The figures of some runs as files, for a screen or for paper: the same bytes for the same figure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SUFFIXES = (".png", ".svg", ".pdf")
 def save_figure(
     figure: Figure, path: Path, formats: Sequence[str] = ("svg",), dpi: float | None = None
 ) -> bytes:
-    """Write `path`.png and the other `formats`; gives the PNG."""
+    """Write `path`.png and the other `formats`; returns the PNG."""
     png = figure_png(figure, dpi)
     path.with_suffix(".png").write_bytes(png)
     figure.set_layout_engine("none")  # drawing the PNG solved the layout
@@ -59,7 +59,7 @@ def figure_png(figure: Figure, dpi: float | None = None) -> bytes:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """A name may be in any script; ids in an SVG do not depend on chance."""
+    """Let names be in any script, and ids in an SVG not depend on chance."""
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": "vanishgrad"}):
         warnings.filterwarnings("ignore", "Glyph .* missing")
         yield
@@ -74,32 +74,35 @@ LEGEND_CHARACTER = 0.06
 
 
 def serif() -> AbstractContextManager[None]:
-    """While a figure is drawn and saved its type is serif, and stays text in a PDF."""
+    """Draw and save figures in serif type that stays text in a PDF: `with serif(): ...`."""
     return rc_context(
         {"font.family": "serif", "font.serif": SERIF, "mathtext.fontset": "stix", "pdf.fonttype": 42}
     )
 
 
-def fit(figure: Figure) -> str:
-    """Make a figure fit for a paper; gives what the caption has to say in place of title and notes."""
-    said = [figure.get_suptitle(), figure.get_supxlabel()]
+def fit_for_paper(figure: Figure) -> str:
+    """Change a figure to the size and the type of a paper.
+
+    Returns the text of its title and notes, which belong into the caption there.
+    """
+    parts = [figure.get_suptitle(), figure.get_supxlabel()]
     target = PAGE if _columns(figure) > 1 else COLUMN
     _without_titles(figure)
     _legend_below(figure, target)
     width, height = figure.get_size_inches()
     figure.set_size_inches(target, max(LOWEST, height * max(SCALE * 0.9, target / width)))
     _thin(figure)
-    return ". ".join(filter(None, said))
+    return ". ".join(filter(None, parts))
 
 
 def _columns(figure: Figure) -> int:
-    """How many panels stand beside each other."""
+    """The number of panels side by side."""
     places = (axes.get_subplotspec() for axes in figure.axes)
     return max((place.get_gridspec().ncols for place in places if place is not None), default=1)
 
 
 def _without_titles(figure: Figure) -> None:
-    """The title, and what is remarked below: both belong into the caption."""
+    """Hide the title and the notes: both belong into the caption."""
     for text in (figure._suptitle, figure._supxlabel):  # type: ignore[attr-defined]
         if text is not None:
             text.set_visible(False)
@@ -107,7 +110,7 @@ def _without_titles(figure: Figure) -> None:
 
 
 def _legend_below(figure: Figure, width: float) -> None:
-    """A column has no room beside the panels: a single legend goes below them."""
+    """A column has no room to the right of the panels: a single legend goes below them."""
     legends = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
     if len(legends) != 1 or figure.legends:
         return
@@ -184,7 +187,7 @@ class Gallery:
                 yield Picture(exhibit, None)
 
     def table_of(self, exhibit: Exhibit) -> pd.DataFrame:
-        """What an exhibit is drawn from, of the selected settings."""
+        """The table that an exhibit is drawn from, of the selected settings."""
         table = self._whole_table(exhibit.table)
         is_part = bool(self.left_out) and not exhibit.is_whole and "setting" in table
         return table[table["setting"].isin(self.labels)] if is_part else table
@@ -215,7 +218,7 @@ class Gallery:
         png = figure_png(figure)
         with serif():
             printed = self._figure(exhibit, table)
-            caption = fit(printed)
+            caption = fit_for_paper(printed)
             save_figure(printed, path, self.wanted.formats, dpi=300)
         with open(folder / CAPTIONS, "a", encoding="utf-8") as captions:
             captions.write(f"{exhibit.name}: {caption}. {exhibit.caption}\n")

@@ -1,30 +1,20 @@
-"""What a run is called: the choices in which it differs from the runs beside it."""
+"""What a run is called: the choices in which it differs from the other runs of a report."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-Value: TypeAlias = str | float | bool | None
-Flat: TypeAlias = dict[str, Value]
+from vanishgrad.diagnosis.finding import counted
+from vanishgrad.records import Value, flatten
+
+__all__ = ["Flat", "counted", "run_labels", "setting_label", "summary", "typed_value", "varied_keys"]
+
+Flat: TypeAlias = Mapping[str, Value]
 
 NOT_A_SETTING = frozenset({"seed", "name"})
 ALWAYS_NAMED = ("model", "depth", "act")
 NAMED_UNLESS_NONE = ("norm", "residual", "clip", "reg", "pretrain", "remedy")
-
-
-def flatten(choices: Mapping[str, Any]) -> Flat:
-    """One level of `key: value`: a choice is `act: leaky_relu`, its parameter `act.slope: 0.01`."""
-    flat: Flat = {}
-    for key, value in choices.items():
-        if not isinstance(value, Mapping):
-            flat[key] = _plain(value)
-            continue
-        flat[key] = _plain(value.get("name"))
-        if flat[key] == "none":
-            continue  # its parameters have no effect
-        flat.update({f"{key}.{name}": _plain(number) for name, number in value.items() if name != "name"})
-    return flat
 
 
 def varied_keys(
@@ -35,6 +25,10 @@ def varied_keys(
     A key that some runs do not have (`act.slope`) counts when those that have it disagree. A key that nobody
     typed and that follows from the others (the optimizer's own learning rate) is left out; without overrides
     nothing is.
+
+    Example:
+        >>> varied_keys([{"depth": 5, "act": {"name": "relu"}}, {"depth": 9, "act": {"name": "tanh"}}])
+        ('act', 'depth')
     """
     flats = [flatten(one) for one in choices]
     keys = dict.fromkeys(key for flat in flats for key in flat if key not in NOT_A_SETTING)
@@ -47,7 +41,7 @@ def varied_keys(
 
 def setting_label(flat: Flat, keys: Iterable[str]) -> str:
     """`act=sigmoid norm=batch` for the `keys` that the run has."""
-    return " ".join(f"{key}={shown(flat[key])}" for key in keys if key in flat)
+    return " ".join(f"{key}={typed_value(flat[key])}" for key in keys if key in flat)
 
 
 def run_labels(
@@ -61,9 +55,10 @@ def run_labels(
     """
     keys = varied_keys(choices, overrides)
     flats = [flatten(one) for one in choices]
-    given = list(names) or [None] * len(flats)
+    own_names = list(names) or [None] * len(flats)
     return [
-        setting_label(flat, keys) or name or summary(flat) for flat, name in zip(flats, given, strict=True)
+        setting_label(flat, keys) or name or summary(flat)
+        for flat, name in zip(flats, own_names, strict=True)
     ]
 
 
@@ -74,22 +69,13 @@ def summary(flat: Flat) -> str:
     return setting_label(flat, keys) or "one setting"
 
 
-def shown(value: object) -> str:
-    """A value as it is typed in an override."""
+def typed_value(value: object) -> str:
+    """A value as it is typed in an override: `null`, `true`, `0.01`."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 step`, `2 steps`."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
-def _plain(value: Any) -> Value:
-    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def _without_implied(flats: Sequence[Flat], varied: Sequence[str], typed: set[str]) -> tuple[str, ...]:
@@ -103,8 +89,8 @@ def _without_implied(flats: Sequence[Flat], varied: Sequence[str], typed: set[st
 
 def _follows(flats: Sequence[Flat], key: str, others: Sequence[str]) -> bool:
     """Whether the values of `others` fix the value of `key` in every run."""
-    known: dict[tuple[Value, ...], Value] = {}
+    values: dict[tuple[Value, ...], Value] = {}
     return all(
-        known.setdefault(tuple(flat.get(other) for other in others), flat.get(key)) == flat.get(key)
+        values.setdefault(tuple(flat.get(other) for other in others), flat.get(key)) == flat.get(key)
         for flat in flats
     )

@@ -1,4 +1,4 @@
-"""One run folder in memory."""
+"""Run folders in memory: `load_runs` reads many, `newest_runs` names the last one."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from vanishgrad.diagnosis import Diagnosis, diagnose
+from vanishgrad.diagnosis.describe import signal_of
 from vanishgrad.diagnosis.layers import When, by_layer, moment, thin
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import (
@@ -23,6 +24,7 @@ from vanishgrad.records import (
     METRIC_COLUMNS,
     METRICS_FILE,
     RUN_FILE,
+    Baseline,
     UnreadableRun,
     read_gradients,
     read_metrics,
@@ -33,14 +35,6 @@ from vanishgrad.report.extras import EXTRAS, Condensed, condensed, read_sample
 from vanishgrad.report.labels import run_labels, varied_keys
 
 SAMPLE_LENGTH = 600  # characters
-
-
-class Baseline(NamedTuple):
-    """What an answer that ignores the input scores, `metric` being val_loss or val_accuracy."""
-
-    metric: str
-    value: float
-    source: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,21 +70,18 @@ class SavedRun:
     @property
     def name(self) -> str:
         """The user's name for the run; without a recorded setting, the folder's."""
-        given = self.choices.get("name") or self.record.get("name")
-        return str(given or ("" if self.choices else self.folder.name))
+        own = self.choices.get("name") or self.record.get("name")
+        return str(own or ("" if self.choices else self.folder.name))
 
     @property
     def baseline(self) -> Baseline | None:
-        """What ignorance scores on the run's data, where that is known."""
-        given = self.record.get("baseline")
-        if not isinstance(given, dict) or "metric" not in given or given.get("value") is None:
-            return None
-        return Baseline(str(given["metric"]), float(given["value"]), str(given.get("source") or ""))
+        """What an answer that ignores the input scores on the run's data; None where that is not recorded."""
+        return Baseline.read(self.record.get("baseline"))
 
     def baseline_of(self, metric: str) -> float:
         """The baseline's value in `metric`; NaN where there is none."""
-        found = self.baseline
-        return found.value if found is not None and found.metric == metric else float("nan")
+        one = self.baseline
+        return one.value if one is not None and one.metric == metric else float("nan")
 
     def extra(self, name: str) -> pd.DataFrame:
         """One of the tables of `extras`, read when it is first asked for; empty where it cannot be read."""
@@ -98,9 +89,9 @@ class SavedRun:
 
     @property
     def broken_extras(self) -> tuple[str, ...]:
-        """Why some of them could not be read."""
-        found = (self._condensed(name).broken for name in EXTRAS)
-        return tuple(reason for reason in found if reason is not None)
+        """The reasons why some of those tables could not be read."""
+        reasons = (self._condensed(name).broken for name in EXTRAS)
+        return tuple(reason for reason in reasons if reason is not None)
 
     @property
     def sample_start(self) -> str:
@@ -115,12 +106,12 @@ class SavedRun:
 
     @cached_property
     def theory(self) -> dict[str, Any]:
-        """What was predicted of the initial network, as theory.json has it; empty where nothing was."""
+        """The prediction for the initial network, as theory.json has it; empty without one."""
         return read_theory(self.folder)
 
     @cached_property
     def predicted(self) -> pd.Series[float]:
-        """||dLoss/dz|| of the hidden layers of the initial network as theory has it, by layer.
+        """The predicted ||dLoss/dz|| of the hidden layers of the initial network, by layer.
 
         Theory gives it relative to the last hidden layer, whose measured norm is taken. Empty where there is
         no prediction, or nothing to hold it against.
@@ -136,16 +127,17 @@ class SavedRun:
     @cached_property
     def signal(self) -> str:
         """The column that tells how gradients pass: dLoss/dz, or dLoss/dW where nothing else was measured."""
-        return "delta_norm" if self.gradients["delta_norm"].notna().any() else "grad_norm"
+        return signal_of(self.gradients)
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """What is wrong with it, from its tables."""
+        """The findings about the run, made from its tables."""
         return diagnose(
             self.gradients, self.metrics, setting=self.record.get("effective") or self.choices,
             status=self.status, diverged_at=self.record.get("diverged_at"),
             baseline=self.record.get("baseline"), time_gradients=self.extra("time_gradients"),
-            dead_units=self.extra("dead_units"),
+            dead_units=self.extra("dead_units"), answers=self.record.get("answers"),
+            fitting=self.record.get("fitting"),
         )  # fmt: skip
 
     @property
@@ -155,7 +147,7 @@ class SavedRun:
 
     @property
     def cut_short(self) -> str | None:
-        """What is missing of a completed run; training always logs its last step, a monitor need not."""
+        """What is missing of a completed run, None where nothing is; a monitor need not log the last step."""
         last, steps = int(self.gradients["step"].max()), self.record.get("steps")
         if self.status != "completed" or not self.choices or not isinstance(steps, int) or last >= steps:
             return None
@@ -212,7 +204,7 @@ class Runs:
 
     @property
     def broken_extras(self) -> tuple[Noted, ...]:
-        """The files beside the gradients that could not be read."""
+        """The other files of the runs that could not be read."""
         return tuple(Noted(run.folder, reason) for run in self for reason in run.broken_extras)
 
     @property
@@ -246,22 +238,22 @@ class Runs:
         `predicted_delta_norm` is what theory says of delta_norm in the initial network, NaN elsewhere.
         """
         columns = [name for name in GRADIENT_COLUMNS if name != "name"]
-        return self._together([_beside_theory(run) for run in self.runs], [*columns, PREDICTED])
+        return self._joined([_with_theory(run) for run in self.runs], [*columns, PREDICTED])
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """`run, setting, seed, status`, the columns of metrics.csv and what ignorance scores on the data."""
+        """`run, setting, seed, status`, the columns of metrics.csv and the baselines of the data."""
         names = ("val_loss", "val_accuracy")
         baselines = [{f"baseline_{name}": run.baseline_of(name) for name in names} for run in self.runs]
-        frames = [run.metrics.assign(**known) for run, known in zip(self.runs, baselines, strict=True)]
-        return self._together(frames, [*METRIC_COLUMNS, *baselines[0]] if baselines else METRIC_COLUMNS)
+        frames = [run.metrics.assign(**scores) for run, scores in zip(self.runs, baselines, strict=True)]
+        return self._joined(frames, [*METRIC_COLUMNS, *baselines[0]] if baselines else METRIC_COLUMNS)
 
     def extra(self, name: str) -> pd.DataFrame:
         """`run, setting, seed, status` and the columns of a table of `extras`."""
         frames = [run.extra(name) for run in self.runs]
-        return self._together(frames, dict.fromkeys(str(column) for frame in frames for column in frame))
+        return self._joined(frames, dict.fromkeys(str(column) for frame in frames for column in frame))
 
-    def _together(self, frames: Iterable[pd.DataFrame], columns: Iterable[str]) -> pd.DataFrame:
+    def _joined(self, frames: Iterable[pd.DataFrame], columns: Iterable[str]) -> pd.DataFrame:
         tagged = [
             frame.assign(run=name, setting=label, seed=run.seed, status=run.status)
             for frame, name, label, run in zip(frames, self.names, self.labels, self.runs, strict=True)
@@ -271,7 +263,7 @@ class Runs:
         return pd.concat(tagged, ignore_index=True)[order] if tagged else pd.DataFrame(columns=order)
 
 
-def _beside_theory(run: SavedRun) -> pd.DataFrame:
+def _with_theory(run: SavedRun) -> pd.DataFrame:
     rows = run.gradients
     predicted = rows["layer"].map(run.predicted) if len(run.predicted) else float("nan")
     return rows.assign(**{PREDICTED: pd.Series(predicted, rows.index).where(rows["step"] == 0)})
@@ -280,11 +272,35 @@ def _beside_theory(run: SavedRun) -> pd.DataFrame:
 def load_runs(*folders: str | Path, most_steps: int | None = None) -> Runs:
     """Read every run folder at or below `folders`; report and lab folders below them are passed over.
 
-    Folders without a readable run are listed in `skipped` with the reason. `most_steps` thins long tables to
-    about so many logged steps, which bounds the memory that a large sweep takes.
+    Tables of all runs together are `gradients`, `metrics` and `extra(name)`, each with the columns
+    `run, setting, seed, status`; single runs come by iterating.
+
+    Arguments:
+        folders: of runs, of sweeps, or of many of them.
+        most_steps: about how many logged steps are kept of long tables, which bounds the memory that a large
+            sweep takes; None: all.
+
+    Returns:
+        The runs in the order of their numbers; folders without a readable run are in `skipped`, with the
+        reason.
+
+    Raises:
+        SettingError: when one of the `folders` does not exist.
+
+    Example:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "run.json").write_text('{"status": "completed", "choices": {"depth": 2}}')
+        ...     _ = Path(folder, "gradients.csv").write_text("step,layer,grad_norm\\n0,1,0.1\\n0,2,1.0\\n")
+        ...     runs = load_runs(folder)
+        >>> runs.gradients[["layer", "grad_norm"]].values.tolist()
+        [[1.0, 0.1], [2.0, 1.0]]
+        >>> runs.skipped
+        ()
     """
     runs, skipped = [], []
-    for folder in _unique(found for given in folders for found in run_folders(Path(given))):
+    for folder in _unique(run for place in folders for run in run_folders(Path(place))):
         try:
             runs.append(_read(folder, most_steps))
         except UnreadableRun as error:
@@ -302,7 +318,7 @@ def run_folders(folder: Path) -> list[Path]:
     below = sorted((path for path in folder.iterdir() if _may_hold_runs(path)), key=_natural)
     if not below:
         return [] if (folder / REPORT_PAGE).exists() else [folder]
-    return [found for path in below for found in run_folders(path)]
+    return [run for path in below for run in run_folders(path)]
 
 
 def newest_runs(outputs: Path = Path("outputs")) -> Path:

@@ -1,4 +1,4 @@
-"""summary.csv, one row per run, and settings.csv, the same over seeds."""
+"""Tables made of runs: summary.csv, settings.csv, and what the overview figures are drawn from."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from vanishgrad.diagnosis.describe import Where
 from vanishgrad.diagnosis.layers import When, decades_across, decades_through, gradient_slope, log_slope
-from vanishgrad.report.labels import Value, flatten, setting_label
+from vanishgrad.records import METRIC_COLUMNS, Value, flatten
+from vanishgrad.report.labels import setting_label
 from vanishgrad.report.runs import Runs, SavedRun
 
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
@@ -21,11 +23,11 @@ NOT_AVERAGED = frozenset({"seed", "diverged_at", "best_step", *BASELINES})
 
 
 def summary_table(runs: Runs) -> pd.DataFrame:
-    """One row per run: what it was, what it reached, its gradient slopes and its verdict.
+    """Make summary.csv: one row per run, its setting, final metrics, gradient slopes and verdict.
 
     `run, status`, the swept `keys`, `seed`, `final_*`, `best_*`, `gradient_slope` of the initial network,
     `gradient_slope_final`, `verdict`, `diverged_at`, `setting`. Where any run has them also `time_slope` and
-    what ignorance scores, `baseline_val_loss` or `baseline_val_accuracy`.
+    what an answer that ignores the input scores, `baseline_val_loss` or `baseline_val_accuracy`.
     """
     table = pd.DataFrame([_row(run, runs.keys) for run in runs])
     table = table.drop(columns=[name for name in ONLY_IF_KNOWN if table[name].isna().all()])
@@ -34,7 +36,7 @@ def summary_table(runs: Runs) -> pd.DataFrame:
 
 
 def settings_table(summary: pd.DataFrame, keys: tuple[str, ...] = ()) -> pd.DataFrame:
-    """One row per setting: how many runs, and mean, spread and count over its seeds.
+    """Make settings.csv: one row per setting, how many runs, and mean, spread and count over its seeds.
 
     The spread is the sample standard deviation, empty for a single value; numbers that are not finite are
     left out and `count` says how many were left.
@@ -56,7 +58,7 @@ def settings_table(summary: pd.DataFrame, keys: tuple[str, ...] = ()) -> pd.Data
     return table.reset_index()
 
 
-def slope(run: SavedRun, when: When) -> float:
+def delta_slope(run: SavedRun, when: When) -> float:
     """`gradient_slope` of delta_norm at the initial network or at the end, in decades per layer."""
     rows = run.moment("delta_norm", when)
     return gradient_slope(rows["layer"], rows["delta_norm"])
@@ -68,7 +70,7 @@ def time_slope(run: SavedRun) -> float:
     return log_slope(rows["t"], rows["grad_norm"]) if len(rows) else float("nan")
 
 
-def number(value: Any) -> float:
+def as_number(value: Any) -> float:
     """A number of run.json, where those that are not finite are strings; NaN for what is missing."""
     return float("nan") if value is None else float(value)
 
@@ -83,8 +85,8 @@ def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:
         **{f"final_{name}": _last(run, name) for name in METRICS},
         **_numbers("final", metrics.get("final") or {}),
         **_numbers("best", metrics.get("best") or {}),
-        "gradient_slope": slope(run, "start"),
-        "gradient_slope_final": slope(run, "end"),
+        "gradient_slope": delta_slope(run, "start"),
+        "gradient_slope_final": delta_slope(run, "end"),
         "time_slope": time_slope(run),
         "baseline_val_loss": run.baseline_of("val_loss"),
         "baseline_val_accuracy": run.baseline_of("val_accuracy"),
@@ -94,7 +96,7 @@ def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _numbers(prefix: str, metrics: Mapping[str, Any]) -> dict[str, float]:
-    return {f"{prefix}_{name}": number(value) for name, value in metrics.items()}
+    return {f"{prefix}_{name}": as_number(value) for name, value in metrics.items()}
 
 
 def _time_moment(run: SavedRun, when: When) -> pd.DataFrame:
@@ -108,7 +110,7 @@ def _last(run: SavedRun, *columns: str) -> float:
     for column in columns:
         measured = run.metrics[column].dropna()
         if final.get(column) is not None:
-            return number(final[column])
+            return as_number(final[column])
         if len(measured):
             return float(measured.iloc[-1])
     return float("nan")
@@ -132,8 +134,11 @@ FEWEST_CELLS = 4  # of a map
 MOST_DECADES = 300.0  # that a float64 holds
 
 
-def flow(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
-    """`run, setting, seed, status, ratio, where, reached, what`: see `figures.flow_and_learning`."""
+def flow_table(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
+    """Make the table of `figures.flow_and_learning`.
+
+    `run, setting, seed, status, ratio, where, reached, what`.
+    """
     column, what = reached_by(summary)
     across = np.array([_across(run) for run in runs])
     through = np.array([_through(run) for run in runs])
@@ -146,11 +151,11 @@ def flow(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def trainability(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
+def trainability_table(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
     """`run, setting, seed, status, depth, x, key, reached, what, trainable_depth`: see
     `figures.trainability_map`.
 
-    Of the numbers that varied beside the depth, `x` is the one with most values; `setting` is what else
+    Of the numbers that varied as well as the depth, `x` is the one with most values; `setting` is what else
     varied. Without such a number, or with too few runs for a map, there are no rows.
     """
     flats = [flatten(run.choices) for run in runs]
@@ -172,28 +177,42 @@ def trainability(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
     return table.iloc[:0] if few else table
 
 
-def clipping(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `metrics` at which gradients were measured, where any run clips; else none."""
+def clipping_rows(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of `metrics` with a clipped gradient, where any run clips; else none."""
     clips = any(_choice(run, "clip") not in ("none", "") for run in runs)
     rows = runs.metrics
     return rows[rows["clipped_grad_norm"].notna()] if clips else rows.iloc[:0]
 
 
-def penalties(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
-    """All rows of `gradients`, where any run has a penalty on its weights; else none."""
+def penalty_rows(runs: Runs, summary: pd.DataFrame) -> pd.DataFrame:
+    """Select all rows of `gradients`, where any run has a penalty on its weights; else none."""
     penalised = any(_choice(run, "reg") not in ("none", "dropout", "") for run in runs)
     return runs.gradients if penalised else runs.gradients.iloc[:0]
 
 
 Derive = Callable[[Runs, pd.DataFrame], pd.DataFrame]
 DERIVED: Mapping[str, Derive] = MappingProxyType(
-    {"flow": flow, "trainability": trainability, "clipping": clipping, "penalties": penalties}
+    {
+        "flow": flow_table,
+        "trainability": trainability_table,
+        "clipping": clipping_rows,
+        "penalties": penalty_rows,
+    }
 )
 
 
 def reached_by(summary: pd.DataFrame) -> tuple[str, str]:
-    """The column that says what a run reached, and what that is: accuracy, or loss where no run has one."""
+    """The column of the final metric, and its name: accuracy, or loss where no run has an accuracy."""
     return (ACCURACY, "accuracy") if np.isfinite(summary[ACCURACY].astype(float)).any() else (LOSS, "loss")
+
+
+def decades_at_start(runs: Runs) -> dict[tuple[str, Where], float]:
+    """Decades across all layers, or time steps, at the start: the mean over runs, by setting and where."""
+    flows: dict[tuple[str, Where], list[float]] = {}
+    for run, label in zip(runs, runs.labels, strict=True):
+        flows.setdefault((label, "layers"), []).append(_across(run))
+        flows.setdefault((label, "time"), []).append(_through(run))
+    return {key: float(np.mean(values)) for key, values in flows.items()}
 
 
 def _across(run: SavedRun) -> float:
@@ -229,8 +248,7 @@ def _number(value: Value) -> float:
 
 def _trainable_depth(run: SavedRun) -> float:
     """NaN where theory says nothing; what is infinite stands in theory.json as text."""
-    found = run.theory.get("trainable_depth")
-    return float("nan") if found is None else float(found)
+    return as_number(run.theory.get("trainable_depth"))
 
 
 def _choice(run: SavedRun, group: str) -> str:
@@ -239,18 +257,18 @@ def _choice(run: SavedRun, group: str) -> str:
     return str(flatten({group: effective.get(group)}).get(group) or "")
 
 
-BEST, WORST = 30, 10  # lines of text that can still be read beside a figure
+BEST, WORST = 30, 10  # lines of text that can still be read next to a figure
 
 
 class Selection(NamedTuple):
-    """The settings shown, in their order, and what to say of those left out."""
+    """The settings shown, in their order, and a note on those left out."""
 
     labels: tuple[str, ...]
     note: str = ""
 
 
 def selection(settings: pd.DataFrame) -> Selection:
-    """All settings of `settings_table` as they come; of more than 40 the 30 best and the 10 worst."""
+    """Select the settings of `settings_table` to show: all, but of more than 40 the 30 best and 10 worst."""
     if not too_many(settings):
         return Selection(tuple(settings["setting"]))
     ranked = best_first(settings)["setting"]
@@ -261,12 +279,12 @@ def selection(settings: pd.DataFrame) -> Selection:
 
 
 def too_many(settings: pd.DataFrame) -> bool:
-    """Whether there are more settings than a figure has lines for."""
+    """Whether there are more settings than lines of text fit next to a figure."""
     return len(settings) > BEST + WORST
 
 
 def best_first(settings: pd.DataFrame) -> pd.DataFrame:
-    """Rows of settings.csv by accuracy; those without one by loss; those with nothing finite last."""
+    """Sort rows of settings.csv by accuracy; those without one by loss; those with nothing finite last."""
     nothing = pd.Series(math.nan, index=settings.index)
     ranks = pd.DataFrame(
         {
@@ -276,3 +294,52 @@ def best_first(settings: pd.DataFrame) -> pd.DataFrame:
     )
     order = ranks.sort_values(["accuracy", "loss"], kind="stable").index
     return settings.loc[order].reset_index(drop=True)
+
+
+class Column(NamedTuple):
+    """A column of numbers in a table of settings.
+
+    Its heading, its name in settings.csv without `_mean`, and the format of its numbers.
+    """
+
+    heading: str
+    name: str
+    form: str
+
+
+LEARNED = (
+    Column("val. accuracy", "final_val_accuracy", "{:.3f}"),
+    Column("val. loss", "final_val_loss", "{:.3g}"),
+)
+SLOPES = (
+    Column("slope at start", "gradient_slope", "{:+.3f}"),
+    Column("slope at end", "gradient_slope_final", "{:+.3f}"),
+    Column("time slope", "time_slope", "{:+.4f}"),
+)
+BASELINE_HEADINGS = {"baseline_val_accuracy": "baseline accuracy", "baseline_val_loss": "baseline loss"}
+
+
+def measured_columns(settings: pd.DataFrame) -> list[Column]:
+    """The columns of `settings_table` that have a number in some row: learning, further metrics, slopes."""
+    return [
+        column
+        for column in (*LEARNED, *_further_metrics(settings), *SLOPES)
+        if np.isfinite(settings.get(f"{column.name}_mean", pd.Series(dtype=float))).any()
+    ]
+
+
+def varied_baselines(settings: pd.DataFrame) -> list[Column]:
+    """The baselines that need a column, because settings differ in them."""
+    return [
+        Column(heading, name, "{:.3g}")
+        for name, heading in BASELINE_HEADINGS.items()
+        if settings.get(name, pd.Series(dtype=float)).nunique() > 1
+    ]
+
+
+def _further_metrics(settings: pd.DataFrame) -> list[Column]:
+    """Final metrics other than loss and accuracy, such as bits per character."""
+    usual = {f"final_{name}" for name in METRIC_COLUMNS}
+    means = [str(name).removesuffix("_mean") for name in settings if str(name).endswith("_mean")]
+    names = [name for name in means if name.startswith("final_") and name not in usual]
+    return [Column(name.removeprefix("final_").replace("_", " "), name, "{:.3g}") for name in names]

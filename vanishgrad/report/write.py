@@ -10,7 +10,7 @@ from typing import NamedTuple
 from vanishgrad.errors import SettingError, require
 from vanishgrad.report.exhibits import Wanted
 from vanishgrad.report.gallery import Compute, Gallery
-from vanishgrad.report.page import page
+from vanishgrad.report.page import report_page
 from vanishgrad.report.runs import Noted, Runs, load_runs
 from vanishgrad.report.tables import selection, settings_table, summary_table
 
@@ -53,7 +53,7 @@ def write_report(
     gallery = Gallery(loaded, summary, selection(settings), wanted, computed)
     pictures = list(gallery.draw(folder / "figures"))
     index = folder / "index.html"
-    index.write_text(page(loaded, summary, settings, pictures, gallery.colours), encoding="utf-8")
+    index.write_text(report_page(loaded, summary, settings, pictures, gallery.colours), encoding="utf-8")
     return ReportResult(index, loaded.skipped, loaded.cut_short)
 
 

@@ -22,6 +22,7 @@ from vanishgrad.records import (
     SNAPSHOTS,
     UnreadableRun,
     clear_optional,
+    flatten,
     read_run,
     write_run,
 )
@@ -48,7 +49,7 @@ def changes(then: Sequence[Entry], now: Sequence[Entry]) -> str:
 
 def changed_keys(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """`lr 0.1 -> 0.2` for every key; what only one version of vanishgrad knows has not changed."""
-    old, new = _flat(then), _flat(now)
+    old, new = flatten(then, unused=True), flatten(now, unused=True)
     return [f"{key} {old[key]} -> {new[key]}" for key in old if key in new and old[key] != new[key]]
 
 
@@ -56,18 +57,6 @@ def _of_job(old: Entry, new: Entry) -> list[str]:
     moved = old["folder"] != new["folder"]
     folder = [f"folder {old['folder']} -> {new['folder']}"] if moved else []
     return folder + changed_keys(old["setting"], new["setting"])
-
-
-def _flat(setting: Mapping[str, Any]) -> dict[str, Any]:
-    """One key per number: a choice stands as `act`, its parameters as `act.slope`."""
-    found: dict[str, Any] = {}
-    for key, value in setting.items():
-        if isinstance(value, Mapping):
-            found[key] = value["name"]
-            found |= {f"{key}.{name}": item for name, item in value.items() if name != "name"}
-        else:
-            found[key] = value
-    return found
 
 
 def _first(parts: Sequence[str], count: int, between: str, unit: str = "") -> str:

@@ -52,33 +52,39 @@ class Map(NamedTuple):
 
 
 def maps(y: Tensor, layers: Sequence[Convolution], f: Function, noise: float = 1) -> list[Map]:
-    """The way up from an image with the mean squares `y`, `(height, width)`."""
-    found: list[Map] = []
+    """The maps of every layer, upwards from an image with the mean squares `y`, `(height, width)`.
+
+    >>> from torch import nn
+    >>> (first,) = maps(torch.ones(4, 4, dtype=torch.float64), [Convolution(2.0, 0.0)], nn.ReLU())
+    >>> round(float(first.q[1, 1]), 12), round(float(first.square[1, 1]), 12)  # zeros dim the border only
+    (2.0, 1.0)
+    """
+    layer_maps: list[Map] = []
     for layer in layers:
         q = layer.variance_w * _window(y, layer.stride) + layer.variance_b
         q = q.clamp(max=LARGEST)
-        if found and q.shape == found[-1].q.shape and bool(((q - found[-1].q).abs() <= SAME * q).all()):
-            found.append(found[-1])
-        else:
-            found.append(Map(q, *(noise * moment for moment in map_moments(f, q))))
-        y = found[-1].square
-    return found
+        last = layer_maps[-1] if layer_maps else None
+        if last is None or q.shape != last.q.shape or not bool(((q - last.q).abs() <= SAME * q).all()):
+            last = Map(q, *(noise * moment for moment in map_moments(f, q)))
+        layer_maps.append(last)
+        y = last.square
+    return layer_maps
 
 
-def map_gradients(layers: Sequence[Convolution], found: Sequence[Map]) -> list[float]:
+def map_gradients(layers: Sequence[Convolution], layer_maps: Sequence[Map]) -> list[float]:
     """log E||dLoss/dz||^2 of every layer, relative to the last one's, under global average pooling.
 
     Pooling sends the same gradient to every place of the last map.
     """
-    at, scale, logs = found[-1].slope, 0.0, list[float]()
-    for number in range(len(found) - 1, -1, -1):
+    at, scale, logs = layer_maps[-1].slope, 0.0, list[float]()
+    for number in range(len(layer_maps) - 1, -1, -1):
         total = float(at.sum())
         scale += math.log(total) if total > 0 else -math.inf
         logs.append(scale)
         if number == 0 or total <= 0:
             break
-        at = _spread(at / total, layers[number], found[number - 1].slope)
-    logs += [-math.inf] * (len(found) - len(logs))
+        at = _spread(at / total, layers[number], layer_maps[number - 1].slope)
+    logs += [-math.inf] * (len(layer_maps) - len(logs))
     return [log - logs[0] for log in logs[::-1]] if math.isfinite(logs[0]) else logs[::-1]
 
 

@@ -17,7 +17,12 @@ ROUNDING = 1e-13
 
 
 def product_moment(f: Function, q: float, c: float) -> float:
-    """E[f(x_a) f(x_b)] for x_a, x_b ~ N(0, q) of correlation c."""
+    """E[f(x_a) f(x_b)] for x_a, x_b ~ N(0, q) of correlation c.
+
+    >>> from torch import nn
+    >>> product_moment(nn.ReLU(), q=1.0, c=1.0)
+    0.5
+    """
     closed = closed_form(f)
     return product_expectation(f, q, c) if closed is None else closed.product(q, c)
 
@@ -41,22 +46,37 @@ def correlation_map(
         sigma_b: of the biases.
         noise: E[m^2] of multiplicative noise m on each unit, of mean 1 and independent for the two inputs:
             1 / (1 - rate) for dropout (Schoenholz et al. 2017, eq. 12).
+
+    >>> from torch import nn
+    >>> round(correlation_map(nn.ReLU(), c=0.0, q=1.0, sigma_w=2**0.5, sigma_b=0.0), 4)
+    0.3183
     """
     length = sigma_w**2 * noise * second_moment(f, q) + sigma_b**2
     return (sigma_w**2 * product_moment(f, q, c) + sigma_b**2) / length
 
 
 def chi_c(f: Function, c: float, q: float, sigma_w: float, sigma_b: float, noise: float = 1) -> float:
-    """dC/dc, the factor on a small difference from the correlation c; chi_1 at c = 1 and a fixed q."""
+    """dC/dc, the factor on a small difference from the correlation c (Poole et al. 2016, eq. 6).
+
+    At c = 1 and a fixed point q it is chi_1.
+
+    >>> from torch import nn
+    >>> chi_c(nn.ReLU(), c=1.0, q=1.0, sigma_w=2**0.5, sigma_b=0.0)
+    1.0
+    """
     length = sigma_w**2 * noise * second_moment(f, q) + sigma_b**2
     return sigma_w**2 * q * slope_product_moment(f, q, c) / length
 
 
 def c_star(f: Function, q: float, sigma_w: float, sigma_b: float, noise: float = 1) -> float:
-    """The correlation that any two inputs approach with depth: below 1 in the chaotic phase, and with noise.
+    """The correlation that any two inputs approach with depth (Poole et al. 2016, section 2.2).
 
-    C is convex on [0, 1], a power series in c with coefficients >= 0, so that Newton's method rises from 0 to
-    its smallest fixed point.
+    It is below 1 in the chaotic phase, and with noise. C is convex on [0, 1], a power series in c with
+    coefficients >= 0, so that Newton's method rises from 0 to its smallest fixed point and needs no bracket.
+
+    >>> from torch import nn
+    >>> c_star(nn.Tanh(), q=0.01, sigma_w=0.9, sigma_b=0.1)
+    1.0
     """
     if noise == 1 and chi_c(f, 1.0, q, sigma_w, sigma_b) <= 1 + ROUNDING:
         return 1.0
@@ -132,7 +152,11 @@ TRAINABLE = 6.0  # depth scales xi_c: the deepest networks that trained (Schoenh
 
 
 def depth_scale(factor: float) -> float:
-    """1 / |ln factor|: after so many layers a quantity has changed by e; infinite where it does not."""
+    """1 / |ln factor|: after so many layers a quantity has changed by e; infinite where it does not.
+
+    >>> round(depth_scale(0.9), 2)
+    9.49
+    """
     if factor <= 0 or math.isinf(factor):
         return 0.0
     change = abs(math.log(factor))
@@ -143,13 +167,19 @@ def xi_grad(f: Function, sigma_w: float, q: float) -> float:
     """Layers over which the squared gradient changes by e: 1 / |ln chi_1| (Schoenholz et al. 2017, eq. 17).
 
     It shrinks towards the input where chi_1 < 1, and grows where chi_1 > 1.
+
+    >>> from torch import nn
+    >>> xi_grad(nn.ReLU(), sigma_w=2**0.5, q=1.0)
+    inf
     """
     return depth_scale(chi_1(f, sigma_w, q))
 
 
 def xi_c(f: Function, q: float, sigma_w: float, sigma_b: float, noise: float = 1) -> float:
-    """Layers over which two inputs come nearer to c_star by e (Schoenholz et al. 2017, eq. 9): as far as
-    anything about an input is carried."""
+    """Layers over which two inputs come nearer to c_star by e (Schoenholz et al. 2017, eq. 9).
+
+    So far anything about an input is carried.
+    """
     q = min(max(q, TINY), LARGEST_LENGTH)
     c = c_star(f, q, sigma_w, sigma_b, noise)
     return depth_scale(chi_c(f, c, q, sigma_w, sigma_b, noise))
@@ -161,7 +191,11 @@ def xi_q(f: Function, sigma_w: float, q: float) -> float:
 
 
 def phase(chi: float) -> str:
-    """ordered where gradients vanish with depth, chaotic where they explode, critical between."""
+    """`ordered` where gradients vanish with depth, `chaotic` where they explode, `critical` between.
+
+    >>> phase(0.8)
+    'ordered'
+    """
     if abs(chi - 1) <= CRITICAL:
         return "critical"
     return "ordered" if chi < 1 else "chaotic"

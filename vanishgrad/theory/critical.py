@@ -22,9 +22,9 @@ from vanishgrad.theory.gaussian import (
 )
 from vanishgrad.theory.mean_field import second_moment, slope_moment
 
-SMALL_LENGTH = 1e-6  # where the drift of E[f^2] / q away from its limit is told
+SMALL_LENGTH = 1e-6  # at which E[f^2] / q is compared with its limit
 ROUNDING = 1e-10  # of E[f^2] / q, relative
-SHORTEST, LONGEST = 1e-6, 1e6  # the lengths q among which a critical one is sought
+SHORTEST, LONGEST = 1e-6, 1e6  # lengths q between which a critical one is looked for
 
 
 class CriticalPoint(NamedTuple):
@@ -125,7 +125,12 @@ Array = NDArray[np.float64]
 def critical_line(f: Function, lengths: Iterable[float]) -> list[CriticalPoint]:
     """The points (sigma_w, sigma_b) with chi_1 = 1 whose fixed points are `lengths`, where sigma_b is real.
 
-    sigma_w^2 = 1 / E[f'^2] and sigma_b^2 = q - sigma_w^2 E[f^2]: no equation is left to solve.
+    sigma_w^2 = 1 / E[f'^2] and sigma_b^2 = q - sigma_w^2 E[f^2] (Schoenholz et al. 2017, eq. 3 and 7): no
+    equation is left to solve.
+
+    >>> from torch import nn
+    >>> [(round(w, 2), round(b, 2)) for w, b in critical_line(nn.Tanh(), [0.1, 1.0])]
+    [(1.09, 0.03), (1.47, 0.39)]
     """
     points = []
     for q in lengths:
@@ -145,15 +150,15 @@ def chi_grid(f: Function, sigma_w: Array, sigma_b: Array, start: float = 1.0) ->
     lengths = np.array(scales(SHORTEST_DRAWN, LONGEST_DRAWN, RATIO))
     squares = np.array([second_moment(f, q) for q in lengths])
     slopes = np.array([slope_moment(f, q) for q in lengths])
-    found = np.empty((len(sigma_b), len(sigma_w)))
+    resting = np.empty((len(sigma_b), len(sigma_w)))
     for row, b in enumerate(sigma_b):
         growth = sigma_w[:, None] ** 2 * squares + b**2 - lengths  # (sigma_w, q)
-        found[row] = [np.interp(_rest(line, lengths, start), np.log(lengths), slopes) for line in growth]
-    return found * sigma_w**2
+        resting[row] = [np.interp(_rest(line, lengths, start), np.log(lengths), slopes) for line in growth]
+    return resting * sigma_w**2
 
 
 def normalized_chi_grid(f: Function, sigma_w: Array, sigma_b: Array) -> Array:
-    """chi_1 with layer or RMS norm before the activation, where q = 1 everywhere; `(sigma_b, sigma_w)`."""
+    """chi_1 with layer or RMS norm before the activation, where q = 1, `(len(sigma_b), len(sigma_w))`."""
     w, b = sigma_w[None, :] ** 2, sigma_b[:, None] ** 2
     return w * slope_moment(f, 1.0) / (w * second_moment(f, 1.0) + b)
 

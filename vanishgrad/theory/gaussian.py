@@ -65,7 +65,11 @@ def in_float64(f: Function) -> Function:
 
 
 def derivative(f: Function) -> Function:
-    """f', by automatic differentiation; works under `no_grad` and `inference_mode` too."""
+    """f', by automatic differentiation; works under `no_grad` and `inference_mode` too.
+
+    >>> derivative(torch.tanh)(torch.zeros(2, dtype=torch.float64))
+    tensor([1., 1.], dtype=torch.float64)
+    """
     f = in_float64(f)
 
     def slope(x: Tensor) -> Tensor:
@@ -81,6 +85,12 @@ def expectation(f: Function, q: float) -> float:
     """E[f(sqrt(q) z)], z ~ N(0, 1), to about 1e-12 when f is smooth but for a kink or a jump at 0.
 
     f may grow like a polynomial, not like exp. Kinks elsewhere (hardtanh, relu6) cost accuracy.
+
+    Not `scipy.integrate.quad`, which misses what shrinks around 0: at q = 1e8 E[tanh^2] comes out as 1, not
+    as 0.99992; and it asks a torch function for one number at a time, 20 to 80 times as slow.
+
+    >>> round(expectation(torch.cos, 2.0), 12) == round(math.exp(-1), 12)
+    True
     """
     z, w = gaussian_nodes()
     with torch.no_grad():
@@ -91,13 +101,24 @@ HALVINGS = 50  # takes neighbouring points of `scales` to within rounding
 
 
 def scales(start: float, stop: float, ratio: float = 1.5) -> list[float]:
-    """Numbers from `start` to `stop`, up or down, each at most `ratio` times its neighbour."""
+    """Numbers from `start` to `stop`, up or down, each at most `ratio` times its neighbour.
+
+    >>> [round(number, 2) for number in scales(1, 8, ratio=2)]
+    [1.0, 2.0, 4.0, 8.0]
+    """
     steps = max(1, math.ceil(abs(math.log(stop / start)) / math.log(ratio)))
     return [start * (stop / start) ** (i / steps) for i in range(steps + 1)]
 
 
 def bisect(function: Callable[[float], float], near: float, far: float) -> float:
-    """The zero between two positive numbers at which `function` differs in sign."""
+    """The zero between two positive numbers at which `function` differs in sign.
+
+    Not `scipy.optimize.brentq`: it is as exact and asks `function` less often, which saves milliseconds, but
+    its import adds 0.4 s to the 2 s in which a run with `init=critical` starts.
+
+    >>> round(bisect(lambda x: x**2 - 2, 1.0, 1.5), 6)
+    1.414214
+    """
     sign = function(near) > 0
     for _ in range(HALVINGS):
         middle = math.sqrt(near * far)
@@ -106,7 +127,11 @@ def bisect(function: Callable[[float], float], near: float, far: float) -> float
 
 
 def roots(function: Callable[[float], float], grid: Iterable[float]) -> Iterator[float]:
-    """The zeros that the sign of `function` betrays between neighbours of `grid`, in its order, lazily."""
+    """The zeros that the sign of `function` betrays between neighbours of `grid`, in its order, lazily.
+
+    >>> [round(root, 3) for root in roots(lambda x: (x - 0.01) * (x - 300), scales(1e-6, 1e6))]
+    [0.01, 300.0]
+    """
     for (near, at_near), (far, at_far) in pairwise((x, function(x)) for x in grid):
         if (at_near > 0) != (at_far > 0):
             yield bisect(function, near, far)
@@ -114,13 +139,17 @@ def roots(function: Callable[[float], float], grid: Iterable[float]) -> Iterator
 
 def peaks(function: Callable[[float], float], grid: Iterable[float]) -> Iterator[float]:
     """The places of the local maxima that lie between neighbours of `grid`, in its order, lazily."""
-    for (left, before), (middle, at), (right, after) in triplets((x, function(x)) for x in grid):
+    points = pairwise(pairwise((x, function(x)) for x in grid))
+    for ((left, before), (middle, at)), (_, (right, after)) in points:
         if at > before and at >= after:
             yield summit(function, left, middle, right)
 
 
 def summit(function: Callable[[float], float], left: float, middle: float, right: float) -> float:
-    """The maximum of a function with one peak between two positive numbers, where `middle` is higher."""
+    """The maximum of a function with one peak between two positive numbers, where `middle` is higher.
+
+    Not `scipy.optimize.minimize_scalar`: it is no nearer to the maximum, which values show to 1e-8 only.
+    """
     at = function(middle)
     for _ in range(HALVINGS):
         for end in (left, right):
@@ -132,12 +161,6 @@ def summit(function: Callable[[float], float], left: float, middle: float, right
                 break
             left, right = (probe, right) if end == left else (left, probe)
     return middle
-
-
-def triplets(items: Iterable[tuple[float, float]]) -> Iterator[tuple[tuple[float, float], ...]]:
-    """(a, b, c), (b, c, d), ... lazily."""
-    for (a, b), (_, c) in pairwise(pairwise(items)):
-        yield a, b, c
 
 
 class ClosedForm(Protocol):

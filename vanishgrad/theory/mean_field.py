@@ -28,39 +28,54 @@ from vanishgrad.theory.gaussian import (
 
 TINY = 1e-40  # a stand-in for q -> 0 that keeps both sides of a kink at 0
 SMALLEST_LENGTH, LARGEST_LENGTH = 1e-12, 1e10  # lengths beyond which q_star answers 0 or infinity
-MARGIN = 1e-12  # relative growth per layer that is told from none
+MARGIN = 1e-12  # relative growth per layer that counts as growth
 TOUCH = 1e-9  # the same where a length map comes nearest to the diagonal without crossing it
-KNOWN = 4096  # moments that are kept: layers at a fixed point ask for the same again and again
+CACHED = 4096  # moments that are kept: layers at a fixed point ask for the same again and again
 RATIO = 1.5  # between the lengths at which a fixed point is looked for
-NEAR, FINE = 3.0, 1.02  # so far from a crossing lengths are that much closer: gelu touches just beside one
+NEAR, FINE = 3.0, 1.02  # so far from a crossing lengths are that much closer: gelu touches next to one
 
 
 def first_moment(f: Function, q: float) -> float:
-    """E[f(x)] for x ~ N(0, q)."""
+    """E[f(x)] for x ~ N(0, q).
+
+    >>> from torch import nn
+    >>> first_moment(nn.Sigmoid(), q=1.0)
+    0.5
+    """
     closed = closed_form(f)
     return _values(f, q)[0] if closed is None else closed.mean(q)
 
 
 def second_moment(f: Function, q: float) -> float:
-    """E[f(x)^2] for x ~ N(0, q)."""
+    """E[f(x)^2] for x ~ N(0, q).
+
+    >>> from torch import nn
+    >>> second_moment(nn.ReLU(), q=3.0)
+    1.5
+    """
     closed = closed_form(f)
     return _values(f, q)[1] if closed is None else closed.square(q)
 
 
 def slope_moment(f: Function, q: float, power: int = 2) -> float:
-    """E[f'(x)^power], the power 2 or 4; at q = 0 the limit, the mean over the two one-sided slopes."""
+    """E[f'(x)^power] for x ~ N(0, q), the power 2 or 4; at q = 0 the mean over the two one-sided slopes.
+
+    >>> from torch import nn
+    >>> slope_moment(nn.ReLU(), q=3.0)
+    0.5
+    """
     closed = closed_form(f)
     return _slopes(f, q or TINY)[power // 2 - 1] if closed is None else closed.slope_power(q, power)
 
 
 def _values(f: Function, q: float) -> tuple[float, float]:
-    """E[f] and E[f^2]. A module is asked anew each time: its parameters may have changed."""
-    return _value_moments(in_float64(f), q) if isinstance(f, Module) else _known_values(f, q)
+    """E[f] and E[f^2]. Nothing is cached of a module: its parameters may have changed."""
+    return _value_moments(in_float64(f), q) if isinstance(f, Module) else _cached_values(f, q)
 
 
 def _slopes(f: Function, q: float) -> tuple[float, float]:
     """E[f'^2] and E[f'^4]."""
-    return _slope_moments(f, q) if isinstance(f, Module) else _known_slopes(f, q)
+    return _slope_moments(f, q) if isinstance(f, Module) else _cached_slopes(f, q)
 
 
 def _value_moments(f: Function, q: float) -> tuple[float, float]:
@@ -76,17 +91,29 @@ def _slope_moments(f: Function, q: float) -> tuple[float, float]:
     return float(w @ squares), float(w @ squares**2)
 
 
-_known_values = functools.lru_cache(maxsize=KNOWN)(_value_moments)
-_known_slopes = functools.lru_cache(maxsize=KNOWN)(_slope_moments)
+_cached_values = functools.lru_cache(maxsize=CACHED)(_value_moments)
+_cached_slopes = functools.lru_cache(maxsize=CACHED)(_slope_moments)
 
 
 def length_map(f: Function, q: float, sigma_w: float, sigma_b: float) -> float:
-    """The next layer's q: sigma_w^2 E[f^2] + sigma_b^2 (Poole et al. 2016, eq. 3)."""
+    """The next layer's q: sigma_w^2 E[f^2] + sigma_b^2 (Poole et al. 2016, eq. 3).
+
+    >>> from torch import nn
+    >>> length_map(nn.ReLU(), q=1.0, sigma_w=2.0, sigma_b=0.5)
+    2.25
+    """
     return sigma_w**2 * second_moment(f, q) + sigma_b**2
 
 
 def chi_1(f: Function, sigma_w: float, q: float) -> float:
-    """sigma_w^2 E[f'^2], the factor on a squared gradient per layer (Schoenholz et al. 2017, eq. 7)."""
+    """sigma_w^2 E[f'^2], the factor on a squared gradient per layer (Schoenholz et al. 2017, eq. 7).
+
+    Gradients vanish towards the input where it is below 1, and explode where it is above.
+
+    >>> from torch import nn
+    >>> chi_1(nn.ReLU(), sigma_w=1.0, q=1.0)
+    0.5
+    """
     return sigma_w**2 * slope_moment(f, q)
 
 
@@ -105,6 +132,12 @@ def q_star(f: Function, sigma_w: float, sigma_b: float, start: float = 1.0) -> f
     0 when they fade, infinity when they grow without bound, `start` itself when it is fixed, as every q is
     for relu at (sqrt 2, 0). Fixed points at which the map only touches the diagonal, such as silu's and
     mish's critical ones, count where they are approached from their attracting side.
+
+    >>> from torch import nn
+    >>> round(q_star(nn.Tanh(), sigma_w=1.5, sigma_b=0.3), 3)
+    0.961
+    >>> q_star(nn.ReLU(), sigma_w=1.0, sigma_b=0.0)
+    0.0
     """
 
     f = f if closed_form(f) else in_float64(f)
@@ -151,7 +184,12 @@ class Scatter(NamedTuple):
 
 
 def slope_ratio(f: Function, q: float) -> float:
-    """E[f'^4] / E[f'^2]^2: 1 for the identity, 2 for relu."""
+    """E[f'^4] / E[f'^2]^2 for x ~ N(0, q).
+
+    >>> from torch import nn
+    >>> slope_ratio(nn.Identity(), q=1.0), slope_ratio(nn.ReLU(), q=1.0)
+    (1.0, 2.0)
+    """
     return slope_moment(f, q, 4) / slope_moment(f, q) ** 2
 
 
@@ -165,12 +203,18 @@ def layer_variance(ratio: float, width: int, orthogonal: bool = False) -> float:
         ratio: `slope_ratio` of the activation, with slopes that are independent of each other.
         width: units of the layer.
         orthogonal: whether the weights are.
+
+    >>> layer_variance(2.0, width=100)
+    0.05
     """
     return 3 * (ratio - 1) / (width + 2) if orthogonal else (3 * ratio - 1) / width
 
 
 def scatter(variances: Iterable[float]) -> Scatter:
-    """Of a chain of layers with these `layer_variance`s."""
+    """Shift and deviation of a gradient's logarithm over layers of these variances (`layer_variance`).
+
+    Hanin and Nica 2020, theorem 1: the squared norm is log-normal with sum ln(1 + variance).
+    """
     beta = math.fsum(math.log1p(variance) for variance in variances)
     return Scatter(-beta / 4 / math.log(10), math.sqrt(beta) / 2 / math.log(10))
 
@@ -187,7 +231,7 @@ def state_length(f: Function, sigma_h: float, drive: float) -> float:
 
 
 def state_lengths(f: Function, sigma_h: float, drive: float, steps: int) -> list[float]:
-    """The length at each of the first `steps` times, from h_0 = 0."""
+    """The length at each of the first `steps` times, from h_0 = 0, `(steps,)`."""
     lengths = [drive]
     for _ in range(steps - 1):
         lengths.append(length_map(f, lengths[-1], sigma_h, drive**0.5))

@@ -19,9 +19,9 @@ from vanishgrad.theory.stack import (
     PassageMap,
     Signal,
     Weights,
-    alike,
     log,
     log_sum,
+    same_moments,
     stack,
     through,
 )
@@ -58,7 +58,7 @@ class Stream(NamedTuple):
 def stream(
     y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap, scale: float
 ) -> Stream:
-    """The way up.
+    """The moments of every layer of a residual network, upwards from the input.
 
     Arguments:
         y: the moments of the input.
@@ -68,13 +68,13 @@ def stream(
         scale: the factor of every branch.
     """
     _, first = through(stem, y)
-    x, found = first, list[Block]()
+    x, passed = first, list[Block]()
     for weights in blocks:
         entry = passing(x)
         layers = branch(entry.signal, weights, passing)
-        found.append(Block(entry, layers))
+        passed.append(Block(entry, layers))
         x = joined(x, layers[-1].z, scale)
-    return Stream(first, found, x, scale)
+    return Stream(first, passed, x, scale)
 
 
 def branch(y: Signal, weights: Sequence[Weights], passing: PassageMap) -> list[LayerMoments]:
@@ -83,7 +83,7 @@ def branch(y: Signal, weights: Sequence[Weights], passing: PassageMap) -> list[L
     for each in weights:
         variance_w, z = through(each, y)
         last = len(layers) + 1 == len(weights)
-        if last or (layers and alike(z, layers[-1].z)):
+        if last or (layers and same_moments(z, layers[-1].z)):
             passage = layers[-1].passage if layers else Passage(z, 0.0, 1.0)
         else:
             passage = passing(z)
@@ -126,7 +126,7 @@ Entry = Callable[[Sequence[Signal]], list[Passage]]
 """The passages of all parts of the stream, `(parts,)`, into a branch that reads them together."""
 
 
-class DenseBlock(NamedTuple):
+class DenseMoments(NamedTuple):
     """A dense block: the passages of the parts below, the layers of its branch."""
 
     entries: list[Passage]
@@ -137,17 +137,17 @@ class DenseNetwork(NamedTuple):
     """The parts of the stream, of equal width, the blocks, and the passages to the output layer."""
 
     parts: list[Signal]
-    blocks: list[DenseBlock]
+    blocks: list[DenseMoments]
     out: list[Passage]
 
 
 def separately(passing: PassageMap) -> Entry:
     """Parts that do not see each other: no normalization, or one of each unit alone. Parts are only added."""
-    known: list[Passage] = []
+    passages: list[Passage] = []  # of the parts so far, which stay the same
 
     def entry(parts: Sequence[Signal]) -> list[Passage]:
-        known.extend(passing(part) for part in parts[len(known) :])
-        return known[: len(parts)]
+        passages.extend(passing(part) for part in parts[len(passages) :])
+        return passages[: len(parts)]
 
     return entry
 
@@ -155,15 +155,15 @@ def separately(passing: PassageMap) -> Entry:
 def dense(
     y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap, entry: Entry
 ) -> DenseNetwork:
-    """The way up. A branch's first matrix reads the mean of the parts' moments: they are equally wide."""
+    """The moments of every layer of a dense network; a branch's first matrix reads the mean of its parts'."""
     _, first = through(stem, y)
-    parts, found = [first], list[DenseBlock]()
+    parts, passed = [first], list[DenseMoments]()
     for weights in blocks:
         entries = entry(parts)
         layers = branch(_mean([each.signal for each in entries]), weights, passing)
-        found.append(DenseBlock(entries, layers))
+        passed.append(DenseMoments(entries, layers))
         parts = [*parts, layers[-1].z]
-    return DenseNetwork(parts, found, entry(parts))
+    return DenseNetwork(parts, passed, entry(parts))
 
 
 def dense_gradients(network: DenseNetwork) -> list[float]:
@@ -230,7 +230,7 @@ def gate(weights: Weights, x: Signal, bias: float) -> GateMoments:
 def highway(
     y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap, bias: float
 ) -> tuple[LayerMoments, list[HighwayMoments]]:
-    """The way up: the stem, a plain layer, and the blocks.
+    """The moments of a highway network's layers: the stem, a plain layer, and the blocks.
 
     Units of T, H and x at one place are independent, T and H through weights of their own:
     E[x'^2] = E[T^2] E[H^2] + 2 E[T (1 - T)] E[H] E[x] + E[(1 - T)^2] E[x^2].
@@ -238,18 +238,18 @@ def highway(
     variance_w, z = through(stem, y)
     first = LayerMoments(variance_w, z, passing(z))
     square, mean = first.passage.signal.square, first.passage.mean
-    found: list[HighwayMoments] = []
+    passed: list[HighwayMoments] = []
     for weights in blocks:
         opened = gate(weights[0], Signal(square), bias)
         layers = stack(Signal(square), weights, passing)
         out = layers[-1].passage
         difference = out.signal.square - 2 * out.mean * mean + square
-        found.append(HighwayMoments(opened, layers, difference))
+        passed.append(HighwayMoments(opened, layers, difference))
         mixed = opened.mean - opened.square  # E[T (1 - T)]
         kept = 1 - 2 * opened.mean + opened.square  # E[(1 - T)^2]
         square = min(opened.square * out.signal.square + 2 * mixed * out.mean * mean + kept * square, LARGEST)
         mean = opened.mean * out.mean + (1 - opened.mean) * mean
-    return first, found
+    return first, passed
 
 
 def highway_gradients(first: LayerMoments, blocks: Sequence[HighwayMoments]) -> list[float]:

@@ -89,19 +89,25 @@ def through(weights: Weights, y: Signal) -> tuple[float, Signal]:
 
 
 def stack(y: Signal, weights: Sequence[Weights], passing: PassageMap) -> list[LayerMoments]:
-    """The layers of a plain network whose input has the moments `y`."""
+    """The layers of a plain network whose input has the moments `y`.
+
+    >>> from torch import nn
+    >>> he = lambda square: (2.0, 0.0)  # sigma_w^2 and sigma_b^2
+    >>> layers = stack(Signal(1.0), [he] * 3, plain(nn.ReLU()))
+    >>> [layer.z.square for layer in layers], squared_gradients(layers)
+    ([2.0, 2.0, 2.0], [0.0, 0.0, 0.0])
+    """
     layers: list[LayerMoments] = []
     for each in weights:
         variance_w, z = through(each, y)
-        known = layers and alike(z, layers[-1].z)
-        passage = layers[-1].passage if known else passing(z)
+        passage = layers[-1].passage if layers and same_moments(z, layers[-1].z) else passing(z)
         layers.append(LayerMoments(variance_w, z, passage))
         y = passage.signal
     return layers
 
 
-def alike(x: Signal, z: Signal) -> bool:
-    """Whether the moments are the same to within rounding."""
+def same_moments(x: Signal, z: Signal) -> bool:
+    """Whether the two signals have the same moments, to rounding."""
     shared = x.shared == z.shared or math.isnan(x.shared) or abs(x.shared - z.shared) <= SAME * z.square
     return abs(x.square - z.square) <= SAME * z.square and shared
 
@@ -135,7 +141,11 @@ def log(x: float) -> float:
 
 
 def log_sum(*logs: float) -> float:
-    """log(exp(a) + exp(b) + ...), without overflow."""
+    """log(exp(a) + exp(b) + ...), without overflow.
+
+    >>> log_sum(1000.0, 1000.0) == 1000 + math.log(2)
+    True
+    """
     largest = max(logs)
     if math.isinf(largest):
         return largest

@@ -49,21 +49,6 @@ def check_root(root: str | None) -> None:
     require(root != "", "data.root=: must be the folder of the files, or null to download them")
 
 
-@dataclass(frozen=True)
-class Baseline:
-    """What an answer that remembers nothing reaches on held-out data, under the data's own loss.
-
-    Arguments:
-        metric: val_loss or val_accuracy.
-        value: what it is, of a loss in nats or squared units.
-        source: which answer, and who published it.
-    """
-
-    metric: str
-    value: float
-    source: str
-
-
 @dataclass(frozen=True, eq=False)
 class Examples:
     """Inputs and labels as read, before scaling.

@@ -9,9 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vanishgrad.choices.data.dataset import Baseline, Dataset, check_generated, refuse_classes
+from vanishgrad.choices.data.dataset import Dataset, check_generated, refuse_classes
 from vanishgrad.choices.protocol import Data
 from vanishgrad.errors import at_least
+from vanishgrad.records import Baseline
 from vanishgrad.streams import stream
 
 

@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vanishgrad.choices.data.dataset import Baseline, Dataset
+from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.protocol import Data
 from vanishgrad.errors import SettingError, at_least, require
+from vanishgrad.records import Baseline
 
 MOST_BYTES = 100_000_000  # enwik8, the largest text that character models are usually compared on
 

@@ -2,28 +2,110 @@
 
 from __future__ import annotations
 
-import pandas as pd
-from matplotlib.figure import Figure
+from itertools import product
 
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from vanishgrad.choices.activation import Erf, Sigmoid, Softsign, Tanh
+from vanishgrad.choices.data import Digits, load
+from vanishgrad.choices.initialization import Gaussian, Xavier
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.protocol import Activation, Initialization
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, between, claim, near
-from vanishgrad.lab.colours import BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION, coloured
-from vanishgrad.lab.figures.over_depth import over_depth
-from vanishgrad.lab.probes.activations import DEEP, DRAWS, NETWORKS, signs, similarity, slopes
+from vanishgrad.lab.colours import BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION, coloured, colours_of
 from vanishgrad.lab.rows import (
-    accuracy,
     at_first,
     by_condition,
-    fit,
+    held_out_accuracy,
     hidden,
+    log_fit,
     per_seed,
     ratio,
     steps_to,
     where,
 )
+from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.report.figures import activation_curves, training_curves
+from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
+from vanishgrad.run import Run
+from vanishgrad.streams import stream
+
+DEEP = 20
+DRAWS = 100_000
+BOUNDS: dict[Activation, float] = {
+    Sigmoid(): 0.25, Tanh(): 1.0, Softsign(): 1.0, Erf(): 2 / torch.pi**0.5
+}  # fmt: skip
+CENTRED_OR_NOT: tuple[Activation, ...] = (Sigmoid(), Tanh())
+NETWORKS: tuple[tuple[Activation, Initialization, str], ...] = (
+    (Sigmoid(), Xavier(), "act=sigmoid init=xavier"),
+    (Sigmoid(), Gaussian(sigma_w=4.0), "act=sigmoid sigma_w=4"),
+    (Tanh(), Xavier(), "act=tanh init=xavier"),
+)
+
+
+def measure_steepest_slopes(seed: int) -> pd.DataFrame:
+    """`act, steepest, bound`: the largest slope of the module that trains, at random inputs and at 0."""
+    z = 3 * torch.randn(DRAWS, generator=stream(seed, "slopes"), dtype=torch.float64)
+    z[0] = 0
+    rows = [(act.name, float(slope_at(act, z).max()), bound) for act, bound in BOUNDS.items()]
+    return pd.DataFrame(rows, columns=["act", "steepest", "bound"])
+
+
+def slope_at(act: Activation, z: Tensor) -> Tensor:
+    """The derivative of an activation by autograd."""
+    z = z.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(act.module().to(z.dtype)(z).sum(), z)
+    return slope
+
+
+def measure_signs(seed: int) -> pd.DataFrame:
+    """`act, batch, one_sign`: the share of units whose incoming weights all have a gradient of one sign."""
+    data = load(Digits())
+    rows = []
+    for act, batch in product(CENTRED_OR_NOT, (1, 64)):
+        run = Run(depth=3, act=act, init=Xavier(), seed=seed)
+        model = build(run)
+        second = weight_matrices(model)[1].weight
+        loss = run.criterion(model(data.train_x[:batch]), data.train_y[:batch])
+        (gradient,) = torch.autograd.grad(loss, second)
+        one_signed = (gradient > 0).all(1) | (gradient < 0).all(1)
+        rows.append((act.name, batch, float(one_signed.double().mean())))
+    return pd.DataFrame(rows, columns=["act", "batch", "one_sign"])
+
+
+def measure_similarity(seed: int) -> pd.DataFrame:
+    """`setting, run, layer, cosine`: between what a layer makes of different digits, mean over pairs."""
+    x = load(Digits()).train_x[:64]
+    rows = []
+    for act, init, setting in NETWORKS:
+        outputs = hidden_outputs(Run(depth=DEEP, width=256, act=act, init=init, seed=seed), x)
+        rows += [(setting, f"{setting} {seed}", n, mean_cosine(h)) for n, h in enumerate(outputs, 1)]
+    return pd.DataFrame(rows, columns=["setting", "run", "layer", "cosine"]).assign(status="completed")
+
+
+def hidden_outputs(run: Run, x: Tensor) -> list[Tensor]:
+    """What each activation of the initial network gives out."""
+    model, outputs = build(run), []
+    for module in model.modules():
+        if isinstance(module, type(run.act.module())):
+            module.register_forward_hook(lambda _, __, output: outputs.append(output))
+    with torch.no_grad():
+        model(x)
+    return outputs
+
+
+def mean_cosine(rows: Tensor) -> float:
+    """Between different rows, mean over all pairs."""
+    unit = nn.functional.normalize(rows.double())
+    count = len(unit)
+    return float((unit.sum(0).square().sum() - count) / (count * (count - 1)))
+
 
 LEARNED = 0.8  # accuracy from which a network counts as one that learns
 FOUR = {
@@ -71,7 +153,7 @@ def bounded(evidence: Evidence) -> dict[str, list[float]]:
 )
 def tanh_lets_through(evidence: Evidence) -> dict[str, list[float]]:
     tanh = where(at_first(evidence["start"]["gradients"]), act="tanh")
-    return by_condition(tanh, "init.sigma_w", lost)
+    return by_condition(tanh, "init.sigma_w", fitted_decades_lost)
 
 
 @claim(
@@ -81,7 +163,7 @@ def tanh_lets_through(evidence: Evidence) -> dict[str, list[float]]:
 )
 def compensated(evidence: Evidence) -> list[float]:
     start = at_first(evidence["start"]["gradients"])
-    return per_seed(where(start, act="sigmoid", init_sigma_w=4.0), lost)
+    return per_seed(where(start, act="sigmoid", init_sigma_w=4.0), fitted_decades_lost)
 
 
 @claim(
@@ -92,7 +174,7 @@ def compensated(evidence: Evidence) -> list[float]:
 def saturated_where_lost(evidence: Evidence) -> dict[str, list[float]]:
     start = at_first(evidence["start"]["gradients"])
     pair = [where(start, act="sigmoid"), where(start, act="tanh", init_sigma_w=0.5)]
-    vanishing = pd.concat(pair).groupby("run").filter(lambda rows: lost(rows) >= 3)
+    vanishing = pd.concat(pair).groupby("run").filter(lambda rows: fitted_decades_lost(rows) >= 3)
     return by_condition(vanishing, ["act", "init.sigma_w"], lambda rows: hidden(rows)["saturation"].mean())
 
 
@@ -103,7 +185,7 @@ def saturated_where_lost(evidence: Evidence) -> dict[str, list[float]]:
 )
 def lost_where_saturated(evidence: Evidence) -> dict[str, list[float]]:
     saturated = where(at_first(evidence["start"]["gradients"]), init_sigma_w=4.0)
-    return by_condition(saturated, "act", lost)
+    return by_condition(saturated, "act", fitted_decades_lost)
 
 
 @claim(
@@ -134,7 +216,7 @@ def alike(evidence: Evidence) -> dict[str, list[float]]:
 )
 def deeper(evidence: Evidence) -> list[float]:
     summary = evidence["depths"]["summary"]
-    return [ratio(deepest(where(own, act="tanh")), deepest(where(own, act="sigmoid")))
+    return [ratio(deepest_learned(where(own, act="tanh")), deepest_learned(where(own, act="sigmoid")))
             for _, own in summary.groupby("seed")]  # fmt: skip
 
 
@@ -159,20 +241,48 @@ def faster(evidence: Evidence) -> dict[str, list[float]]:
 @claim("A sigmoid network of twenty layers cannot be trained", "accuracy on held-out digits", at_most(0.2))
 def untrainable(evidence: Evidence) -> dict[str, list[float]]:
     summary = evidence["twenty"]["summary"]
-    return by_condition(summary, ["init", "norm"], accuracy)
+    return by_condition(summary, ["init", "norm"], held_out_accuracy)
 
 
-def lost(rows: pd.DataFrame) -> float:
+def fitted_decades_lost(rows: pd.DataFrame) -> float:
     """Decades by which the gradient shrinks over the hidden layers of one run."""
-    return (len(hidden(rows)) - 1) * fit(rows).slope
+    return (len(hidden(rows)) - 1) * log_fit(rows).slope
 
 
-def deepest(rows: pd.DataFrame) -> float:
+def deepest_learned(rows: pd.DataFrame) -> float:
     """The largest depth up to which every network of one seed has learned."""
     ordered = rows.sort_values("depth")
     failed = ordered.loc[~(ordered["final_val_accuracy"] >= LEARNED), "depth"]
     learned = ordered[ordered["depth"] < failed.min()] if len(failed) else ordered
     return float(learned["depth"].max()) if len(learned) else 0.0
+
+
+def accuracy_over_depth(summary: pd.DataFrame, key: str, threshold: float) -> Figure:
+    """Held-out accuracy over the depth, a line per value of `key`.
+
+    Arguments:
+        summary: a row per run.
+        key: the column by which lines differ.
+        threshold: accuracy from which a network counts as one that learns; dotted.
+    """
+    names = [f"{key}={value}" for value in dict.fromkeys(summary[key])]
+    colours = colours_of(names).colours
+    figure, ((axes,),) = panels("How deep each can be trained", 1, 1, (5.6, 3.6), names)
+    for name, value in zip(names, dict.fromkeys(summary[key]), strict=True):
+        reached = summary[summary[key] == value].groupby("depth")["final_val_accuracy"]
+        band = reached.agg(["median", "min", "max"])
+        axes.plot(band.index, band["median"], "o-", color=colours[name], label=name, markersize=4)
+        axes.fill_between(band.index, band["min"], band["max"], color=colours[name], alpha=0.2, linewidth=0)
+    axes.axhline(threshold, color=QUIET, linewidth=1.0, linestyle=(0, (1, 2)))
+    axes.set_xscale("log")
+    depths = sorted(summary["depth"].unique())
+    axes.set_xticks(depths, [f"{depth:g}" for depth in depths])
+    axes.minorticks_off()
+    axes.set_ylim(0, 1.02)
+    name_axes(axes, "digits, after training", "hidden layers", "fraction correct, held-out split")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)
+    note(figure, "line: median over seeds, band: smallest to largest; dotted: counts as learned")
+    return figure
 
 
 def _curves(evidence: Evidence) -> Figure:
@@ -199,7 +309,7 @@ def _alike(evidence: Evidence) -> Figure:
 
 
 def _depths(evidence: Evidence) -> Figure:
-    return over_depth(evidence["depths"]["summary"], "act", LEARNED)
+    return accuracy_over_depth(evidence["depths"]["summary"], "act", LEARNED)
 
 
 def _twenty(evidence: Evidence) -> Figure:
@@ -209,7 +319,10 @@ def _twenty(evidence: Evidence) -> Figure:
 ACTIVATIONS = Chapter(
     "activations",
     "Activations",
-    (Probe("slopes", slopes), START, Probe("signs", signs), Probe("similarity", similarity), DEPTHS, TWENTY),
+    (
+        Probe("slopes", measure_steepest_slopes), START, Probe("signs", measure_signs),
+        Probe("similarity", measure_similarity), DEPTHS, TWENTY,
+    ),
     (
         Plate("curves", "The peaks on the right: a quarter for the sigmoid, 1 for the others.", _curves),
         Plate(

@@ -5,23 +5,109 @@ from __future__ import annotations
 import math
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from vanishgrad.diagnosis.layers import gradient_slope
-from vanishgrad.lab.chapter import Chapter
-from vanishgrad.lab.chapters.batchnorm_experiments import EXPERIMENTS
+from vanishgrad.lab.chapter import Chapter, Probe, Training
+from vanishgrad.lab.chapters.batchnorm_figures import PLATES
+from vanishgrad.lab.chapters.batchnorm_probes import (
+    FACTOR,
+    measure_company,
+    measure_modes,
+    measure_scales,
+    measure_shifts,
+)
 from vanishgrad.lab.claim import Evidence, at_least, at_most, claim, near
-from vanishgrad.lab.figures.batchnorm import PLATES
-from vanishgrad.lab.probes.batch_norm import FACTOR
-from vanishgrad.lab.rows import at_first, at_last, by_condition, final, hidden, ratio, steps_to, where
+from vanishgrad.lab.rows import (
+    at_first,
+    at_last,
+    by_condition,
+    decades_lost,
+    hidden,
+    last_value,
+    ratio,
+    steps_to,
+    where,
+)
+
+SPEED = Training(
+    "speed",
+    ("depth=10", "act=sigmoid,tanh,relu", "init=default,he", "norm=none,batch", "lr=0.1", "max_steps=400",
+     "eval_every=10", "log_every=100"),
+    quick=("max_steps=100", "depth=5", "act=sigmoid,relu"),
+)  # fmt: skip
+FLOW = Training(
+    "flow",
+    ("depth=10,50", "width=128", "batch_size=128", "act=sigmoid,tanh,relu", "init=xavier", "norm=none,batch",
+     "max_steps=0"),
+    quick=("act=sigmoid,relu",),
+)  # fmt: skip
+NORMS = Training(
+    "norms",
+    ("depth=30", "width=512", "batch_size=256", "act=relu", "init=he", "norm=none,batch,layer,group,rms",
+     "max_steps=0"),
+    quick=("width=256", "batch_size=128", "norm=batch,layer"),
+)  # fmt: skip
+PLACES = Training(
+    "places",
+    ("depth=30", "width=512", "batch_size=256", "act=relu", "init=he", "norm=batch", "norm.position=pre,post",
+     "max_steps=0"),
+    quick=("width=256", "batch_size=128"),
+)  # fmt: skip
+SHORTCUTS = Training(
+    "shortcuts",
+    ("depth=60", "act=relu", "init=he", "norm=batch", "residual=none,identity", "max_steps=300",
+     "eval_every=50", "log_every=100"),
+    quick=("max_steps=20",),
+)  # fmt: skip
+RATES = Training(
+    "rates",
+    ("depth=5", "act=tanh,relu", "init=he", "norm=none,batch", "lr=0.01,0.03,0.1,0.3,1,3,10", "max_steps=300",
+     "log_every=50", "eval_every=50"),
+    quick=("max_steps=40", "lr=0.1,1"),
+)  # fmt: skip
+WEIGHTS = Training(
+    "weights",
+    ("depth=5", "act=sigmoid,tanh", "norm=none,batch", "init=normal", "init.std=0.01,0.1,1,10",
+     "max_steps=300", "log_every=50", "eval_every=50"),
+    quick=("max_steps=40", "init.std=0.01,1"),
+)  # fmt: skip
+SMALL, MIDDLE, LARGE = (
+    Training(
+        f"batches_of_{size}",
+        ("depth=3", "act=relu", "init=he", "norm=batch,layer,group", f"batch_size={size}", f"lr={lr}",
+         "epochs=4", "log_every=1000", "measure=gradients"),
+        quick=("epochs=1", "norm=batch,layer"),
+    )
+    for size, lr in ((2, 0.005), (8, 0.02), (32, 0.08))
+)  # fmt: skip
+SCALES, COMPANY = Probe("scales", measure_scales), Probe("company", measure_company)
+MODES, SHIFTS = Probe("modes", measure_modes), Probe("shifts", measure_shifts)
+
+EXPERIMENTS = (
+    SPEED,
+    FLOW,
+    NORMS,
+    PLACES,
+    SHORTCUTS,
+    RATES,
+    WEIGHTS,
+    SMALL,
+    MIDDLE,
+    LARGE,
+    SCALES,
+    COMPANY,
+    MODES,
+    SHIFTS,
+)
+
 
 LEARNED = 0.9  # of the held-out digits
 GROWTH = math.sqrt(math.pi / (math.pi - 1))  # of the norm per layer (Yang et al. 2019)
 BIG_STEP = 1.0  # a learning rate
 
 
-def slowdown(rows: pd.DataFrame) -> float:
+def slowdown_without_norm(rows: pd.DataFrame) -> float:
     """Steps without batch norm over steps with it; `rows` are the metrics of the two twins."""
     plain, batch = (steps_to(where(rows, norm=norm), "val_accuracy", LEARNED) for norm in ("none", "batch"))
     return plain / batch if math.isfinite(batch) else 0.0
@@ -33,18 +119,12 @@ def slowdown(rows: pd.DataFrame) -> float:
     at_least(2),
 )
 def faster(evidence: Evidence) -> dict[str, list[float]]:
-    return by_condition(evidence["speed"]["metrics"], ["act", "init"], slowdown)
-
-
-def decades(rows: pd.DataFrame) -> float:
-    """By how much the gradient norm differs between the first and the last hidden layer."""
-    inner = hidden(rows)["delta_norm"].to_numpy(float)
-    return float(abs(np.log10(inner[0] / inner[-1])))
+    return by_condition(evidence["speed"]["metrics"], ["act", "init"], slowdown_without_norm)
 
 
 def _unevenness(evidence: Evidence, depth: int) -> dict[str, list[float]]:
     start = where(at_first(evidence["flow"]["gradients"]), depth=depth, norm="batch")
-    return by_condition(start, "act", decades)
+    return by_condition(start, "act", lambda rows: abs(decades_lost(rows)))
 
 
 @claim(
@@ -65,7 +145,7 @@ def level_in_fifty(evidence: Evidence) -> dict[str, list[float]]:
     return _unevenness(evidence, 50)
 
 
-def growth(rows: pd.DataFrame) -> float:
+def growth_per_layer(rows: pd.DataFrame) -> float:
     """The factor by which the gradient norm grows per layer towards the input."""
     return float(10.0 ** -gradient_slope(rows["layer"], rows["delta_norm"]))
 
@@ -76,7 +156,7 @@ def growth(rows: pd.DataFrame) -> float:
     near(GROWTH, 0.02),
 )
 def explodes(evidence: Evidence) -> dict[str, list[float]]:
-    return by_condition(at_first(evidence["places"]["gradients"]), "norm.position", growth)
+    return by_condition(at_first(evidence["places"]["gradients"]), "norm.position", growth_per_layer)
 
 
 @claim(
@@ -86,7 +166,7 @@ def explodes(evidence: Evidence) -> dict[str, list[float]]:
 )
 def others_explode(evidence: Evidence) -> dict[str, list[float]]:
     start = at_first(evidence["norms"]["gradients"])
-    return by_condition(start[start["norm"] != "none"], "norm", growth)
+    return by_condition(start[start["norm"] != "none"], "norm", growth_per_layer)
 
 
 @claim(
@@ -96,7 +176,7 @@ def others_explode(evidence: Evidence) -> dict[str, list[float]]:
 )
 def deep_trains(evidence: Evidence) -> dict[str, list[float]]:
     return by_condition(
-        evidence["shortcuts"]["metrics"], "residual", lambda rows: final(rows, "val_accuracy")
+        evidence["shortcuts"]["metrics"], "residual", lambda rows: last_value(rows, "val_accuracy")
     )
 
 
@@ -161,7 +241,7 @@ def only_grow(evidence: Evidence) -> dict[str, list[float]]:
 )
 def any_start(evidence: Evidence) -> dict[str, list[float]]:
     rows = where(evidence["weights"]["metrics"], act="tanh", norm="batch")
-    return by_condition(rows, "init.std", lambda rows: final(rows, "val_accuracy"))
+    return by_condition(rows, "init.std", lambda rows: last_value(rows, "val_accuracy"))
 
 
 @claim(

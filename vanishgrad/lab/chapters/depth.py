@@ -13,11 +13,11 @@ from vanishgrad.lab.rows import (
     at_first,
     at_last,
     by_condition,
-    fit,
     gained,
     in_layer,
+    log_fit,
     ratio,
-    renamed,
+    relabel,
 )
 from vanishgrad.report.figures import training_curves
 from vanishgrad.report.figures.series import draw_views
@@ -51,14 +51,14 @@ LARGE = Training(
 def activations(evidence: Evidence) -> pd.DataFrame:
     """The gradients of all three activations, each with the weights of its time."""
     parts = [evidence[one.name]["gradients"] for one in (SATURATING, RECTIFYING)]
-    alone = renamed(parts[1], "act=relu").assign(act="relu")
+    alone = relabel(parts[1], "act=relu").assign(act="relu")
     return pd.concat([parts[0], alone], ignore_index=True)
 
 
 @claim("The gradient changes exponentially with depth", "R² of log gradient on layer", at_least(0.98))
 def exponential(evidence: Evidence) -> dict[str, list[float]]:
     start = at_first(evidence["weights"]["gradients"])
-    return by_condition(start, "init.sigma_w", lambda rows: fit(rows).r_squared)
+    return by_condition(start, "init.sigma_w", lambda rows: log_fit(rows).r_squared)
 
 
 @claim(
@@ -69,7 +69,9 @@ def exponential(evidence: Evidence) -> dict[str, list[float]]:
 def as_predicted(evidence: Evidence) -> dict[str, list[float]]:
     start = at_first(evidence["weights"]["gradients"])
     return by_condition(
-        start, "init.sigma_w", lambda rows: abs(fit(rows).slope - fit(rows, "predicted_delta_norm").slope)
+        start,
+        "init.sigma_w",
+        lambda rows: abs(log_fit(rows).slope - log_fit(rows, "predicted_delta_norm").slope),
     )
 
 
@@ -120,7 +122,7 @@ def large_explodes(evidence: Evidence) -> dict[str, list[float]]:
 
 def _growth(rows: pd.DataFrame) -> float:
     """In decades, by the fitted line."""
-    return -fit(rows).slope * float(rows["layer"].max() - 2)
+    return -log_fit(rows).slope * float(rows["layer"].max() - 2)
 
 
 def _profiles(evidence: Evidence) -> Figure:

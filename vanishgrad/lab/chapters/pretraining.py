@@ -2,27 +2,79 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from vanishgrad.choices.activation import Sigmoid
+from vanishgrad.choices.data import Digits, load
+from vanishgrad.choices.initialization import Xavier
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.model.feedforward import Network
+from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder
+from vanishgrad.choices.protocol import Pretraining
+from vanishgrad.engine.pretrain import LayerEpoch, first_layer_filters, pretrain_
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim
 from vanishgrad.lab.colours import BLUE, GREEN, GREY, ORANGE, SKY, VERMILLION, coloured, colours_of
-from vanishgrad.lab.probes.first_layer import first_layers
 from vanishgrad.lab.rows import (
-    accuracy,
     at_first,
     at_last,
     by_condition,
+    held_out_accuracy,
     hidden,
     in_layer,
     per_seed,
-    renamed,
+    relabel,
     where,
 )
 from vanishgrad.report.figures import filters, pretraining, training_curves
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import View
+from vanishgrad.run import Run
+
+PRETRAININGS: tuple[Pretraining, ...] = (RBM(), Autoencoder(), DenoisingAutoencoder())
+SHOWN = 36
+
+
+def measure_first_layers(seed: int) -> pd.DataFrame:
+    """`pretrain, setting, run, status, moment, filters, units, alike`: layer 1 as images, twice a method."""
+    return pd.concat([pretrained(method, seed) for method in PRETRAININGS], ignore_index=True)
+
+
+def pretrained(method: Pretraining, seed: int) -> pd.DataFrame:
+    """The first layer at the start and after pretraining with one method."""
+    run = Run(depth=1, act=Sigmoid(), init=Xavier(), data=Digits(scale="unit"), pretrain=method, seed=seed)
+    model = build(run)
+    assert isinstance(model, Network)
+    before = first_layer_images(model, run)
+    pretrain_(model, run, load(run.data).train_x, ignore_epoch)
+    rows = [
+        {"moment": moment, "filters": each[:SHOWN], "units": len(each), "alike": neighbour_correlation(each)}
+        for moment, each in (("start", before), ("pretrained", first_layer_images(model, run)))
+    ]
+    setting = f"pretrain={method.name}"
+    return pd.DataFrame(rows).assign(
+        pretrain=method.name, setting=setting, run=f"{setting} {seed}", status="completed"
+    )
+
+
+def first_layer_images(model: Network, run: Run) -> NDArray[np.float32]:
+    """A copy of the weights of layer 1, `(units, height, width)`."""
+    weights: NDArray[np.float32] = first_layer_filters(model, run).mean(dim=1).numpy().copy()
+    return weights
+
+
+def neighbour_correlation(filters: NDArray[np.float32]) -> float:
+    """The correlation between the weights of pixels side by side, over all filters."""
+    left, right = filters[:, :, :-1].ravel(), filters[:, :, 1:].ravel()
+    return float(np.corrcoef(left, right)[0, 1])
+
+
+def ignore_epoch(_: LayerEpoch) -> None:
+    """Nobody watches the epochs of a probe."""
+
 
 LEARNED = 0.8  # accuracy from which a network counts as one that learns
 SIGMOID = ("act=sigmoid", "init=xavier", "data.scale=unit")
@@ -51,7 +103,7 @@ DEEPER = Training(
 @claim("A sigmoid network of five layers learns", "accuracy on held-out digits", at_least(LEARNED))
 def learns(evidence: Evidence) -> dict[str, list[float]]:
     without = where(evidence["plain"]["summary"], act="sigmoid").assign(pretrain="none")
-    return by_condition(pd.concat([without, tuned(evidence, "summary")]), "pretrain", accuracy)
+    return by_condition(pd.concat([without, tuned(evidence, "summary")]), "pretrain", held_out_accuracy)
 
 
 @claim(
@@ -113,13 +165,15 @@ def stays(evidence: Evidence) -> dict[str, list[float]]:
 
 @claim("Pretraining opens up any depth", "accuracy of ten layers on held-out digits", at_least(LEARNED))
 def any_depth(evidence: Evidence) -> dict[str, list[float]]:
-    return by_condition(evidence["deeper"]["summary"], "pretrain", accuracy)
+    return by_condition(evidence["deeper"]["summary"], "pretrain", held_out_accuracy)
 
 
 @claim("Without pretraining five layers do not learn", "accuracy on held-out digits", at_most(0.5))
 def needed(evidence: Evidence) -> dict[str, list[float]]:
-    other = per_seed(evidence["adam"]["summary"], accuracy)
-    return by_condition(evidence["plain"]["summary"], "act", accuracy) | {"act=sigmoid optim=adam": other}
+    other = per_seed(evidence["adam"]["summary"], held_out_accuracy)
+    return by_condition(evidence["plain"]["summary"], "act", held_out_accuracy) | {
+        "act=sigmoid optim=adam": other
+    }
 
 
 @claim(
@@ -130,7 +184,7 @@ def needed(evidence: Evidence) -> dict[str, list[float]]:
 def better_than_relu(evidence: Evidence) -> dict[str, list[float]]:
     relu = where(evidence["plain"]["summary"], act="relu").set_index("seed")["final_val_accuracy"]
     return by_condition(
-        tuned(evidence, "summary"), "pretrain", lambda row: accuracy(row) - relu[row["seed"].iloc[0]]
+        tuned(evidence, "summary"), "pretrain", lambda row: held_out_accuracy(row) - relu[row["seed"].iloc[0]]
     )
 
 
@@ -161,7 +215,7 @@ def _losses(evidence: Evidence) -> Figure:
 def _gradients(evidence: Evidence) -> Figure:
     without = where(evidence["plain"]["gradients"], act="sigmoid")
     rows = tuned(evidence, "gradients")
-    rows = pd.concat([renamed(without, "pretrain=none"), rows.assign(setting="pretrain=" + rows["pretrain"])])
+    rows = pd.concat([relabel(without, "pretrain=none"), rows.assign(setting="pretrain=" + rows["pretrain"])])
     start = hidden(at_first(rows))
     view = View(start, "layer", "delta_norm", "before the first step", "||dLoss/dz|| (L2)")
     return draw_views("What pretraining does to the gradient", [view], colours_of(start["setting"]))
@@ -172,7 +226,7 @@ def _tuning(evidence: Evidence) -> Figure:
     frozen, whole = rows[is_frozen(rows)], rows[~is_frozen(rows)]
     without = where(evidence["plain"]["metrics"], act="sigmoid")
     named = {"no pretraining": without, "frozen, output layer only": frozen, "fine-tuned": whole}
-    both = pd.concat([renamed(rows, name) for name, rows in named.items()])
+    both = pd.concat([relabel(rows, name) for name, rows in named.items()])
     return training_curves(both, coloured(dict(zip(named, (GREY, SKY, GREEN), strict=True))))
 
 
@@ -186,14 +240,14 @@ def _without(evidence: Evidence) -> Figure:
     named = {f"act={act}": where(plain, act=act) for act in ("sigmoid", "tanh", "relu")}
     whole = where(tuned(evidence, "metrics"), pretrain="autoencoder")
     named["act=sigmoid pretrain=autoencoder"] = whole
-    rows = pd.concat([renamed(rows, name) for name, rows in named.items()])
+    rows = pd.concat([relabel(rows, name) for name, rows in named.items()])
     return training_curves(rows, coloured(dict(zip(named, (VERMILLION, GREEN, BLUE, ORANGE), strict=True))))
 
 
 PRETRAINING = Chapter(
     "pretraining",
     "Greedy layer-wise pretraining",
-    (Probe("first_layers", first_layers), TUNED, PLAIN, ADAM, DEEPER),
+    (Probe("first_layers", measure_first_layers), TUNED, PLAIN, ADAM, DEEPER),
     (
         Plate("losses", "Every layer's own loss falls, that of the first the furthest.", _losses),
         Plate("filters", "Left, what chance has drawn; right, spots and edges.", _filters, is_picture=True),

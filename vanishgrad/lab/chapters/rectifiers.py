@@ -3,28 +3,99 @@
 from __future__ import annotations
 
 import math
+import statistics
+import time
+from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor, nn
 
+from vanishgrad.choices.activation import ELU, GELU, LeakyReLU, PReLU, ReLU, Sigmoid, Tanh
+from vanishgrad.choices.initialization import He
+from vanishgrad.choices.protocol import Activation
+from vanishgrad.engine import train
 from vanishgrad.lab.chapter import Chapter, Probe, Training
+from vanishgrad.lab.chapters.rectifiers_figures import PLATES
 from vanishgrad.lab.claim import Evidence, at_least, at_most, between, claim
-from vanishgrad.lab.figures.rectifiers import PLATES
-from vanishgrad.lab.probes.rectifiers import START, costs, slopes
 from vanishgrad.lab.rows import (
     at_first,
     at_last,
     by_condition,
     dead_share,
-    final,
+    decades_lost,
     hidden,
     in_layer,
+    last_value,
     per_seed,
     ratio,
     steps_to,
     where,
 )
+from vanishgrad.modules.weights import Linear
+from vanishgrad.run import Run
+from vanishgrad.streams import stream
+
+TIMED: tuple[Activation, ...] = (ReLU(), LeakyReLU(), ELU(), GELU(), Tanh(), Sigmoid())
+BATCH, UNITS, REPETITIONS = 256, 512, 25
+PRELU_START, PRELU_DEPTH, PRELU_STEPS = 0.25, 5, 600
+
+
+def measure_activation_costs(seed: int) -> pd.DataFrame:
+    """`act, part, seconds`: a pass forward and backward, through the `activation` alone or its whole `layer`.
+
+    The median of repetitions that take turns, in one thread, for a batch of 256 in 512 units.
+    """
+    generator = stream(seed, "costs")
+    x = torch.randn(BATCH, UNITS, generator=generator)
+    layer = Linear(UNITS, UNITS)
+    nn.init.normal_(layer.weight, std=UNITS**-0.5, generator=generator)
+    nn.init.zeros_(layer.bias)
+    parts: dict[tuple[str, str], Callable[[], None]] = {}
+    for act in TIMED:
+        parts[act.name, "activation"] = _pass(act.module(), x)
+        parts[act.name, "layer"] = _pass(nn.Sequential(layer, act.module()), x)
+    rows = [(*name, seconds) for name, seconds in _medians(parts).items()]
+    return pd.DataFrame(rows, columns=["act", "part", "seconds"])
+
+
+def _pass(module: nn.Module, x: Tensor) -> Callable[[], None]:
+    wanted = x.clone().requires_grad_()
+    handed = torch.ones_like(x)
+
+    def once() -> None:
+        torch.autograd.grad(module(wanted), [wanted, *module.parameters()], handed)
+
+    return once
+
+
+def _medians(parts: dict[tuple[str, str], Callable[[], None]]) -> dict[tuple[str, str], float]:
+    """Seconds of each part; all take turns, so that whatever else the machine does strikes all alike."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        taken: dict[tuple[str, str], list[float]] = {name: [] for name in parts}
+        for _ in range(REPETITIONS):
+            for name, once in parts.items():
+                start = time.perf_counter()
+                once()
+                taken[name].append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
+
+
+def measure_learned_slopes(seed: int) -> pd.DataFrame:
+    """`layer, slope`: the slopes for negative inputs that PReLU has learned."""
+    run = Run(
+        depth=PRELU_DEPTH, act=PReLU(PRELU_START), init=He(), lr=0.1, max_steps=PRELU_STEPS, epochs=100,
+        log_every=PRELU_STEPS, measure="gradients", seed=seed,
+    )  # fmt: skip
+    learned = [part for part in train(run).model.modules() if isinstance(part, nn.PReLU)]
+    rows = [(layer, float(part.weight.detach())) for layer, part in enumerate(learned, 1)]
+    return pd.DataFrame(rows, columns=["layer", "slope"])
+
 
 LEARNED = 0.9  # of the held-out digits
 DEPTH = 20
@@ -68,7 +139,7 @@ KILLED = Training(
      "remedy=none,small_rate,xavier,adagrad,batchnorm,leaky_relu,prelu,elu"),
     quick=("epochs=2", "remedy=none,small_rate,elu"),
 )  # fmt: skip
-COSTS, SLOPES = Probe("costs", costs), Probe("slopes", slopes)
+COSTS, SLOPES = Probe("costs", measure_activation_costs), Probe("slopes", measure_learned_slopes)
 
 
 @claim(
@@ -78,13 +149,7 @@ COSTS, SLOPES = Probe("costs", costs), Probe("slopes", slopes)
 )
 def passes(evidence: Evidence) -> dict[str, list[float]]:
     start = where(at_first(evidence["flow"]["gradients"]), act="relu")
-    return by_condition(start, "init", lost)
-
-
-def lost(rows: pd.DataFrame) -> float:
-    """Decades of the gradient norm that are lost between the last hidden layer and the first."""
-    inner = hidden(rows)["delta_norm"].to_numpy(float)
-    return float(np.log10(ratio(inner[-1], inner[0])))
+    return by_condition(start, "init", decades_lost)
 
 
 @claim(
@@ -94,10 +159,10 @@ def lost(rows: pd.DataFrame) -> float:
 )
 def alike(evidence: Evidence) -> dict[str, list[float]]:
     start = where(at_first(evidence["flow"]["gradients"]), act="relu")
-    return by_condition(start, "init", spread)
+    return by_condition(start, "init", speed_ratio)
 
 
-def spread(rows: pd.DataFrame) -> float:
+def speed_ratio(rows: pd.DataFrame) -> float:
     speeds = hidden(rows)["update_ratio"]
     return ratio(speeds.max(), speeds.min())
 
@@ -114,7 +179,7 @@ def faster(evidence: Evidence) -> dict[str, list[float]]:
         f"than={other} {depth}": values
         for other in others
         for depth, values in by_condition(
-            where_any(metrics, ("relu", other)), "depth", partial(slowdown, other=other)
+            where_any(metrics, ("relu", other)), "depth", partial(slowdown_without_relu, other=other)
         ).items()
     }
 
@@ -124,7 +189,7 @@ def where_any(rows: pd.DataFrame, acts: tuple[str, ...]) -> pd.DataFrame:
     return rows[rows["act"].isin(acts)]
 
 
-def slowdown(rows: pd.DataFrame, other: str) -> float:
+def slowdown_without_relu(rows: pd.DataFrame, other: str) -> float:
     """Steps with another activation over steps with relu; 0 where relu never gets there."""
     slow, quick = (steps_to(where(rows, act=act), "val_accuracy", LEARNED) for act in (other, "relu"))
     return slow / quick if math.isfinite(quick) else 0.0
@@ -170,7 +235,9 @@ def born_dead(evidence: Evidence) -> dict[str, list[float]]:
     at_least(LEARNED),
 )
 def born_dead_learns(evidence: Evidence) -> dict[str, list[float]]:
-    return by_condition(evidence["born_dead"]["metrics"], "remedy", lambda rows: final(rows, "val_accuracy"))
+    return by_condition(
+        evidence["born_dead"]["metrics"], "remedy", lambda rows: last_value(rows, "val_accuracy")
+    )
 
 
 @claim(
@@ -198,7 +265,9 @@ def killed(evidence: Evidence) -> dict[str, list[float]]:
     at_least(LEARNED),
 )
 def killed_learns(evidence: Evidence) -> dict[str, list[float]]:
-    return by_condition(evidence["killed"]["metrics"], "remedy", lambda rows: final(rows, "val_accuracy"))
+    return by_condition(
+        evidence["killed"]["metrics"], "remedy", lambda rows: last_value(rows, "val_accuracy")
+    )
 
 
 @claim(
@@ -231,7 +300,8 @@ def self_normalizing(evidence: Evidence) -> dict[str, list[float]]:
 )
 def slopes_move(evidence: Evidence) -> list[float]:
     return per_seed(
-        evidence["slopes"]["probe"], lambda rows: float((rows["slope"] - START).abs().max()) / START
+        evidence["slopes"]["probe"],
+        lambda rows: float((rows["slope"] - PRELU_START).abs().max()) / PRELU_START,
     )
 
 

@@ -199,11 +199,11 @@ def gates_read_better(evidence: Evidence) -> list[float]:
 
 
 @claim(
-    "A convolutional LSTM foretells frames better than the mean image",
+    "A convolutional LSTM predicts frames better than the mean image",
     "cross-entropy above that of the true frame itself / the same of the mean image",
     at_most(1),
 )
-def foretells(evidence: Evidence) -> dict[str, list[float]]:
+def predicts_frames(evidence: Evidence) -> dict[str, list[float]]:
     rows = evidence["frames"]["frame_losses"]
     ends = {"the next frame": rows["frame"].min(), "the last frame": rows["frame"].max()}
     return {name: per_seed(where(rows, frame=frame), _excess) for name, frame in ends.items()}
@@ -216,7 +216,7 @@ def _excess(rows: pd.DataFrame) -> float:
 
 
 @claim(
-    "It foretells them better than the last frame, shown again",
+    "It predicts them better than the last frame, shown again",
     "squared error of the predicted frames / of the copy, one held-out example",
     at_most(1),
 )
@@ -275,6 +275,6 @@ RECURRENCE = Chapter(
     ),
     (
         vanishes, carried, adds, ungated_fails, constant_error, forget_gate, explodes, reads,
-        gates_read_better, foretells, beats_copy,
+        gates_read_better, predicts_frames, beats_copy,
     ),
 )  # fmt: skip

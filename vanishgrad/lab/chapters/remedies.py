@@ -7,19 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vanishgrad import remedies
 from vanishgrad.choices.activation import Sigmoid, Tanh
 from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.cure.search import relative_costs
+from vanishgrad.description import applied
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim
-from vanishgrad.lab.figures.ranking import ranking
 from vanishgrad.lab.rows import by_condition, per_seed
 from vanishgrad.prediction import Chi, chi_around, predict
 from vanishgrad.report.figures import flow_and_learning, trainability_map
+from vanishgrad.report.figures.canvas import QUIET, name_axes, note, panels
 from vanishgrad.report.figures.maps import PhasePlane, phase_diagram
+from vanishgrad.report.figures.palette import COLOURS
 from vanishgrad.run import Run
 
 FAILING = ("depth=20", "width=32", "act=sigmoid", "max_steps=500", "log_every=100", "eval_every=100")
@@ -59,22 +61,20 @@ MAP = Training(
 )  # fmt: skip
 
 
-def costs(seed: int) -> pd.DataFrame:
+def measure_step_costs(seed: int) -> pd.DataFrame:
     """`remedy, cost`: seconds per step of each remedy, divided by those of the untreated network."""
     base = Run(depth=20, width=32, act=Sigmoid(), seed=seed)
-    known = {
-        one.name: one
-        for one in (getattr(remedies, name)() for name in remedies.__all__ if name != "Remedy")
-        if one.name in (*ACTIVATIONS, *STARTS, *STRUCTURES, *OPTIMIZERS, *BOUNDS) and one.name not in NO_COST
-    }
-    found = relative_costs(base, [remedy(base) for remedy in known.values()], STEPS)
-    return pd.DataFrame({"remedy": list(known), "cost": found})
+    names = [
+        name for name in (*ACTIVATIONS, *STARTS, *STRUCTURES, *OPTIMIZERS, *BOUNDS) if name not in NO_COST
+    ]
+    relative = relative_costs(base, [applied(base, f"remedy={name}") for name in names], STEPS)
+    return pd.DataFrame({"remedy": names, "cost": relative})
 
 
-COSTS = Probe("costs", costs, seeds=5)
+COSTS = Probe("costs", measure_step_costs, seeds=5)
 
 
-def reached(evidence: Evidence) -> pd.DataFrame:
+def results(evidence: Evidence) -> pd.DataFrame:
     """`remedy, kind, seed, accuracy, slope` of all that was tried; `slope` is of the first gradients."""
     alone = pd.concat([evidence[name]["summary"] for name in ("alone", "pretrained")])
     parts = [_columns(alone, alone.get("remedy", "pretraining"))]
@@ -94,9 +94,9 @@ def _columns(summary: pd.DataFrame, names: pd.Series[str] | str) -> pd.DataFrame
     return table.assign(kind=np.where(table["remedy"] == "none", "none", kind))
 
 
-def accuracies(evidence: Evidence, names: Sequence[str]) -> Mapping[str, list[float]]:
+def accuracies_of(evidence: Evidence, names: Sequence[str]) -> Mapping[str, list[float]]:
     """The accuracy of every seed by remedy."""
-    rows = reached(evidence)
+    rows = results(evidence)
     return {
         f"remedy={name}": rows[rows["remedy"] == name].sort_values("seed")["accuracy"].tolist()
         for name in names
@@ -105,22 +105,22 @@ def accuracies(evidence: Evidence, names: Sequence[str]) -> Mapping[str, list[fl
 
 @claim("Another activation cures it", "accuracy on held-out digits", at_least(LEARNED))
 def activation_cures(evidence: Evidence) -> Mapping[str, list[float]]:
-    return accuracies(evidence, ACTIVATIONS)
+    return accuracies_of(evidence, ACTIVATIONS)
 
 
 @claim("Better initial weights cure it", "accuracy on held-out digits", at_least(LEARNED))
 def start_cures(evidence: Evidence) -> Mapping[str, list[float]]:
-    return accuracies(evidence, STARTS)
+    return accuracies_of(evidence, STARTS)
 
 
 @claim("Normalization or a shortcut cures it", "accuracy on held-out digits", at_least(LEARNED))
 def structure_cures(evidence: Evidence) -> Mapping[str, list[float]]:
-    return accuracies(evidence, STRUCTURES)
+    return accuracies_of(evidence, STRUCTURES)
 
 
 @claim("An adaptive optimizer cures it", "accuracy on held-out digits", at_least(LEARNED))
 def optimizer_cures(evidence: Evidence) -> Mapping[str, list[float]]:
-    return accuracies(evidence, OPTIMIZERS)
+    return accuracies_of(evidence, OPTIMIZERS)
 
 
 @claim(
@@ -129,7 +129,7 @@ def optimizer_cures(evidence: Evidence) -> Mapping[str, list[float]]:
     at_most(0.3),
 )
 def bounds_do_not_cure(evidence: Evidence) -> Mapping[str, list[float]]:
-    return accuracies(evidence, BOUNDS)
+    return accuracies_of(evidence, BOUNDS)
 
 
 @claim(
@@ -138,14 +138,14 @@ def bounds_do_not_cure(evidence: Evidence) -> Mapping[str, list[float]]:
     at_least(-0.02),
 )
 def pairs_add_up(evidence: Evidence) -> Mapping[str, list[float]]:
-    rows = reached(evidence).set_index(["remedy", "seed"])["accuracy"]
-    found: dict[str, list[float]] = {}
+    rows = results(evidence).set_index(["remedy", "seed"])["accuracy"]
+    gains: dict[str, list[float]] = {}
     for name in dict.fromkeys(rows.index.get_level_values("remedy")):
         first, _, second = str(name).partition(" + ")
         if second:
             better = np.maximum(rows.loc[first], rows.loc[second])
-            found[str(name)] = (rows.loc[name] - better).tolist()
-    return found
+            gains[str(name)] = (rows.loc[name] - better).tolist()
+    return gains
 
 
 @claim(
@@ -154,7 +154,7 @@ def pairs_add_up(evidence: Evidence) -> Mapping[str, list[float]]:
     at_most(-0.5),
 )
 def level_gradients_learn(evidence: Evidence) -> list[float]:
-    rows = reached(evidence).dropna(subset="slope")
+    rows = results(evidence).dropna(subset="slope")
     return per_seed(rows, lambda own: own["slope"].abs().corr(own["accuracy"], method="spearman"))
 
 
@@ -187,8 +187,47 @@ def beyond_the_limit(evidence: Evidence) -> list[float]:
     return per_seed(outside, lambda own: own["reached"].max())
 
 
+SINGLE_COLOUR, PAIR_COLOUR, UNTREATED_COLOUR = COLOURS[0], COLOURS[2], COLOURS[1]
+ROW = 0.27  # inches
+
+
+def remedy_ranking(reached: pd.DataFrame, costs: pd.DataFrame) -> Figure:
+    """What every remedy reaches, a dot per seed and a bar for the mean, the best on top; and its cost.
+
+    Arguments:
+        reached: `remedy, kind (none, alone or pair), seed, accuracy`.
+        costs: `remedy, seed, cost`: seconds per step, divided by the untreated network's.
+    """
+    order = list(reached.groupby("remedy")["accuracy"].mean().sort_values().index)
+    figure, axes = panels("Remedies for one failing network", 1, 2, (4.6, ROW * len(order) + 0.8), order)
+    left, right = axes[0]
+    for place, name in enumerate(order):
+        rows = reached[reached["remedy"] == name]
+        colour = {"none": UNTREATED_COLOUR, "pair": PAIR_COLOUR}.get(str(rows["kind"].iloc[0]), SINGLE_COLOUR)
+        _dots(left, rows["accuracy"], place, colour)
+        _dots(right, costs.loc[costs["remedy"] == name, "cost"], place, colour)
+    left.set_yticks(range(len(order)), order, fontsize=9)
+    right.set_yticks(range(len(order)), [])
+    for each in (left, right):
+        each.set_ylim(-0.6, len(order) - 0.4)
+    left.set_xlim(-0.02, 1.02)
+    right.axvline(1.0, color=QUIET, linewidth=1.0, linestyle=(0, (4, 3)))
+    name_axes(left, "what it reaches", "accuracy on held-out digits", "")
+    name_axes(right, "what a step costs", "time / untreated", "")
+    note(figure, "dot: one seed, bar: mean; blue: one remedy, green: two, orange: untreated; costs of pairs "
+                 "are not measured")  # fmt: skip
+    return figure
+
+
+def _dots(axes: Axes, values: pd.Series[float], place: int, colour: str) -> None:
+    if values.empty:
+        return
+    axes.plot(values, [place] * len(values), "o", color=colour, markersize=4.5, alpha=0.6)
+    axes.plot(values.mean(), place, "|", color=colour, markersize=13, markeredgewidth=2.5)
+
+
 def _ranking(evidence: Evidence) -> Figure:
-    return ranking(reached(evidence), evidence["costs"][PROBE])
+    return remedy_ranking(results(evidence), evidence["costs"][PROBE])
 
 
 def _flow(evidence: Evidence) -> Figure:
@@ -203,8 +242,8 @@ def _phases(evidence: Evidence) -> Figure:
     """Of the activation of the map; computed, not measured."""
     run = replace(Run(depth=20, act=Tanh()), init=Gaussian(1.0, SIGMA_B))
     prediction = predict(run)
-    found = chi_around(run, prediction)
-    plane = PhasePlane(*found, (1.0, SIGMA_B)) if isinstance(found, Chi) else None
+    chi = chi_around(run, prediction)
+    plane = PhasePlane(*chi, (1.0, SIGMA_B)) if isinstance(chi, Chi) else None
     return phase_diagram("Mean-field theory of tanh, sigma_w = 1", plane, prediction.profile)
 
 

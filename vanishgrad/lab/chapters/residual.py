@@ -4,16 +4,76 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
+from torch import Tensor
+from torch.nn import functional
 
+from vanishgrad.choices.activation import ReLU
+from vanishgrad.choices.data import load
+from vanishgrad.choices.initialization import He
+from vanishgrad.choices.model.build import build
+from vanishgrad.choices.normalization import BatchNorm, NoNorm
+from vanishgrad.choices.protocol import Normalization, Residual
+from vanishgrad.choices.residual import (
+    Fixup,
+    Fork,
+    HighwayShortcut,
+    IdentityShortcut,
+    Rezero,
+    ScaledShortcut,
+)
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim, near
 from vanishgrad.lab.colours import colours_of
-from vanishgrad.lab.figures.streams import streams
-from vanishgrad.lab.residual_stream import measure_streams
 from vanishgrad.lab.rows import at_first, at_last, by_condition, per_seed, ratio, where
 from vanishgrad.report.figures import gradient_terms, shattered_gradients, training_curves
+from vanishgrad.report.figures.series import draw_views
+from vanishgrad.report.figures.view import Reference, View
+from vanishgrad.run import Run
+
+DEPTH, WIDTH, EXAMPLES = 100, 256, 64
+SETTINGS: tuple[tuple[Residual, Normalization], ...] = (
+    (IdentityShortcut(), NoNorm()), (IdentityShortcut(), BatchNorm()), (ScaledShortcut(), NoNorm()),
+    (Rezero(), NoNorm()), (Fixup(), NoNorm()), (HighwayShortcut(), NoNorm()),
+)  # fmt: skip
+
+
+def measure_streams(seed: int) -> pd.DataFrame:
+    """`residual, norm, block, stream, gradient` of digits in a hundred layers of relu and He's weights."""
+    tables = []
+    for residual, norm in SETTINGS:
+        run = Run(depth=DEPTH, width=WIDTH, seed=seed, act=ReLU(), init=He(), residual=residual, norm=norm)
+        tables.append(measure_stream(run).assign(residual=residual.name, norm=norm.name))
+    return pd.concat(tables, ignore_index=True)
+
+
+def measure_stream(run: Run, examples: int = EXAMPLES) -> pd.DataFrame:
+    """`block, stream, gradient` before each block of the initial network of `run`, of training examples.
+
+    `stream` is the squared length of x, `gradient` that of dLoss/dx, both means over the examples.
+    """
+    data = load(run.data)
+    model, seen = build(run), list[Tensor]()
+    forks = [module for module in model.modules() if isinstance(module, Fork)]
+    hooks = [fork.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0])) for fork in forks]
+    loss = functional.cross_entropy(model(data.train_x[:examples]), data.train_y[:examples])
+    gradients = torch.autograd.grad(loss, seen)
+    for hook in hooks:
+        hook.remove()
+    rows = [
+        (block, mean_square(x), mean_square(g))
+        for block, (x, g) in enumerate(zip(seen, gradients, strict=True), 1)
+    ]
+    return pd.DataFrame(rows, columns=["block", "stream", "gradient"])
+
+
+def mean_square(x: Tensor) -> float:
+    """The squared length of the rows of `(batch, units)`, mean over the batch."""
+    return float(x.detach().double().pow(2).sum(1).mean())
+
 
 HE = ("act=relu", "init=he")
 THOUSAND = (
@@ -187,6 +247,33 @@ def less_shattered(evidence: Evidence) -> list[float]:
     return list(table["identity"] - table["none"])
 
 
+TITLES = {"stream": "the stream x", "gradient": "its gradient dLoss/dx"}
+
+
+def stream_lengths(rows: pd.DataFrame, unscaled: str) -> Figure:
+    """Squared lengths by block: a line per `setting`.
+
+    Arguments:
+        rows: `setting, run, status, block, stream, gradient`.
+        unscaled: the setting from whose start the dashed line doubles.
+    """
+    own = rows[rows["setting"] == unscaled].groupby("block")
+    views = [
+        View(rows, "block", column, title, "squared length", references=(_doubling(own[column].median()),))
+        for column, title in TITLES.items()
+    ]
+    title = "What a hundred layers make of the stream, at the start"
+    return draw_views(title, views, colours_of(rows["setting"]))
+
+
+def _doubling(lengths: pd.Series[float]) -> Reference:
+    """From the smaller end of a series, which is where its way through the network begins."""
+    rises = lengths.iloc[0] < lengths.iloc[-1]
+    steps = np.arange(len(lengths))
+    powers = 2.0 ** (steps if rises else steps[::-1])
+    return Reference(pd.Series(lengths.min() * powers, lengths.index), "")
+
+
 def _terms(evidence: Evidence) -> Figure:
     rows = evidence["terms"]["residual_terms"]
     return gradient_terms(rows, colours_of(rows["setting"]))
@@ -196,7 +283,7 @@ def _stream(evidence: Evidence) -> Figure:
     rows = evidence["stream"][PROBE]
     names = [of_setting(*each) for each in zip(rows["residual"], rows["norm"], strict=True)]
     runs = [f"{name} {seed}" for name, seed in zip(names, rows["seed"], strict=True)]
-    return streams(rows.assign(setting=names, run=runs, status="completed"), of_setting("identity"))
+    return stream_lengths(rows.assign(setting=names, run=runs, status="completed"), of_setting("identity"))
 
 
 def _thousand(evidence: Evidence) -> Figure:

@@ -1,10 +1,13 @@
-"""The report's figures: each takes a tidy table and gives a matplotlib Figure.
+"""The report's figures: each takes a table with a row per measurement and gives a matplotlib Figure.
 
 The table is one of `load_runs(...)`, such as its `gradients` or `metrics`, or a single run's own, as
-training and the monitor give it:
+training and the monitor give it: a table without `run, setting, seed, status` is one run, `this run`.
 
     figure = gradient_profile(result.gradients)
     figure.savefig("profile.pdf")
+
+A figure with several settings has a colour for each; pass the same `palette` to several figures and a
+setting has its colour in all of them.
 """
 
 from vanishgrad.report.figures.gradients import (
@@ -29,7 +32,7 @@ from vanishgrad.report.figures.learning import (
     training_curves,
     weight_norm,
 )
-from vanishgrad.report.figures.maps import flow_and_learning, trainability_map
+from vanishgrad.report.figures.maps import PhasePlane, flow_and_learning, phase_diagram, trainability_map
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.units import activation_curves, activation_inputs, dead_units, gate_activity
 
@@ -37,6 +40,7 @@ signal_by_layer = gradient_profile  # its name until there was theory to draw ov
 
 __all__ = [
     "Palette",
+    "PhasePlane",
     "activation_curves",
     "activation_inputs",
     "cell_gradient_through_time",
@@ -56,6 +60,7 @@ __all__ = [
     "learning_speed",
     "loss_landscape",
     "palette",
+    "phase_diagram",
     "predicted_frames",
     "pretraining",
     "saturation_by_layer",

@@ -28,16 +28,16 @@ BORDER_NOTE = "what lies beyond 1e-90 or 1e90 is drawn there"
 MOST_TICKS = 6
 TITLE_WIDTH = 42
 LABEL_WIDTH = 34
-SHORT_LABEL = 18  # characters that fit beside a panel as it is
+SHORT_LABEL = 18  # characters that fit next to a panel as it is
 CHARACTER = 0.075  # inches of a label
 
 
 def panels(
     title: str, rows: int, columns: int, panel: tuple[float, float], labels: Iterable[str] = ()
 ) -> tuple[Figure, NDArray[np.object_]]:
-    """A titled figure and its `(rows, columns)` axes.
+    """Make a titled figure and its `(rows, columns)` axes.
 
-    `panel` is the size of one of them in inches; `labels` that will stand beside them make the figure wider,
+    `panel` is the size of one of them in inches; `labels` that will stand next to them make the figure wider,
     not the panels narrower.
     """
     longest = max((len(line) for label in labels for line in label.splitlines()), default=0)
@@ -60,27 +60,27 @@ def quiet(axes: Axes) -> None:
 
 
 def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
-    """Say what a panel shows."""
-    axes.set_title(fill(plain(title), TITLE_WIDTH), fontsize=10.5)
+    """Give a panel its title and the labels of its axes."""
+    axes.set_title(fill(literal(title), TITLE_WIDTH), fontsize=10.5)
     axes.set_xlabel(x, fontsize=10)
     axes.set_ylabel(y, fontsize=10)
 
 
-def plain(text: str) -> str:
-    """Text of the user's as it is: a dollar starts no formula, an underscore hides no entry of a legend."""
+def literal(text: str) -> str:
+    """The user's text as it is: a dollar starts no formula, an underscore hides no entry of a legend."""
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
 def wrapped(label: str) -> str:
-    """A long label in several lines, for a legend or an axis of settings."""
-    return fill(plain(label), LABEL_WIDTH, subsequent_indent="  ", break_long_words=False)
+    """Break a long label into lines, for a legend or an axis of settings."""
+    return fill(literal(label), LABEL_WIDTH, subsequent_indent="  ", break_long_words=False)
 
 
 def note(figure: Figure, text: str) -> None:
-    """A remark under the panels, before those that are there."""
+    """Write a remark under the panels, before earlier ones."""
     if text:
-        said = [text, *filter(None, [figure.get_supxlabel()])]
-        figure.supxlabel("; ".join(said), fontsize=8.5, color=QUIET)
+        remarks = [text, *filter(None, [figure.get_supxlabel()])]
+        figure.supxlabel("; ".join(remarks), fontsize=8.5, color=QUIET)
 
 
 def say_empty(axes: Axes, text: str = "nothing to show") -> None:
@@ -89,7 +89,7 @@ def say_empty(axes: Axes, text: str = "nothing to show") -> None:
 
 
 def whole_ticks(axis: Axis, places: pd.Series[int]) -> None:
-    """Whole numbers, among them the first layer (or block, or frame) and the last."""
+    """Put ticks at whole numbers, among them the first layer (or block, or frame) and the last."""
     if len(places):
         first, last = int(places.min()), int(places.max())
         count = min(MOST_TICKS, last - first + 1)
@@ -97,7 +97,7 @@ def whole_ticks(axis: Axis, places: pd.Series[int]) -> None:
 
 
 def share_limits(columns: Iterable[Iterable[Axes]]) -> None:
-    """One y range for all panels that have data, so that they can be compared."""
+    """Give all panels that have data one y range, so that they can be compared."""
     used = [each for axes in columns for each in axes if each.lines]
     limits = [each.get_ylim() for each in used if each.get_yscale() == used[0].get_yscale()]
     for each in used:
@@ -106,7 +106,7 @@ def share_limits(columns: Iterable[Iterable[Axes]]) -> None:
 
 
 def log_notes(values: pd.Series[float]) -> list[str]:
-    """What a log axis does to `values`."""
+    """Notes on what a log axis does to `values`."""
     positive = values[np.isfinite(values) & (values > 0)]
     beyond = bool(((positive < SMALLEST) | (positive > LARGEST)).any())
     return [ZEROS_NOTE] * bool((values == 0).any()) + [BORDER_NOTE] * beyond
@@ -123,7 +123,7 @@ MOST_COLUMNS = 3
 
 
 def multiples(title: str, count: int) -> tuple[Figure, list[Axes]]:
-    """A figure with `count` panels in rows of three; unused places stay empty."""
+    """Make a figure with `count` panels in rows of three; unused places stay empty."""
     columns = min(count, MOST_COLUMNS) if count != 4 else 2
     figure, axes = panels(title, ceil(count / columns), columns, (4.2 if columns > 1 else 6.5, 2.9))
     for unused in axes.flat[count:]:
@@ -138,10 +138,17 @@ def first_settings(frame: pd.DataFrame, colours: Palette) -> list[str]:
 
 
 def multiples_notes(frame: pd.DataFrame) -> list[str]:
-    """What the panels leave out."""
+    """Notes on what the panels leave out."""
     count = frame["setting"].nunique()
-    said = ["median over seeds"] if frame["run"].nunique() > count else []
-    return said + [f"the first {MOST_MULTIPLES} of {count} settings"] * (count > MOST_MULTIPLES)
+    remarks = ["median over seeds"] if frame["run"].nunique() > count else []
+    return remarks + [f"the first {MOST_MULTIPLES} of {count} settings"] * (count > MOST_MULTIPLES)
+
+
+def first_runs_notes(frame: pd.DataFrame, rows: int) -> list[str]:
+    """Notes on what a figure leaves out that shows the first run of each of the first `rows` settings."""
+    settings = frame["setting"].nunique()
+    remarks = ["one seed each"] * (frame["run"].nunique() > settings)
+    return remarks + [f"the first {rows} of {settings} settings"] * (settings > rows)
 
 
 Drawing = TypeVar("Drawing", bound=Callable[..., Figure])
@@ -149,17 +156,17 @@ ALONE = "this run"
 
 
 def of_runs(draw: Drawing) -> Drawing:
-    """A figure that takes a run's own table as well, such as `result.gradients` or `monitor.frame()`."""
+    """Let a figure take a run's own table as well, such as `result.gradients` or `monitor.frame()`."""
 
     @wraps(draw)
-    def drawn(table: pd.DataFrame, *given: Any, **named: Any) -> Figure:
-        return draw(as_runs(table), *given, **named)
+    def draw_runs(table: pd.DataFrame, *arguments: Any, **named: Any) -> Figure:
+        return draw(as_runs(table), *arguments, **named)
 
-    return cast(Drawing, drawn)
+    return cast(Drawing, draw_runs)
 
 
 def as_runs(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `run, setting, seed, status`, as those of the report have them; what it has stays."""
+    """Add those of `run, setting, seed, status` that the table lacks, as for a single run."""
     rows = by_layer(table) if {"step", "layer", "name"} <= set(table.columns) else table
-    known = {"run": ALONE, "setting": ALONE, "seed": None, "status": "completed"}
-    return rows.assign(**{name: value for name, value in known.items() if name not in rows})
+    tags = {"run": ALONE, "setting": ALONE, "seed": None, "status": "completed"}
+    return rows.assign(**{name: value for name, value in tags.items() if name not in rows})

@@ -1,4 +1,4 @@
-"""Many small pictures in one."""
+"""Figures made of many small pictures: predicted frames and the filters of the first layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vanishgrad.report.figures.canvas import QUIET, first_settings, note, of_runs, panels, say_empty, wrapped
+from vanishgrad.report.figures.canvas import (
+    QUIET,
+    first_runs_notes,
+    first_settings,
+    note,
+    of_runs,
+    panels,
+    say_empty,
+    wrapped,
+)
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import draw_views
 from vanishgrad.report.figures.view import Reference, View
@@ -39,7 +48,7 @@ def in_a_square(pictures: Picture) -> Picture:
 
 
 MOST_SETTINGS = 4
-MOST_FRAMES = 10  # given, and again predicted
+MOST_FRAMES = 10  # shown to the network, and again predicted
 FRAME = 0.6  # inches
 ALIKE = 1e-3
 REFERENCES = {
@@ -59,7 +68,22 @@ class Strip(NamedTuple):
 
 @of_runs
 def frame_cross_entropy(frames: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """Cross-entropy of each predicted frame at the end; dashed: of the mean image and of the frame itself."""
+    """Draw the cross-entropy of each predicted frame at the end.
+
+    Dashed: of answering with the mean image, and of the true frame itself, below which nothing can be.
+
+    Arguments:
+        frames: `load_runs(...).extra("frame_losses")`; reads
+            `frame, cross_entropy, mean_frame_cross_entropy, floor_cross_entropy`.
+        colours: of the settings, see `palette`; None: their own.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"frame": [1, 2], "cross_entropy": [90.0, 120.0]})
+        >>> rows = rows.assign(mean_frame_cross_entropy=300.0, floor_cross_entropy=20.0)
+        >>> frame_cross_entropy(rows).axes[0].get_xlabel()
+        'predicted frame (1 = the next)'
+    """
     label = "cross-entropy (nats per frame)"
     view = View(frames, "frame", "cross_entropy", "at the end", label, None, _references(frames))
     return draw_views("Cross-entropy by predicted frame", [view], colours or palette(frames["setting"]))
@@ -67,7 +91,21 @@ def frame_cross_entropy(frames: pd.DataFrame, colours: Palette | None = None) ->
 
 @of_runs
 def predicted_frames(examples: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """The first held-out example: the true frames, and below them what each setting's network predicts."""
+    """Draw the first held-out example: the true frames, and below them what each setting's network predicts.
+
+    Arguments:
+        examples: `load_runs(...).extra("predicted_frames")`; reads `given, true, predicted`, each with frames
+            `(time, height, width)`.
+        colours: of the settings, for their order; None: as they come.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> frames = np.random.default_rng(0).random((3, 8, 8))
+        >>> figure = predicted_frames(pd.DataFrame([{"given": frames, "true": frames, "predicted": frames}]))
+        >>> [axes.get_ylabel() for axes in figure.axes]
+        ['true', 'this run']
+    """
     settings = first_settings(examples, colours or palette(examples["setting"]))[:MOST_SETTINGS]
     shown = examples[examples["setting"].isin(settings)].drop_duplicates("setting").set_index("setting")
     strips = _strips(shown.loc[settings])
@@ -79,7 +117,7 @@ def predicted_frames(examples: pd.DataFrame, colours: Palette | None = None) -> 
         above = strip if strip.is_true else above
         _draw_frames(each, strip, above)
         each.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-    note(figure, _frame_notes(examples, len(settings)))
+    note(figure, "; ".join(first_runs_notes(examples, len(settings))))
     return figure
 
 
@@ -88,12 +126,12 @@ def _strips(shown: pd.DataFrame) -> list[Strip]:
     strips: list[Strip] = []
     before: NDArray[np.float32] | None = None
     for setting, row in shown.iterrows():
-        given, later = _chosen(len(row["given"])), _chosen(len(row["true"]))
-        true = np.concatenate([row["given"][given], row["true"][later]])
-        t = np.concatenate([given, len(row["given"]) + later]) + 1
+        shown_frames, later = _chosen(len(row["given"])), _chosen(len(row["true"]))
+        true = np.concatenate([row["given"][shown_frames], row["true"][later]])
+        t = np.concatenate([shown_frames, len(row["given"]) + later]) + 1
         if before is None or not np.array_equal(true, before):
             strips.append(Strip("true", true, t, is_true=True))
-        strips.append(Strip(str(setting), row["predicted"][later], t[given.size :]))
+        strips.append(Strip(str(setting), row["predicted"][later], t[shown_frames.size :]))
         before = true
     return strips
 
@@ -125,18 +163,12 @@ def _draw_frames(axes: Axes, strip: Strip, whole: Strip) -> None:
 
 def _references(frames: pd.DataFrame) -> tuple[Reference, ...]:
     """What the mean image costs, and the least that any answer can cost, where all runs agree on it."""
-    found = []
+    references = []
     for column, text in REFERENCES.items():
         costs = frames.groupby("frame")[column].agg(["min", "max"]).dropna()
         if len(costs) and np.allclose(costs["min"], costs["max"], rtol=ALIKE):
-            found.append(Reference(costs["max"], text))
-    return tuple(found)
-
-
-def _frame_notes(examples: pd.DataFrame, panels: int) -> str:
-    settings = examples["setting"].nunique()
-    said = ["one seed each"] if examples["run"].nunique() > settings else []
-    return "; ".join(said + [f"the first {panels} of {settings} settings"] * (settings > panels))
+            references.append(Reference(costs["max"], text))
+    return tuple(references)
 
 
 MOMENTS = {"start": "at the start", "pretrained": "after pretraining", "trained": "after training"}
@@ -145,7 +177,21 @@ SMALL = 2.4  # inches
 
 @of_runs
 def filters(pictures: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """Weights of the first layer's units: a row per setting, a column per moment of training."""
+    """Draw the weights of the first layer's units: a row per setting, a column per moment of training.
+
+    Arguments:
+        pictures: `load_runs(...).extra("filters")`; reads `moment` (start, pretrained or trained), `filters`
+            `(filters, height, width)` and `units`, how many the layer has.
+        colours: of the settings, for their order; None: as they come.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> noise = np.random.default_rng(0).normal(size=(9, 8, 8))
+        >>> rows = pd.DataFrame({"moment": ["start", "trained"], "filters": [noise, noise], "units": 64})
+        >>> [axes.get_title() for axes in filters(rows).axes]
+        ['at the start', 'after training']
+    """
     settings = first_settings(pictures, colours or palette(pictures["setting"]))[:MOST_SETTINGS]
     moments = [moment for moment in MOMENTS if moment in set(pictures["moment"])]
     figure, axes = panels("Filters of the first layer", len(settings), len(moments), (SMALL, SMALL))
@@ -177,9 +223,7 @@ def _draw_filters(axes: Axes, pictures: NDArray[np.float32] | None) -> None:
 
 
 def _filter_notes(pictures: pd.DataFrame, rows: int) -> str:
-    settings, most = pictures["setting"].nunique(), int(pictures["units"].max())
-    drawn = max(len(one) for one in pictures["filters"])
-    said = ["blue: negative, red: positive, each filter on its own scale"]
-    said += [f"the first {drawn} of {most} units"] * (drawn < most)
-    said += ["one seed each"] * (pictures["run"].nunique() > settings)
-    return "; ".join(said + [f"the first {rows} of {settings} settings"] * (settings > rows))
+    most, drawn = int(pictures["units"].max()), max(len(one) for one in pictures["filters"])
+    remarks = ["blue: negative, red: positive, each filter on its own scale"]
+    remarks += [f"the first {drawn} of {most} units"] * (drawn < most)
+    return "; ".join([*remarks, *first_runs_notes(pictures, rows)])

@@ -13,7 +13,15 @@ from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vanishgrad.report.figures.canvas import first_settings, name_axes, note, of_runs, panels, say_empty
+from vanishgrad.report.figures.canvas import (
+    first_runs_notes,
+    first_settings,
+    name_axes,
+    note,
+    of_runs,
+    panels,
+    say_empty,
+)
 from vanishgrad.report.figures.palette import Palette, palette
 from vanishgrad.report.figures.series import MISSING, colour_map
 
@@ -23,15 +31,32 @@ HIGHEST = 0.97  # of the losses, as a quantile: a cliff at a corner would take a
 PATH = "#ff5a1f"
 TITLES = {"path": "path of training", "random": "random directions"}
 MOST_TICKS = 5
+STAR_NOTE = "star: the trained network, dots: the snapshots on the way to it"
 
 
 @of_runs
 def loss_landscape(planes: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """Level lines of the loss: a row per setting, its first run; left with the path, right in random
-    directions.
+    """Draw level lines of the loss around the trained network: a row per setting, its first run.
 
-    Columns: `plane` (path or random), `x, y, loss` with `loss[j, i]` at `x[i], y[j]`, `path` `(snapshots, 2)`
-    and `shares`, how much of the path its two directions hold.
+    Left in the plane of the path of training, which is drawn on it; right in the plane of two random
+    directions (Li et al. 2018).
+
+    Arguments:
+        planes: `load_runs(...).extra("landscape")`; reads `plane` (path or random), `x, y, loss` with
+            `loss[j, i]` at `x[i], y[j]`, `path` `(snapshots, 2)` and `shares`, how much of the path its two
+            directions hold.
+        colours: of the settings, for their order; None: as they come.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> side = np.linspace(-1, 1, 9)
+        >>> bowl = {"x": side, "y": side, "loss": 1 + side[None] ** 2 + side[:, None] ** 2}
+        >>> path = {"path": np.array([[0.8, 0.5], [0.0, 0.0]]), "shares": np.array([0.9, 0.1])}
+        >>> rows = pd.DataFrame([{"plane": plane, **bowl, **path} for plane in ("path", "random")])
+        >>> figure = loss_landscape(rows)
+        >>> figure.axes[0].get_title()
+        'this run: path of training'
     """
     settings = first_settings(planes, colours or palette(planes["setting"]))[:MOST_SETTINGS]
     figure, axes = panels("Loss landscape", len(settings), 2, (4.9, 3.7))
@@ -41,7 +66,7 @@ def loss_landscape(planes: pd.DataFrame, colours: Palette | None = None) -> Figu
         for each, plane in zip(row, TITLES, strict=True):
             if plane in one_run.index:
                 _draw(figure, each, one_run.loc[plane], plane, setting)
-    note(figure, _notes(planes, len(settings)))
+    note(figure, "; ".join([STAR_NOTE, *first_runs_notes(planes, len(settings))]))
     return figure
 
 
@@ -84,13 +109,6 @@ def _levels(
     return filled
 
 
-def _notes(planes: pd.DataFrame, rows: int) -> str:
-    settings = planes["setting"].nunique()
-    said = ["star: the trained network, dots: the snapshots on the way to it"]
-    said += ["one seed each"] * (planes["run"].nunique() > settings)
-    return "; ".join(said + [f"the first {rows} of {settings} settings"] * (settings > rows))
-
-
 MARGIN = 1.12
 ROOM = 1.6  # across the valley, where paths swing
 FLOOR = 1e-6  # of the loss at the start: what is below has arrived
@@ -99,20 +117,30 @@ FLOOR = 1e-6  # of the loss at the start: what is below has arrived
 def gradient_descent(
     paths: pd.DataFrame, curvatures: Sequence[float] = (1.0, 10.0), colours: Palette | None = None
 ) -> Figure:
-    """The way down the surface (c_1 x^2 + c_2 y^2) / 2, and the loss on the way.
+    """Draw the way down the surface (c_1 x^2 + c_2 y^2) / 2, and the loss on the way.
 
-    `paths`: `setting, step, x, y, loss`. A path that leaves the picture ends at its border.
+    Arguments:
+        paths: rows of `setting, step, x, y, loss`; a path that leaves the picture ends at its border.
+        curvatures: c_1 and c_2.
+        colours: of the settings, see `palette`; None: their own.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"setting": "lr=0.1", "step": [0, 1], "x": [1.0, 0.9], "y": [0.5, 0.0]})
+        >>> figure = gradient_descent(rows.assign(loss=[1.75, 0.405]))
+        >>> [axes.get_title() for axes in figure.axes]
+        ['the way on the surface', 'the loss on the way']
     """
-    found = colours or palette(paths["setting"])
+    own_colours = colours or palette(paths["setting"])
     figure, axes = panels("Gradient descent: the learning rate decides", 1, 2, (5.4, 3.6))
     surface, losses = axes.flat[:2]
     width, height = _draw_surface(surface, paths, curvatures)
     name_axes(surface, "the way on the surface", "weight x", "weight y")
     name_axes(losses, "the loss on the way", "step", "loss")
     floor = FLOOR * float(paths["loss"].iloc[0])
-    for label in found.labels:
+    for label in own_colours.labels:
         path = paths[paths["setting"] == label].sort_values("step")
-        style = {"color": found.colours[label], "marker": found.markers[label], "markersize": 4}
+        style = {"color": own_colours.colours[label], "marker": own_colours.markers[label], "markersize": 4}
         outside = (path["x"].abs() > width) | (path["y"].abs() > height)
         inside = path[outside.cumsum().shift(fill_value=0) == 0]
         surface.plot(inside["x"], inside["y"], linewidth=1.5, **style)

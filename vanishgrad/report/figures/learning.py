@@ -1,4 +1,4 @@
-"""Final accuracy by setting."""
+"""What training achieved over steps: accuracy, loss, learning speed, weight norm, clipping, pretraining."""
 
 from __future__ import annotations
 
@@ -45,9 +45,22 @@ BASELINE_NOTE = "dashed: what an answer that ignores the input scores"
 
 @of_runs
 def final_accuracy(summary: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """Final validation accuracy, a dot per seed and the mean, best setting on top.
+    """Draw the final validation accuracy by setting: a dot per seed and the mean, the best on top.
 
-    Where no run has an accuracy it is the loss.
+    Where no run has an accuracy it is the loss. A dashed line is the score of an answer that ignores the
+    input.
+
+    Arguments:
+        summary: a row per run, as in summary.csv; reads `final_val_accuracy` or `final_val_loss` and, where
+            it has them, `baseline_val_accuracy, baseline_val_loss`.
+        colours: of the settings, see `palette`; None: their own.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"run": ["0", "1"], "setting": ["act=relu", "act=sigmoid"], "seed": 0})
+        >>> figure = final_accuracy(rows.assign(status="completed", final_val_accuracy=[0.9, 0.1]))
+        >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]  # from the bottom
+        ['act=sigmoid', 'act=relu']
     """
     accuracy = bool(np.isfinite(summary["final_val_accuracy"]).any())
     column, what = ("final_val_accuracy", "accuracy") if accuracy else ("final_val_loss", "loss")
@@ -61,8 +74,8 @@ def final_accuracy(summary: pd.DataFrame, colours: Palette | None = None) -> Fig
         axes[0, 0].set_xlim(-0.02, 1.02)
     elif spans_decades(summary[column]):
         axes[0, 0].set_xscale("log")
-    known = _draw_baselines(axes[0, 0], summary, column, order)
-    note(figure, "; ".join(_notes(summary, column) + [BASELINE_NOTE] * known))
+    has_baseline = _draw_baselines(axes[0, 0], summary, column, order)
+    note(figure, "; ".join(_notes(summary, column) + [BASELINE_NOTE] * has_baseline))
     return figure
 
 
@@ -94,8 +107,8 @@ def _draw(axes: Axes, summary: pd.DataFrame, column: str, order: list[str], colo
         values = values[np.isfinite(values)]
         colour = colours.colours[label]
         if not values.size:
-            told = "no finite value" if _ended_so(summary[summary["setting"] == label]) else "not measured"
-            axes.text(0.01, place, told, transform=axes.get_yaxis_transform(), fontsize=8, va="center")
+            text = "no finite value" if _ended_so(summary[summary["setting"] == label]) else "not measured"
+            axes.text(0.01, place, text, transform=axes.get_yaxis_transform(), fontsize=8, va="center")
             continue
         _draw_seeds(axes, values, place, colour)
     if not np.isfinite(summary[column]).any():
@@ -115,11 +128,11 @@ def _draw_seeds(axes: Axes, values: NDArray[np.float64], place: int, colour: str
 
 
 def _notes(summary: pd.DataFrame, column: str) -> list[str]:
-    said = ["dot: one seed, bar: mean"] if summary["setting"].duplicated().any() else []
+    remarks = ["dot: one seed, bar: mean"] if summary["setting"].duplicated().any() else []
     missing = int((~np.isfinite(summary[column]) & (summary["status"] == "diverged")).sum())
     if missing:
-        said.append(f"{missing} of {len(summary)} runs ended without a finite value")
-    return said
+        remarks.append(f"{missing} of {len(summary)} runs ended without a finite value")
+    return remarks
 
 
 def _ended_so(runs: pd.DataFrame) -> bool:
@@ -129,9 +142,22 @@ def _ended_so(runs: pd.DataFrame) -> bool:
 
 @of_runs
 def training_curves(metrics: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """Training loss and validation accuracy over steps; validation loss where no accuracy exists.
+    """Draw training loss and validation accuracy over steps; validation loss where no accuracy exists.
 
-    Dashed: what an answer that ignores the input scores, where all runs share it.
+    A colour per setting, a band over its seeds, a cross where a run diverged. Dashed: the score of an answer
+    that ignores the input, where all runs share it.
+
+    Arguments:
+        metrics: `load_runs(...).metrics`, or a run's own table; reads
+            `step, train_loss, val_loss, val_accuracy` and, where it has them,
+            `baseline_val_loss, baseline_val_accuracy`.
+        colours: of the settings, see `palette`; None: their own.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"step": [0, 10], "train_loss": [2.3, 0.5], "val_loss": [2.3, 0.6]})
+        >>> [axes.get_title() for axes in training_curves(rows.assign(val_accuracy=[0.1, 0.8])).axes]
+        ['training loss', 'validation accuracy']
     """
     loss, accuracy = (_baseline(metrics, name) for name in ("val_loss", "val_accuracy"))
     views = [View(metrics, "step", "train_loss", "training loss", "loss on the batch", None, loss)]
@@ -151,10 +177,21 @@ def _baseline(metrics: pd.DataFrame, metric: str) -> tuple[Reference, ...]:
 
 @of_runs
 def learning_speed(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """Gradient norm of some layers over steps: a panel per setting, a line per layer, dark near the input.
+    """Draw the gradient norm of some layers over steps: a panel per setting, a line per layer.
 
-    Of the weights: Nielsen (2015, chapter 5) takes the biases, but a bias before a normalization does nothing
-    and its gradient is rounding noise.
+    Dark lines are the layers near the input. Of the weights: Nielsen (2015, chapter 5) takes the biases,
+    but a bias before a normalization does nothing and its gradient is rounding noise.
+
+    Arguments:
+        gradients: `load_runs(...).gradients`, or a run's own table; reads `step, layer, grad_norm`.
+        colours: of the settings, for their order; None: as they come.
+
+    Example:
+        >>> import pandas as pd
+        >>> cells = [(step, layer, 10.0**-layer) for step in (0, 10) for layer in (1, 2, 3)]
+        >>> rows = pd.DataFrame(cells, columns=["step", "layer", "grad_norm"])
+        >>> [line.get_label() for line in learning_speed(rows).axes[0].lines]
+        ['layer 1', 'layer 2', 'layer 3']
     """
     settings = first_settings(gradients, colours or palette(gradients["setting"]))
     figure, axes = multiples("Speed of learning per layer over steps", len(settings))
@@ -176,10 +213,20 @@ def _calm(axes: Sequence[Axes], settings: Sequence[str], gradients: pd.DataFrame
 
 @of_runs
 def weight_norm(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """||W|| relative to the initial one over steps: a panel per setting, a line per layer, dark near the
-    input.
+    """Draw ||W|| relative to the initial one over steps: a panel per setting, a line per layer.
 
-    Relative, because layers differ in size: 1 is a layer whose weights are as large as they were.
+    Relative, because layers differ in size: 1 is a layer whose weights are as large as they were. Dark lines
+    are the layers near the input.
+
+    Arguments:
+        gradients: `load_runs(...).gradients`, or a run's own table; reads `step, layer, weight_norm`.
+        colours: of the settings, for their order; None: as they come.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"step": [0, 10], "layer": 1, "weight_norm": [4.0, 2.0]})
+        >>> [float(norm) for norm in weight_norm(rows).axes[0].lines[0].get_ydata()]
+        [1.0, 0.5]
     """
     rows = relative(gradients)
     settings = first_settings(rows, colours or palette(rows["setting"]))
@@ -205,7 +252,18 @@ def relative(gradients: pd.DataFrame) -> pd.DataFrame:
 
 @of_runs
 def clipping(metrics: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """The norm of the whole gradient over steps, as backpropagation gave it and as the optimizer got it."""
+    """Draw the norm of the whole gradient over steps, before and after clipping.
+
+    Arguments:
+        metrics: `load_runs(...).metrics`, or a run's own table; reads `step, grad_norm, clipped_grad_norm`.
+        colours: of the settings, see `palette`; None: their own.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"step": [0, 1], "grad_norm": [5.0, 0.5], "clipped_grad_norm": [1.0, 0.5]})
+        >>> [axes.get_title() for axes in clipping(rows).axes]
+        ['before clipping', 'after clipping']
+    """
     label = "norm of the whole gradient (L2)"
     both = pd.concat([metrics["grad_norm"], metrics["clipped_grad_norm"]])
     log = spans_decades(both)
@@ -220,7 +278,19 @@ def clipping(metrics: pd.DataFrame, colours: Palette | None = None) -> Figure:
 
 @of_runs
 def pretraining(losses: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """Loss relative to that before: a panel per setting, a line per layer, dark near the input."""
+    """Draw each layer's loss in pretraining relative to that before: a panel per setting, a line per layer.
+
+    Arguments:
+        losses: `load_runs(...).extra("pretraining")`; reads `layer, epoch, relative_loss`.
+        colours: of the settings, for their order; None: as they come.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"layer": [1, 1, 2, 2], "epoch": [0, 1, 0, 1]})
+        >>> figure = pretraining(rows.assign(relative_loss=[1.0, 0.4, 1.0, 0.7]))
+        >>> figure.axes[0].get_xlabel()
+        'epoch of pretraining'
+    """
     settings = first_settings(losses, colours or palette(losses["setting"]))
     figure, axes = multiples("Layer-wise pretraining", len(settings))
     log = spans_decades(losses["relative_loss"])

@@ -1,4 +1,4 @@
-"""The plane of initial weights and biases, where gradients vanish and explode, and a predicted profile."""
+"""Where networks can be trained: the phase diagram, accuracy over depth, accuracy over gradient flow."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from vanishgrad.diagnosis.vanishing import DECADES
 from vanishgrad.report.figures.canvas import (
     LARGEST,
     MOST_MULTIPLES,
     QUIET,
     SMALLEST,
+    literal,
     multiples,
     name_axes,
     note,
     panels,
-    plain,
     say_empty,
     whole_ticks,
     wrapped,
@@ -67,25 +68,31 @@ def phase_diagram(
     title: str, plane: PhasePlane | None, profile: Sequence[float | None] | None, why: str = "",
     deviation: float = 0.0, remark: str = "",
 ) -> Figure:  # fmt: skip
-    """The phase diagram with a setting in it, and the gradient that theory predicts for every layer.
+    """Draw the plane of initial weights and biases with a setting in it, and the predicted gradient by layer.
 
     Arguments:
         title: of the figure.
         plane: None where there is no such diagram; the profile then stands alone.
-        profile: log10 ||dLoss/dz|| by layer relative to the last hidden layer.
-        why: there is no diagram; said under the figure.
-        deviation: the standard deviation of the first layer's over initial weights; 0 where it is not known.
-        remark: under the figure.
+        profile: log10 ||dLoss/dz|| by layer relative to the last hidden layer; None: exactly 0.
+        why: there is no diagram; written under the figure.
+        deviation: the standard deviation of the first layer's value over initial weights; 0 where it is not
+            predicted.
+        remark: written under the figure.
+
+    Example:
+        >>> figure = phase_diagram("relu, depth 3", None, [-0.4, -0.2, 0.0], why="no diagram for a CNN")
+        >>> [axes.get_title() for axes in figure.axes]
+        ['Predicted gradient of every layer']
     """
-    figure, axes = panels(fill(plain(title), TITLE_WIDTH), 1, 1 if plane is None else 2, (5.4, 4.0))
+    figure, axes = panels(fill(literal(title), TITLE_WIDTH), 1, 1 if plane is None else 2, (5.4, 4.0))
     if plane is not None:
         name_axes(axes[0, 0], "Gradients by initial weights and biases", "", "")
         _draw_plane(figure, axes[0, 0], plane)
     name_axes(axes[0, -1], "Predicted gradient of every layer", "hidden layer", PROFILE)
     _draw_profile(axes[0, -1], profile or (), deviation)
     zeros = "layers without a point have a gradient of exactly 0" if None in (profile or ()) else ""
-    for said in (remark, zeros, why):
-        note(figure, said)
+    for text in (remark, zeros, why):
+        note(figure, text)
     return figure
 
 
@@ -192,10 +199,22 @@ EDGE = "#000000"
 
 
 def trainability_map(reached: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """Final accuracy (or loss) as colour over depth and a second number, and the depth that theory allows.
+    """Draw the final accuracy (or loss) as colour over depth and a second number: a panel per setting.
 
-    Columns: `depth`, `x` and its name `key`; `reached`, and `what` that is; `trainable_depth`, six depth
-    scales xi_c (Schoenholz et al. 2017), NaN where theory says nothing. A panel per `setting`.
+    Dashed: the depth that theory allows, six depth scales xi_c (Schoenholz et al. 2017).
+
+    Arguments:
+        reached: a row per run: `depth`, `x` and its name `key`; `reached`, and `what` that is (accuracy or
+            loss); `trainable_depth`, NaN where theory predicts nothing; `setting`.
+        colours: not used.
+
+    Example:
+        >>> import pandas as pd
+        >>> cells = [(depth, x, 1 / depth) for depth in (5, 50) for x in (1.0, 2.0)]
+        >>> rows = pd.DataFrame(cells, columns=["depth", "x", "reached"]).assign(trainable_depth=20.0)
+        >>> figure = trainability_map(rows.assign(key="init.sigma_w", what="accuracy", setting="act=tanh"))
+        >>> figure.axes[0].get_xlabel()
+        'init.sigma_w'
     """
     settings = list(dict.fromkeys(reached["setting"]))[:MOST_MULTIPLES]
     key, what = str(reached["key"].iloc[0]), str(reached["what"].iloc[0])
@@ -206,7 +225,7 @@ def trainability_map(reached: pd.DataFrame, colours: Palette | None = None) -> F
     mesh = None
     for each, setting in zip(axes, settings, strict=True):
         rows = reached[reached["setting"] == setting]
-        name_axes(each, setting, plain(key), "depth (hidden layers)")
+        name_axes(each, setting, literal(key), "depth (hidden layers)")
         mesh = _draw(each, rows, scale) or mesh
     if mesh is not None:
         colour_bar(figure, mesh, axes, f"validation {what} at the end", below=False)
@@ -250,8 +269,8 @@ def _draw_theory(axes: Axes, rows: pd.DataFrame, grid: pd.DataFrame) -> None:
     depths = grid.index.to_numpy(float)
     bottom, top = axes.get_ylim()
     centres = np.arange(len(depths)) + 0.5
-    known = np.isfinite(depth.to_numpy(float))
-    if not known.any() or len(depths) < 2:
+    has_theory = np.isfinite(depth.to_numpy(float))
+    if not has_theory.any() or len(depths) < 2:
         return
     place = np.interp(
         np.log(depth.to_numpy(float)),
@@ -260,7 +279,7 @@ def _draw_theory(axes: Axes, rows: pd.DataFrame, grid: pd.DataFrame) -> None:
         left=-1.0,
         right=len(depths) + 1.0,
     )
-    place = np.where(known, place, np.nan)
+    place = np.where(has_theory, place, np.nan)
     x = np.arange(len(grid.columns)) + 0.5
     axes.plot(x, place, color=EDGE, linewidth=3.4, alpha=0.6)
     axes.plot(x, place, color=LINE, linewidth=2.0, linestyle=(0, (4, 2)))
@@ -268,26 +287,40 @@ def _draw_theory(axes: Axes, rows: pd.DataFrame, grid: pd.DataFrame) -> None:
 
 
 def _map_notes(reached: pd.DataFrame, panels: int) -> list[str]:
-    said = ["mean over seeds"] if reached.duplicated(["setting", "depth", "x"]).any() else []
+    remarks = ["mean over seeds"] if reached.duplicated(["setting", "depth", "x"]).any() else []
     if np.isfinite(reached["trainable_depth"]).any():
-        said.append("dashed: 6 xi_c, the depth that mean-field theory allows")
+        remarks.append("dashed: 6 xi_c, the depth that mean-field theory allows")
     if not np.isfinite(reached["reached"]).all():
-        said.append("grey: not tried, or no finite value")
+        remarks.append("grey: not tried, or no finite value")
     settings = reached["setting"].nunique()
-    return said + [f"the first {panels} of {settings} settings"] * (settings > panels)
+    return remarks + [f"the first {panels} of {settings} settings"] * (settings > panels)
 
 
-PASSES = (1e-2, 1e2)  # a factor of 100 across the layers is called vanishing or exploding
+FACTOR = 10**DECADES  # across the layers, from which a network that does not learn is called vanishing
+PASSES = (1 / FACTOR, FACTOR)
 BAND = "#dff0e8"
 MOST_NAMED = 4  # of settings too many for a legend
 WIDEST = 24.0  # decades on either side
 
 
 def flow_and_learning(flow: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """What a run reached over the share of the gradient that arrives at the first layer, or time step.
+    """Draw what each run reached over the part of the gradient that arrives at its first layer, or time step.
 
-    Columns `ratio`: norm at the first hidden layer (or time step) over that at the last, in the initial
-    network; `reached`, and `what` that is: accuracy or loss; `where` the ratio was taken: layer or time step.
+    Small dots are seeds, large ones their median; the green band is what no diagnosis calls vanishing.
+
+    Arguments:
+        flow: a row per run: `ratio`, the norm at the first hidden layer (or time step) over that at the
+            last, in the initial network; `reached`, and `what` that is (accuracy or loss); `where` the ratio
+            was taken (layer or time step); `setting, status`.
+        colours: of the settings, see `palette`; None: their own.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"setting": ["act=relu", "act=sigmoid"], "ratio": [0.9, 1e-9]})
+        >>> rows = rows.assign(reached=[0.9, 0.1])
+        >>> rows = rows.assign(run=["0", "1"], status="completed", where="layer", what="accuracy")
+        >>> flow_and_learning(rows).axes[0].get_ylabel()
+        'validation accuracy at the end'
     """
     colours = colours or palette(flow["setting"])
     where, what = str(flow["where"].iloc[0]), str(flow["what"].iloc[0])
@@ -295,17 +328,17 @@ def flow_and_learning(flow: pd.DataFrame, colours: Palette | None = None) -> Fig
     names = [wrapped(label) for label in colours.labels] if colours.panels else []
     title, height = "Does the gradient get through, and does it learn?", 4.0 if len(groups) == 1 else 2.8
     figure, axes = panels(title, len(groups), 1, (6.6, height), names)
-    known = flow.assign(ratio=_shown(flow["ratio"], flow["reached"]))
+    shown = flow.assign(ratio=_shown(flow["ratio"], flow["reached"]))
     for each, labels in zip(axes[:, 0], groups, strict=True):
-        _draw_panel(each, known, labels, colours)
+        _draw_panel(each, shown, labels, colours)
         name_axes(
             each,
             "",
             f"gradient at the first {where} / at the last, at the start",
             f"validation {what} at the end",
         )
-        _set_axes(each, known, what)
-    note(figure, "; ".join(_flow_notes(flow, known)))
+        _set_axes(each, shown, what)
+    note(figure, "; ".join(_flow_notes(flow, shown)))
     return figure
 
 
@@ -351,7 +384,7 @@ def _draw_setting(axes: Axes, rows: pd.DataFrame, label: str, colours: Palette, 
 
 
 def _name_best(axes: Axes, flow: pd.DataFrame) -> None:
-    """Of very many settings the best are named beside the picture."""
+    """Of very many settings the best are named next to the picture."""
     rows = flow.dropna(subset=["ratio", "reached"])
     middle = rows.groupby("setting", sort=False)[["ratio", "reached"]].median()
     is_loss = not rows.empty and rows["what"].iloc[0] == "loss"
@@ -380,11 +413,11 @@ def _set_axes(axes: Axes, flow: pd.DataFrame, what: str) -> None:
 
 
 def _flow_notes(flow: pd.DataFrame, shown: pd.DataFrame) -> list[str]:
-    said = ["green: passes (within a factor of 100)"]
+    remarks = [f"green: passes (within a factor of {FACTOR:g})"]
     if flow["setting"].duplicated().any():
-        said.append("small: one seed, large: median")
+        remarks.append("small: one seed, large: median")
     missing = int(shown["ratio"].isna().sum())
     if missing:
-        said.append(f"{missing} of {len(flow)} runs have no ratio or no final value")
+        remarks.append(f"{missing} of {len(flow)} runs have no ratio or no final value")
     beyond = np.log10(flow["ratio"].where(flow["ratio"] > 0)).abs() > WIDEST
-    return said + [f"beyond {WIDEST:g} decades at the border"] * bool(beyond.any())
+    return remarks + [f"beyond {WIDEST:g} decades at the border"] * bool(beyond.any())

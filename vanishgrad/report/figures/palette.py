@@ -38,7 +38,13 @@ class Palette:
 
 
 def palette(labels: Iterable[str]) -> Palette:
-    """The palette of the settings `labels`, which may repeat."""
+    """The palette of the settings `labels`, which may repeat; figures that share it are coloured alike.
+
+    Example:
+        >>> colours = palette(["act=relu", "act=tanh", "act=relu"])
+        >>> colours.labels, colours.colours["act=tanh"]
+        (('act=relu', 'act=tanh'), '#D55E00')
+    """
     unique = tuple(dict.fromkeys(labels))
     panels = _fold(unique) if len(unique) <= MOST_LINES * MOST_PANELS else ()
     place = dict.fromkeys(unique, 0) | _places(panels)

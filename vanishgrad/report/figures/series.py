@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from vanishgrad.report.figures.canvas import (
     QUIET,
+    literal,
     log_notes,
     loggable,
     name_axes,
     note,
     panels,
-    plain,
     say_empty,
     share_limits,
     whole_ticks,
@@ -39,7 +39,7 @@ from vanishgrad.report.figures.view import (
 
 
 def draw_views(title: str, views: Sequence[View], colours: Palette) -> Figure:
-    """Lines for up to 24 settings, at most eight a panel; beyond that a heat map of setting and x."""
+    """Draw lines for up to 24 settings, at most eight a panel; beyond that a heat map of setting and x."""
     if colours.panels:
         figure = draw_lines(title, views, colours)
         note(figure, _line_notes(views))
@@ -51,14 +51,14 @@ def draw_views(title: str, views: Sequence[View], colours: Palette) -> Figure:
 
 def _line_notes(views: Sequence[View]) -> str:
     band = band_note(pd.concat([view.frame[["run", "setting"]] for view in views]))
-    said = [band] if band else []
+    remarks = [band] if band else []
     logs = [view.frame[view.y] for view in views if view.is_log]
-    said += log_notes(pd.concat(logs)) if logs else []
+    remarks += log_notes(pd.concat(logs)) if logs else []
     if any(view.has_theory for view in views):
-        said.append("dashed: mean-field theory, from the last hidden layer down")
+        remarks.append("dashed: mean-field theory, from the last hidden layer down")
     if any(view.x == "step" and (view.frame["status"] == "diverged").any() for view in views):
-        said.append("x: the last finite value of a run that diverged")
-    return "; ".join(said)
+        remarks.append("x: the last finite value of a run that diverged")
+    return "; ".join(remarks)
 
 
 MOST_MARKERS = 24
@@ -67,7 +67,7 @@ DASHES = (0, (5, 3))
 
 
 def draw_lines(title: str, views: Sequence[View], colours: Palette) -> Figure:
-    """A column of panels per view, a row per panel of the palette; the legend stands beside its row."""
+    """Draw a column of panels per view, a row per panel of the palette, each row's legend on its right."""
     width = 4.6 if len(views) > 1 else 7.0
     names = [wrapped(label) for label in colours.labels]
     lines = max(sum(wrapped(label).count("\n") + 1 for label in labels) for labels in colours.panels)
@@ -101,7 +101,7 @@ def _draw_panel(axes: Axes, view: View, labels: Sequence[str], colours: Palette)
 
 
 def draw_reference(axes: Axes, reference: Reference, *, log: bool) -> None:
-    """A dashed line, and what it is below its left end."""
+    """Draw a dashed line, with its text below its left end."""
     level = reference.level
     low, high = axes.get_xlim()
     line = pd.Series([level, level], [low, high]) if isinstance(level, float) else level
@@ -138,7 +138,7 @@ def _draw_setting(axes: Axes, view: View, label: str, colours: Palette) -> bool:
 
 
 def _draw_theory(axes: Axes, rows: pd.DataFrame, view: View) -> None:
-    """What theory says of a setting: thin dashes over its measurement."""
+    """Draw the prediction for a setting as thin dashes over its measurement."""
     assert view.theory is not None
     middle = over_seeds(rows, view.x, view.theory, log=view.is_log)["middle"]
     axes.plot(middle.index, middle, color="black", linewidth=1.1, linestyle=(0, (3, 3)), zorder=3)
@@ -156,7 +156,7 @@ def _mark_divergence(axes: Axes, rows: pd.DataFrame, view: View, colour: str) ->
 
 
 def _legend(axes: Axes, views: Sequence[View], labels: Iterable[str], colours: Palette) -> None:
-    """Beside the last panel of a row, so that it hides no data."""
+    """Next to the last panel of a row, so that it hides no data."""
     for label in labels:
         rows = pd.concat([view.of(label) for view in views])
         measured = any(np.isfinite(view.of(label)[view.y]).any() for view in views)
@@ -197,7 +197,7 @@ def scale_of(rows: pd.DataFrame, column: str, *, log: bool) -> Normalize | None:
 
 
 def draw_mesh(axes: Axes, grid: pd.DataFrame, scale: Normalize) -> QuadMesh:
-    """`grid` with its columns along x and its rows along y, each cell centred on its place in the index."""
+    """Draw `grid`, its columns along x and rows along y, each cell centred on its place in the index."""
     values = grid.to_numpy(dtype=float)
     shown = loggable(values) if isinstance(scale, LogNorm) else values
     axes.grid(False)
@@ -214,7 +214,7 @@ def draw_mesh(axes: Axes, grid: pd.DataFrame, scale: Normalize) -> QuadMesh:
 def colour_bar(
     figure: Figure, mesh: QuadMesh, axes: Axes | Sequence[Axes], label: str, *, below: bool
 ) -> None:
-    """The key to the colours; `below` the axes, else beside them."""
+    """Add the key to the colours, `below` the axes or next to them."""
     location, aspect, shrink = ("bottom", 40, 1.0) if below else ("right", 30, 0.8)
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     beyond = extend[_reaches_beyond(mesh)]
@@ -224,14 +224,14 @@ def colour_bar(
 
 
 def draw_setting_maps(title: str, views: Sequence[View], colours: Palette) -> Figure:
-    """A map per view with a row per setting, the first on top."""
+    """Draw a heat map per view with a row per setting, the first on top."""
     height = max(3.0, 0.2 * len(colours.labels) + 1.2)
     figure, axes = panels(title, 1, len(views), (4.6, height), colours.labels)
     for column, view in enumerate(views):
         name_axes(axes[0, column], view.title, view.x_label, "setting" if column == 0 else "")
         alike = pd.concat([other.frame for other in views if other.y == view.y])
         _draw_map(figure, axes[0, column], view, scale_of(alike, view.y, log=view.is_log), colours.labels)
-        names = [plain(label) if column == 0 else "" for label in colours.labels]
+        names = [literal(label) if column == 0 else "" for label in colours.labels]
         axes[0, column].set_yticks(range(len(names)), names, fontsize=8)
     return figure
 

@@ -1,8 +1,9 @@
-"""Units that are off on every training example."""
+"""What the units of a network do: dead ones, gates, the inputs and the curves of activations."""
 
 from __future__ import annotations
 
 from math import ceil
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,14 +16,15 @@ from numpy.typing import NDArray
 from vanishgrad.diagnosis.layers import at_end
 from vanishgrad.report.figures.canvas import (
     QUIET,
+    first_runs_notes,
     first_settings,
+    literal,
     multiples,
     multiples_notes,
     name_axes,
     note,
     of_runs,
     panels,
-    plain,
     say_empty,
     whole_ticks,
 )
@@ -35,7 +37,20 @@ TAGS = ["run", "setting", "seed", "status"]
 
 @of_runs
 def dead_units(units: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """The fraction of dead units over steps, all layers together, and by layer at the end."""
+    """Draw the fraction of dead units over steps, all layers together, and by layer at the end.
+
+    A dead unit is flat on every training example, not only on one batch.
+
+    Arguments:
+        units: `load_runs(...).extra("dead_units")`; reads `step, layer, units, dead_fraction`.
+        colours: of the settings, see `palette`; None: their own.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"step": 10, "layer": [1, 2], "units": [10, 30], "dead_fraction": [0.0, 0.4]})
+        >>> [float(part) for part in dead_units(rows).axes[0].lines[0].get_ydata()]
+        [0.3]
+    """
     label = "fraction of units"
     views = [
         View(all_layers(units), "step", "dead_fraction", "all layers", label, False),
@@ -61,7 +76,18 @@ ENDS: tuple[tuple[str, str, LineStyleType], ...] = (
 
 @of_runs
 def gate_activity(gates: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """Fractions of gate values near 0 and near 1 over steps: a panel per setting, a colour per gate."""
+    """Draw the fractions of gate values near 0 and near 1 over steps: a panel per setting, a colour per gate.
+
+    Arguments:
+        gates: `load_runs(...).extra("gates")`; reads `step, gate, near_zero, near_one`.
+        colours: of the settings, for their order; None: as they come.
+
+    Example:
+        >>> import pandas as pd
+        >>> rows = pd.DataFrame({"step": [0, 10], "gate": "forget", "near_zero": 0.1, "near_one": [0.2, 0.6]})
+        >>> gate_activity(rows).axes[0].get_ylabel()
+        'fraction of gates'
+    """
     settings = first_settings(gates, colours or palette(gates["setting"]))
     figure, axes = multiples("Gate activity over training", len(settings))
     shades = {
@@ -91,7 +117,7 @@ def _draw_gate(axes: Axes, rows: pd.DataFrame, shades: dict[str, str]) -> None:
 
 
 def _key(shades: dict[str, str]) -> list[Line2D]:
-    colours = [Line2D([], [], color=colour, label=plain(gate)) for gate, colour in shades.items()]
+    colours = [Line2D([], [], color=colour, label=literal(gate)) for gate, colour in shades.items()]
     return colours + [Line2D([], [], color=QUIET, linestyle=dashes, label=text) for _, text, dashes in ENDS]
 
 
@@ -99,14 +125,30 @@ MOST_SETTINGS = 4
 MOST_LAYERS = 12
 HIGHEST = 0.9  # of the distance between two layers
 FLAT_COLOUR = "#f3d3c1"
+FLAT_NOTE = "shaded: slope under 5 % of the largest, where units are saturated or off"
 TITLES = {"start": "at the start", "end": "at the end"}
 
 
 @of_runs
 def activation_inputs(histograms: pd.DataFrame, colours: Palette | None = None) -> Figure:
-    """The distribution of z by layer, a ridge each: a row per setting, its first run; shaded where f is flat.
+    """Draw the distribution of z by layer, a ridge each: a row per setting, its first run.
 
-    Columns: `moment` (start or end), `edges` of the bins, `fractions` `(layers, bins)` and `flat` `(bins,)`.
+    The first layer is at the bottom; shaded is where the activation is flat and passes no gradient on.
+
+    Arguments:
+        histograms: `load_runs(...).extra("activation_inputs")`; reads `moment` (start or end), `edges` of the
+            bins `(bins + 1,)`, `fractions` `(layers, bins)` and `flat` `(bins,)`.
+        colours: of the settings, see `palette`; None: their own.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> bins = {"edges": np.array([-2.0, 0.0, 2.0]), "flat": np.array([True, False])}
+        >>> layers = {"fractions": np.full((3, 2), 0.5)}
+        >>> rows = pd.DataFrame([{"moment": moment, **bins, **layers} for moment in ("start", "end")])
+        >>> figure = activation_inputs(rows)
+        >>> [axes.get_title() for axes in figure.axes]
+        ['this run: at the start', 'this run: at the end']
     """
     colours = colours or palette(histograms["setting"])
     settings = first_settings(histograms, colours)[:MOST_SETTINGS]
@@ -121,7 +163,7 @@ def activation_inputs(histograms: pd.DataFrame, colours: Palette | None = None) 
             name_axes(each, f"{setting}: {TITLES[moment]}", "z, what enters the activation", "layer")
             drawn = one_run.loc[moment]
             _draw_inputs(each, drawn["edges"], drawn["fractions"], drawn["flat"], colours.colours[setting])
-    note(figure, "; ".join(_notes(histograms, len(settings))))
+    note(figure, "; ".join([FLAT_NOTE, *first_runs_notes(histograms, len(settings))]))
     return figure
 
 
@@ -149,49 +191,49 @@ def _draw_inputs(
     whole_ticks(axes.yaxis, pd.Series(np.arange(1, count + 1)))
 
 
-def _notes(histograms: pd.DataFrame, rows: int) -> list[str]:
-    settings = histograms["setting"].nunique()
-    said = ["shaded: slope under 5 % of the largest, where units are saturated or off"]
-    said += ["one seed each"] * (histograms["run"].nunique() > settings)
-    return said + [f"the first {rows} of {settings} settings"] * (settings > rows)
-
-
 MOST_CURVES = 8
 DASHES = ("-", (0, (5, 2)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 
 def activation_curves(curves: pd.DataFrame, colours: object = None) -> Figure:
-    """Each activation and its derivative, the largest slope marked with its value.
+    """Draw activations and their derivatives, the largest slope of each marked with its value.
 
-    Columns: `act`, what it is called, `x`, `value` and `slope`. Colours are those of activations here, not
-    of settings, which may share one.
+    Arguments:
+        curves: rows of `act`, what it is called, and `x, value, slope`.
+        colours: not used; each activation has its own, for settings may share one.
+
+    Example:
+        >>> import numpy as np
+        >>> import pandas as pd
+        >>> x = np.linspace(-3, 3, 61)
+        >>> rows = pd.DataFrame({"act": "tanh", "x": x, "value": np.tanh(x), "slope": 1 - np.tanh(x) ** 2})
+        >>> [text.get_text() for text in activation_curves(rows).axes[1].get_legend().get_texts()]
+        ['tanh: at most 1']
     """
     names = list(dict.fromkeys(curves["act"]))[:MOST_CURVES]
     figure, axes = panels("Activation functions and their slopes", 1, 2, (4.6, 3.6), names)
+    values, slopes = axes[0]
     for place, name in enumerate(names):
-        rows = curves[curves["act"] == name]
-        style = {
-            "color": COLOURS[place % len(COLOURS)],
-            "linestyle": DASHES[place % len(DASHES)],
-            "linewidth": 1.8,
-        }
-        axes[0, 0].plot(rows["x"], rows["value"], **style)
-        steepest = int(np.nanargmax(rows["slope"].to_numpy(float)))
-        x, slope = float(rows["x"].iloc[steepest]), float(rows["slope"].iloc[steepest])
-        axes[0, 1].plot(rows["x"], rows["slope"], label=f"{plain(name)}: at most {slope:.3g}", **style)
-        axes[0, 1].plot([x], [slope], "o", color=style["color"], markersize=6, markeredgecolor="white")
-    name_axes(axes[0, 0], "activation", "z, the layer's linear output", "output")
-    name_axes(
-        axes[0, 1], "slope", "z, the layer's linear output", "slope: what the gradient is multiplied by"
-    )
-    axes[0, 1].axhline(1.0, color=QUIET, linewidth=1.0, linestyle=(0, (1, 2)))
-    axes[0, 1].set_ylim(bottom=min(-0.05, float(curves["slope"].min()) - 0.05))
-    axes[0, 1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)
-    more = curves["act"].nunique() - len(names)
-    note(
-        figure,
-        f"the first {len(names)} of {len(names) + more} activations"
-        if more
-        else "dot: the largest slope; dotted: 1, nothing lost",
-    )
+        _draw_curve(values, slopes, curves[curves["act"] == name], place)
+    name_axes(values, "activation", "z, the layer's linear output", "output")
+    name_axes(slopes, "slope", "z, the layer's linear output", "slope: what the gradient is multiplied by")
+    slopes.axhline(1.0, color=QUIET, linewidth=1.0, linestyle=(0, (1, 2)))
+    slopes.set_ylim(bottom=min(-0.05, float(curves["slope"].min()) - 0.05))
+    slopes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)
+    count = curves["act"].nunique()
+    left_out = f"the first {len(names)} of {count} activations" if count > len(names) else ""
+    note(figure, left_out or "dot: the largest slope; dotted: 1, nothing lost")
     return figure
+
+
+def _draw_curve(values: Axes, slopes: Axes, rows: pd.DataFrame, place: int) -> None:
+    """An activation and its slope in the style of its `place`, a dot where the slope is largest."""
+    colour, dashes = COLOURS[place % len(COLOURS)], DASHES[place % len(DASHES)]
+    style: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.8}
+    steepest = rows.iloc[int(np.nanargmax(rows["slope"].to_numpy(float)))]
+    label = f"{literal(str(steepest['act']))}: at most {steepest['slope']:.3g}"
+    values.plot(rows["x"], rows["value"], **style)
+    slopes.plot(rows["x"], rows["slope"], label=label, **style)
+    slopes.plot(
+        [steepest["x"]], [steepest["slope"]], "o", color=colour, markersize=6, markeredgecolor="white"
+    )

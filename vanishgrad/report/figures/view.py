@@ -1,4 +1,4 @@
-"""What a column of panels shows, and one line of it: the middle and the band over seeds."""
+"""A `View` is what a column of panels shows; one line of it is a median with a band over seeds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class View:
     """One column of panels: `y` over `x` in the rows of `frame`.
 
     `log`: a log axis for y; None: where the values span more than a factor of 30. `fixed`: the ends of a
-    linear y axis that is always the same. `theory`: a column with what theory says of `y`.
+    linear y axis that is always the same. `theory`: the column that predicts `y`.
     """
 
     frame: pd.DataFrame
@@ -67,7 +67,7 @@ class View:
 
     @property
     def has_theory(self) -> bool:
-        """Whether theory says anything of the rows."""
+        """Whether there is a prediction for the rows."""
         return self.theory in self.frame and bool(np.isfinite(self.frame[self.theory]).any())
 
     @property
@@ -81,7 +81,7 @@ class View:
 
 
 def over_seeds(rows: pd.DataFrame, x: str, y: str, *, log: bool) -> pd.DataFrame:
-    """Columns `middle, low, high` by x: median, smallest and largest over runs, see `band_note`.
+    """Reduce runs to `middle, low, high` by x: median, smallest and largest, see `band_note`.
 
     A run that was logged at other steps than its twins is interpolated between its own, never beyond.
     """
@@ -140,7 +140,7 @@ def divergence_mark(rows: pd.DataFrame) -> str:
 
 
 def shared_baseline(rows: pd.DataFrame, metric: str) -> float | None:
-    """What ignorance scores in `metric`, when that is one number for all runs of `rows`."""
+    """The baseline in `metric`, when it is one number for all runs of `rows`."""
     values = rows.get(f"baseline_{metric}", pd.Series(dtype=float)).unique()
     return float(values[0]) if len(values) == 1 and np.isfinite(values[0]) else None
 
@@ -150,7 +150,7 @@ FEW_POINTS = 12
 
 
 def draw_layers(axes: Axes, rows: pd.DataFrame, x: str, y: str, *, log: bool) -> None:
-    """The median over seeds of `y` over `x`, for some layers."""
+    """Draw the median over seeds of `y` over `x`, a line for each of some layers."""
     layers = chosen_layers(rows["layer"])
     shades = colormaps["plasma"](np.linspace(0.0, 0.85, len(layers)))
     drawn = False
@@ -175,7 +175,7 @@ def chosen_layers(layers: pd.Series[int]) -> list[int]:
 
 
 def draw_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One for all panels when they show the same lines, else one in each."""
+    """Add one legend for all panels when they show the same lines, else one in each."""
     drawn = [each.get_legend_handles_labels() for each in axes]
     named = [(handles, names) for handles, names in drawn if names]
     if named and all(names == named[0][1] for _, names in named):

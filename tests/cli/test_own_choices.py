@@ -1,0 +1,141 @@
+"""Choices of the user's own on the command line: `--config-dir DIR act=mine`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Vanishgrad
+
+CODE = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+from vanishgrad.choices import Activation
+
+
+class Swish(nn.Module):
+    elementwise = True
+
+    def __init__(self, beta):
+        super().__init__()
+        self.beta = beta
+
+    def forward(self, x):
+        return x * (self.beta * x).sigmoid()
+
+
+@dataclass(frozen=True)
+class MySwish(Activation):
+    """x sigmoid(beta x).
+
+    Arguments:
+        beta: how steep.
+    """
+
+    beta: float = 1.5
+    name: ClassVar[str] = "mine"
+
+    def module(self):
+        return Swish(self.beta)
+'''
+SMALL = ("depth=2", "width=8", "max_steps=4", "data.train_size=128", "log_every=2")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Path]:
+    """A folder with an activation of the user's own; its module is forgotten afterwards."""
+    folder = tmp_path / "own"
+    (folder / "act").mkdir(parents=True)
+    (folder / "act" / "mine.yaml").write_text("_target_: my_swish.MySwish\nbeta: 1.5\n")
+    (folder / "my_swish.py").write_text(CODE)
+    before = list(sys.path)
+    yield folder
+    sys.path[:] = before
+    sys.modules.pop("my_swish", None)
+
+
+def test_a_run_trains_with_it_and_says_where_it_lives(vanishgrad: Vanishgrad, own: Path) -> None:
+    done = vanishgrad("train", "--config-dir", str(own), "act=mine", "act.beta=2.0", *SMALL)
+    assert done.status == 0, done.err
+    record = json.loads((Path(done.out.splitlines()[-1]) / "run.json").read_text())
+    assert record["effective"]["act"] == {"name": "mine", "beta": 2.0}
+    assert record["targets"] == {"act": "my_swish.MySwish"}
+
+
+def test_a_sweep_trains_it_in_other_processes(vanishgrad: Vanishgrad, own: Path) -> None:
+    done = vanishgrad("train", "--config-dir", str(own), "-m", "act=mine,relu", "seed=0,1", *SMALL)
+    assert done.status == 0, done.err
+    folder = Path(done.out.splitlines()[-1])
+    records = [json.loads((folder / str(job) / "run.json").read_text()) for job in range(4)]
+    assert [record["status"] for record in records] == ["completed"] * 4
+    assert [record["effective"]["act"]["name"] for record in records] == ["mine", "mine", "relu", "relu"]
+
+
+def test_its_runs_are_reported_and_diagnosed_without_importing_it(vanishgrad: Vanishgrad, own: Path) -> None:
+    done = vanishgrad("train", "--config-dir", str(own), "act=mine", *SMALL)
+    folder = done.out.splitlines()[-1]
+    (own / "my_swish.py").write_text("raise SystemExit('imported')")
+    sys.modules.pop("my_swish", None)
+    assert vanishgrad("diagnose", f"runs={folder}").status == 0
+    assert vanishgrad("report", f"runs={folder}", "figures=[gradient_profile]").status == 0
+    assert "my_swish" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (("act=mine", "act.gamma=2"), "act=mine has no parameter gamma; valid are beta"),
+        (("act=mine", "act.beta=steep"), "act.beta=steep: must be a number"),
+        (("act=mine2",), "act=mine2: choose one of"),
+    ],
+)
+def test_what_is_wrong_with_it_is_said(
+    vanishgrad: Vanishgrad, own: Path, overrides: tuple[str, ...], message: str
+) -> None:
+    done = vanishgrad("train", "--config-dir", str(own), *overrides, *SMALL)
+    assert done.status == 2
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    "code, message",
+    [
+        ("import nowhere", "act._target_=my_swish.MySwish: cannot be imported (ModuleNotFoundError"),
+        ("x = 1 / 0", "cannot be imported (ZeroDivisionError: division by zero)"),
+        ("MySwish = 3", "must be one of the choices relu"),
+        ("class MySwish: name = 'mine'", "or a frozen dataclass with a `name` that inherits"),
+    ],
+)
+def test_code_that_is_no_choice_is_refused(
+    vanishgrad: Vanishgrad, own: Path, code: str, message: str
+) -> None:
+    (own / "my_swish.py").write_text(code)
+    done = vanishgrad("train", "--config-dir", str(own), "act=mine", *SMALL)
+    assert done.status == 2
+    assert message in done.err
+
+
+def test_without_the_flag_no_class_of_another_package_is_imported(vanishgrad: Vanishgrad, own: Path) -> None:
+    done = vanishgrad("train", "act=mine", *SMALL)
+    assert done.status == 2
+    assert "my_swish" not in sys.modules
+
+
+def test_the_options_show_it(vanishgrad: Vanishgrad, own: Path) -> None:
+    done = vanishgrad("options", "act", "--config-dir", str(own))
+    assert done.status == 0
+    assert "x sigmoid(beta x)." in done.out
+    assert "how steep" in done.out
+
+
+def test_theory_says_what_it_predicts_of_it(vanishgrad: Vanishgrad, own: Path) -> None:
+    done = vanishgrad("theory", "--config-dir", str(own), "act=mine", "depth=4", "format=json")
+    assert done.status == 0
+    assert json.loads(done.out)["chi_1"] > 0

@@ -1,1 +1,0 @@
-"""What no training run shows, measured directly."""
