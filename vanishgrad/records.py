@@ -328,6 +328,11 @@ def read_theory(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
+    """Metrics read from JSON, where `nan` and `inf` are strings."""
+    return {name: None if value is None else float(value) for name, value in metrics.items()}
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Put `content` in place of `path` in one step, so that a reader sees the old file or the new one."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")

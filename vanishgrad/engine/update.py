@@ -30,13 +30,15 @@ class FiniteCheck:
 
     Arguments:
         runs: the settings.
-        device: where they compute.
     """
 
-    def __init__(self, runs: Sequence[Run], device: torch.device) -> None:
-        self._rates = torch.tensor([run.rate for run in runs], dtype=torch.float64, device=device)
-        decays = [abs(1 - run.rate * run.reg.decay) > 1 for run in runs]  # would make weights grow
-        self._first, self._risky = True, (self._rates >= SAFE) | torch.tensor(decays, device=device)
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._rates = [run.rate for run in runs]
+        grows = [abs(1 - run.rate * run.reg.decay) > 1 for run in runs]  # the decayed weights
+        self._first, self._risky = (
+            True,
+            [yes or run.rate >= SAFE for yes, run in zip(grows, runs, strict=True)],
+        )
 
     def __call__(
         self, losses: Tensor, gradients: Blocks, values: Blocks, active: Sequence[int],
@@ -51,13 +53,13 @@ class FiniteCheck:
             norms: the global gradient norms, `(runs,)`, if they are known already.
         """
         sizes = quick_norms(gradients.all) if norms is None else norms
-        level = sizes + losses.double().abs()
-        self._risky |= ~((level < SAFE) & (level * self._rates < SAFE))
-        if not self._first and not self._risky.any():
-            return []
-        asked = [self._first or risky for risky in self._risky.tolist()]
+        levels = (sizes + losses.abs()).tolist()
+        for row in active:
+            if not (levels[row] < SAFE and levels[row] * self._rates[row] < SAFE):
+                self._risky[row] = True
+        asked = [row for row in active if self._first or self._risky[row]]
         self._first = False
-        return [row for row in active if asked[row] and not _finite(losses, gradients, values, row)]
+        return [row for row in asked if not _finite(losses, gradients, values, row)]
 
 
 def _finite(losses: Tensor, gradients: Blocks, values: Blocks, row: int) -> bool:
