@@ -151,9 +151,9 @@ def answers(run: Run) -> dict[str, bool]:
     return {key: bool(getattr(getattr(run, group), name)) for key, group, name in asked}
 
 
-def fitting(run: Run) -> list[str]:
+def fitting_remedies(run: Run) -> list[str]:
     """The remedies that are worth advising where they help: `run` accepts them, and they change it."""
-    return list(_fitting(replace(run, seed=0, name=None)))
+    return list(_fitting(replace(run, seed=0, name=None, lr=None)))  # the runs of a sweep are asked once
 
 
 @lru_cache(maxsize=1024)

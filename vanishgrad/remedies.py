@@ -2,7 +2,7 @@
 
 A row has a name, the overrides to type, the reason why it helps, its source, and the same in words of
 PyTorch. Those with a class name are choices of the group `remedy`, as in `vanishgrad train remedy=clipping
-remedy.max_norm=0.5`. Whether a remedy fits is asked of the run: see `vanishgrad.description.fitting`.
+remedy.max_norm=0.5`. Whether a remedy fits is asked of the run: `vanishgrad.description.fitting_remedies`.
 """
 
 from __future__ import annotations
