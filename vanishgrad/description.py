@@ -12,6 +12,7 @@ from typing import Any, cast, get_args, get_type_hints
 from vanishgrad.choices import named
 from vanishgrad.choices.protocol import Activation
 from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.records import flatten, strict
 from vanishgrad.remedies import CHOICES, TABLE, Change, Remedy, filled, holds, lookup, parsed, shown
 from vanishgrad.run import GROUPS, Run
 from vanishgrad.theory import critical_point
@@ -22,15 +23,21 @@ def describe(run: Run) -> dict[str, Any]:
 
     The learning rate and the loss stand as resolved, not as null.
     """
-    found: dict[str, Any] = {item.name: getattr(run, item.name) for item in fields(run)}
-    found |= {group: describe_choice(found[group]) for group in GROUPS if found[group] is not None}
-    return found | {"lr": run.rate, "loss": describe_choice(run.criterion)}
+    record: dict[str, Any] = {item.name: getattr(run, item.name) for item in fields(run)}
+    record |= {group: describe_choice(record[group]) for group in GROUPS if record[group] is not None}
+    return record | {"lr": run.rate, "loss": describe_choice(run.criterion)}
 
 
 def describe_choice(choice: Any) -> dict[str, Any]:
     """One choice with its parameters."""
     parameters = {item.name: getattr(choice, item.name) for item in fields(choice)}
     return {"name": choice.name} | parameters
+
+
+def changed_keys(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """`lr 0.1 -> 0.2` for every key; what only one version of vanishgrad knows has not changed."""
+    old, new = flatten(strict(then), unused=True), flatten(strict(now), unused=True)
+    return [f"{key} {old[key]} -> {new[key]}" for key in old if key in new and old[key] != new[key]]
 
 
 def targets(run: Run) -> dict[str, str]:
@@ -65,8 +72,10 @@ def _restored(field: str, value: Any, target: str | None, trust: bool) -> Any:
     if field not in GROUPS or value is None:
         return value
     kind = _kind(field, value["name"]) if target is None else _own_kind(field, target, trust)
-    given = {item.name: value[item.name] for item in fields(kind) if item.name in value}
-    return kind(**{name: tuple(item) if isinstance(item, list) else item for name, item in given.items()})
+    parameters = {item.name: value[item.name] for item in fields(kind) if item.name in value}
+    return kind(
+        **{name: tuple(item) if isinstance(item, list) else item for name, item in parameters.items()}
+    )
 
 
 def _kind(field: str, name: str) -> Any:
@@ -113,10 +122,10 @@ def applied(run: Run, overrides: str | Mapping[str, Any]) -> Run:
         >>> applied(Run(lr=0.5), "act=tanh init=xavier remedy=small_rate").lr
         0.05
     """
-    given = _typed_pairs(overrides) if isinstance(overrides, str) else overrides
-    plain = {key: value for key, value in given.items() if key.partition(".")[0] != REMEDY}
+    changes = _typed_pairs(overrides) if isinstance(overrides, str) else overrides
+    plain = {key: value for key, value in changes.items() if key.partition(".")[0] != REMEDY}
     after = replace(run, **_fields(run, plain)) if plain else run
-    return remedied(after, remedy_of(given)) if len(plain) < len(given) else after
+    return remedied(after, remedy_of(changes)) if len(plain) < len(changes) else after
 
 
 def remedied(run: Run, remedy: Change) -> Run:
@@ -205,11 +214,11 @@ def _typed_pairs(text: str) -> dict[str, Any]:
 def _fields(run: Run, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a run that overrides change, with their new values."""
     try:
-        given = filled(changes, lambda key: lookup(describe(run))(key))
+        values = filled(changes, lambda key: lookup(describe(run))(key))
     except KeyError as error:
         raise SettingError(f"{error.args[0]}: the setting has no such number") from None
-    keys = dict.fromkeys(key.partition(".")[0] for key in given)
-    return {key: _choice(run, key, given) if key in GROUPS else _number(key, given[key]) for key in keys}
+    keys = dict.fromkeys(key.partition(".")[0] for key in values)
+    return {key: _choice(run, key, values) if key in GROUPS else _number(key, values[key]) for key in keys}
 
 
 def _in_place_of(run: Run, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -242,10 +251,10 @@ def _check_critical(act: Activation) -> None:
 
 @lru_cache(maxsize=64)
 def _critical_warning(act: Activation) -> str:
-    with warnings.catch_warnings(record=True) as found:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         critical_point(act.module())
-    return str(found[0].message) if found else ""
+    return str(caught[0].message) if caught else ""
 
 
 def _typed(key: str, before: Any, value: Any) -> list[str]:

@@ -40,14 +40,16 @@ class Change:
     """
 
     name: ClassVar[str]
-    overrides: ClassVar[
-        str
-    ]  # `{slope}` is a parameter, `*0.1` a multiple of the setting's own number, `@key` another
+    overrides: ClassVar[str]
+    """What to type: `{slope}` is a parameter, `*0.1` a multiple of the setting's number, `@key` another."""
     reason: ClassVar[str]
-    source: ClassVar[str]  # who published it
-    torch: ClassVar[str]  # the same for a model of somebody else's; empty where it has no such thing
-    where: ClassVar[str]  # conditions on the setting under which it is worth advising, see `holds`
-    tried: ClassVar[str | None]  # conditions under which `cure` tries it; None: only when it is advised
+    source: ClassVar[str]
+    torch: ClassVar[str]
+    """The same for a model of somebody else's; empty where it has no such thing."""
+    where: ClassVar[str]
+    """Conditions on the setting under which it is worth advising, see `holds`."""
+    tried: ClassVar[str | None]
+    """Conditions under which `cure` tries it; None: only when it is advised."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -70,12 +72,9 @@ class Change:
     def _value(self, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        whole = PARAMETER.fullmatch(value)
-        return (
-            getattr(self, whole[1])
-            if whole
-            else PARAMETER.sub(lambda one: repr(getattr(self, one[1])), value)
-        )
+        if whole := PARAMETER.fullmatch(value):
+            return getattr(self, whole[1])
+        return PARAMETER.sub(lambda match: repr(getattr(self, match[1])), value)
 
 
 @dataclass(frozen=True)
@@ -108,10 +107,10 @@ def lookup(setting: Mapping[str, Any], answers: Mapping[str, Any] = MappingProxy
 
     def value(key: str) -> Any:
         group, _, parameter = key.partition(".")
-        found = answers.get(key, setting.get(group))
-        if isinstance(found, Mapping):
-            return found.get(parameter or "name")
-        return found if not parameter or key in answers else None
+        own = answers.get(key, setting.get(group))
+        if isinstance(own, Mapping):
+            return own.get(parameter or "name")
+        return own if not parameter or key in answers else None
 
     return value
 
@@ -144,13 +143,13 @@ def _holds(condition: str, value: Lookup) -> bool:
     match = CONDITION.fullmatch(condition)
     assert match, condition
     negated, key, sign, right = match.groups()
-    found = value(key)
+    own = value(key)
     if not sign:
-        return found is not None and bool(found) != bool(negated)
+        return own is not None and bool(own) != bool(negated)
     if sign in ("=", "!="):
-        return (shown(found) in right.split(",")) == (sign == "=")
-    number = isinstance(found, int | float) and not isinstance(found, bool)
-    return number and (found >= float(right) if sign == ">=" else found <= float(right))
+        return (shown(own) in right.split(",")) == (sign == "=")
+    number = isinstance(own, int | float) and not isinstance(own, bool)
+    return number and (own >= float(right) if sign == ">=" else own <= float(right))
 
 
 def _plain(text: str) -> Any:

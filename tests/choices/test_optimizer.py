@@ -9,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from vanishgrad import Run, build, train
+from vanishgrad.choices.data import load
 from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from vanishgrad.choices.regularization import WeightDecay
 from vanishgrad.errors import SettingError
 
 
@@ -105,3 +108,23 @@ def test_a_wrong_parameter_is_refused_by_name(
 ) -> None:
     with pytest.raises(SettingError, match=message):
         choice(**parameters)
+
+
+@pytest.mark.parametrize("optim", [Adam(), AdamW()], ids=str)
+def test_with_weight_decay_both_are_pytorchs_adamw(optim: Optimizer) -> None:
+    """Of all optimizers the decay is `reg=weight_decay`; biases, which PyTorch decays too, have none here."""
+    run = Run(
+        depth=0, optim=optim, reg=WeightDecay(0.1), max_steps=5, lr=0.01, dtype="float64", batch_size="full"
+    )
+    result = train(run)
+    model, data = build(run), load(run.data)
+    decayed, biases = [model.get_parameter("output.weight")], [model.get_parameter("output.bias")]
+    reference = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.1}, {"params": biases, "weight_decay": 0.0}], lr=0.01
+    )
+    for _ in range(5):
+        reference.zero_grad()
+        torch.nn.functional.cross_entropy(model(data.train_x.double()), data.train_y).backward()
+        reference.step()
+    trained = result.model.get_parameter("output.weight")
+    torch.testing.assert_close(trained, decayed[0], rtol=1e-10, atol=1e-12)

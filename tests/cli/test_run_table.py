@@ -179,15 +179,27 @@ def test_gradients_that_are_zero_by_construction_are_described_where_they_begin(
     assert _slopes(run).startswith("slope +0.500 at step 10, +0.500 at the end (")
 
 
-def test_gradients_that_stay_zero_are_said_to_be() -> None:
-    run = a_run(0.5, depth=3)
-    for step in (0, 220):
-        with_signal(run, step, [0.0, 0.0, 0.0, 1.0])
-    assert said(run).endswith("Every hidden layer's gradient is exactly 0.")
-    for step in (0, 220):
-        with_signal(run, step, [0.0] * 4)
-    assert said(run).endswith("Every gradient is exactly 0.")
-    assert _slopes(run) == ""
+def test_gradients_that_stay_zero_are_said_to_be_once() -> None:
+    for accuracy, hidden, every in (
+        (
+            0.1,
+            "; every hidden layer's gradient is exactly 0.",
+            "; every hidden layer's gradient is exactly 0.",
+        ),
+        (
+            0.9,
+            "It learns. Every hidden layer's gradient is exactly 0.",
+            "It learns. Every gradient is exactly 0.",
+        ),
+    ):
+        run = a_run(0.5, depth=3, accuracy=accuracy)
+        for step in (0, 220):
+            with_signal(run, step, [0.0, 0.0, 0.0, 1.0])
+        assert said(run).endswith(hidden)
+        for step in (0, 220):
+            with_signal(run, step, [0.0] * 4)
+        assert said(run).endswith(every)
+        assert _slopes(run) == ""
 
 
 def test_slopes_are_those_of_the_start_and_of_the_last_finite_step() -> None:

@@ -47,7 +47,7 @@ def test_a_run_ends_with_its_layers_its_meaning_and_its_folder(
     assert lines[1].split() == ["||dLoss/dz||"] * 2
     shown = [line.split()[0] for line in lines[3:20]]
     assert shown == [*"12345", "...", "9", "10", "11", "12", "13", "...", "17", "18", "19", "20", "out"]
-    assert "Vanishing: at the start gradients shrink" in done.out
+    assert "Vanishing: the gradient shrinks" in done.out
     assert "slope +0." in done.out
     assert not [line for line in lines if line != line.rstrip()]
 
@@ -96,7 +96,7 @@ def test_a_diverged_run_is_a_result(vanishgrad: Vanishgrad, tmp_path: Path) -> N
     assert done.status == 0
     found = record(only(tmp_path / "outputs"))
     assert found["status"] == "diverged"
-    assert f"Exploding: at step {found['diverged_at']['step']} the" in " ".join(done.out.split())
+    assert f"Diverged: at step {found['diverged_at']['step']} the" in " ".join(done.out.split())
 
 
 def test_a_failed_run_says_so_and_ends_with_1(

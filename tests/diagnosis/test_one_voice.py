@@ -77,6 +77,7 @@ def test_no_room_that_prints_has_a_threshold_of_what_is_flat() -> None:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, float)
         and any("FLAT" in ast.unparse(target) or "ALIKE" in ast.unparse(target) for target in node.targets)
+        and file.parent.name != "figures"  # of what a picture shows
     ]
     assert not found
 

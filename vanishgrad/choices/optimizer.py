@@ -134,7 +134,10 @@ class Adam(Optimizer):
 
 @dataclass(frozen=True)
 class AdamW(Optimizer):
-    """Adam made for decoupled weight decay, which is `reg=weight_decay` here (Loshchilov and Hutter 2019).
+    """Adam whose decoupled decay is `reg=weight_decay` (Loshchilov and Hutter 2019); without it, Adam itself.
+
+    PyTorch's default of 0.01 is `reg=weight_decay reg.strength=0.01`; of all optimizers' decays it is the one
+    way, so that `optim=adam reg=weight_decay` is AdamW too, byte for byte.
 
     Arguments:
         beta1: decay of the mean of gradients.

@@ -1,4 +1,4 @@
-"""What `vanishgrad cure` leaves behind beside the runs: cure.json, cure.csv and the report."""
+"""What `vanishgrad cure` leaves behind next to the runs: cure.json, cure.csv and the report."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from rich.text import Text
 from vanishgrad.cli.terminal import show
 from vanishgrad.config.plan import plan_of, without_hydra
 from vanishgrad.config.setting import ComposedRun, to_setting
-from vanishgrad.cure import Cure, Stage, Standing
-from vanishgrad.cure.candidates import ALREADY, Treatment
-from vanishgrad.cure.record import COLUMNS, plain, rows
+from vanishgrad.cures import Cure, Stage, Standing
+from vanishgrad.cures.candidates import ALREADY, Treatment
+from vanishgrad.cures.ranking import COLUMNS
 from vanishgrad.description import kept, remedied, rounded
 from vanishgrad.errors import SettingError
 from vanishgrad.records import CURE_FILE, CURE_TABLE_FILE, SCHEMA_VERSION, lines, replace_file, strict
@@ -49,40 +49,40 @@ class Document:
     @property
     def text(self) -> str:
         """Strict JSON: numbers that are not finite are strings."""
-        found = strict(self.content)
-        return json.dumps(found, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        content = strict(self.content)
+        return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
     def having(self, **more: Any) -> Document:
         """With more content."""
         return replace(self, content=self.content | more)
 
 
-def document(typed: Sequence[str], search: Sequence[str], run: Run, found: Cure, folder: Path) -> Document:
+def document(typed: Sequence[str], search: Sequence[str], run: Run, cure: Cure, folder: Path) -> Document:
     """What was found, with the commands that train it."""
 
     def overrides(standing: Standing | None) -> list[str] | None:
         return None if standing is None else shortest(typed, run, standing.treatment, search)
 
-    winner, second = overrides(found.winner), overrides(found.runner_up)
+    winner, second = overrides(cure.winner), overrides(cure.runner_up)
     content = {
         "schema_version": SCHEMA_VERSION, "folder": str(folder), "overrides": list(typed),
-        "cure": _command(winner), "runner_up": _command(second), **plain(found, folder.absolute()),
+        "cure": _command(winner), "runner_up": _command(second), **cure.plain(folder.absolute()),
         "applied": None, "report": None,
     }  # fmt: skip
     return Document(content, winner, second)
 
 
-def write_files(answer: Document, found: Cure, folder: Path, *, report: bool) -> Document:
+def write_files(answer: Document, cure: Cure, folder: Path, *, report: bool) -> Document:
     """Write all files; the report is about the last round, and the untreated setting."""
     write_document(answer, folder)
-    if not found.standings:
+    if not cure.standings:
         return answer
-    table = [[one[name] for name in COLUMNS] for one in rows(found)]
+    table = [[one[name] for name in COLUMNS] for one in cure.rows]
     text = ",".join(COLUMNS) + "\n" + lines([[_cell(cell) for cell in row] for row in table])
     replace_file(folder / CURE_TABLE_FILE, text.encode())
     if not report:
         return answer
-    shown = (found.untreated, *(one for one in found.standings if one.round == found.untreated.round))
+    shown = (cure.untreated, *(one for one in cure.standings if one.round == cure.untreated.round))
     runs = [run.folder for one in shown for run in one.trial.courses]
     page = write_report(runs, folder / "report").page
     answer = replace(answer.having(report=str(page)), page=page)
@@ -122,7 +122,7 @@ def shortest(typed: Sequence[str], run: Run, treatment: Treatment, search: Seque
 
 
 def forms(typed: Sequence[str], run: Run, treatment: Treatment) -> Iterator[list[str]]:
-    """What may be typed for a treatment, the shortest first: in place of what it replaces, then beside it.
+    """What may be typed for a treatment, the shortest first: in place of what it replaces, then next to it.
 
     An experiment's file may give numbers to the choice that is replaced: then only a remedy fits.
     """
@@ -178,31 +178,31 @@ def told(stage: Stage, seeds: int) -> str:
     return f"round {stage.number} of {stage.of}: {count}, {each}"
 
 
-def show_cure(console: Console, found: Cure, answer: Document) -> None:
+def show_cure(console: Console, cure: Cure, answer: Document) -> None:
     """Print the diagnosis, all treatments and the commands; the last line is the folder."""
-    show(console, Text(diagnosis_sentence(found), style="bold"))
-    if found.standings:
-        show(console, _table(found))
-        for one in found.left_out:
+    show(console, Text(diagnosis_sentence(cure), style="bold"))
+    if cure.standings:
+        show(console, _table(cure))
+        for one in cure.left_out:
             if one.reason != ALREADY:
                 show(console, Text(f"left out: {one.label}: {one.reason}", style="dim"))
-    for line in _verdict(found, answer):
+    for line in _verdict(cure, answer):
         console.print(line, soft_wrap=True, markup=False)
     if answer.page is not None:
         console.print(str(answer.page), soft_wrap=True, markup=False)
     console.print(answer.content["folder"], soft_wrap=True, markup=False)
 
 
-def diagnosis_sentence(found: Cure) -> str:
+def diagnosis_sentence(cure: Cure) -> str:
     """`Vanishing, saturated: ...; learns with 0 of 3 seeds, accuracy 0.100.`"""
-    trial = found.untreated.trial
+    trial = cure.untreated.trial
     learns = (
-        f"learns with {trial.learned} of {counted(len(trial.courses), 'seed')}, {reached(found.untreated)}"
+        f"learns with {trial.learned} of {counted(len(trial.courses), 'seed')}, {reached(cure.untreated)}"
     )
-    names = ", ".join(one.words for one in found.diagnosis.findings)
+    names = ", ".join(one.words for one in cure.diagnosis.findings)
     if not names:
         return f"Nothing was found wrong; {learns}."
-    first = found.diagnosis.findings[0].sentence.rstrip(".")
+    first = cure.diagnosis.findings[0].sentence.rstrip(".")
     return f"{names.capitalize()}: {first}; {learns}."
 
 
@@ -212,12 +212,12 @@ def reached(one: Standing) -> str:
     return f"accuracy {accuracy:.3f}" if math.isfinite(accuracy) else f"loss {loss:.4g}"
 
 
-def _verdict(found: Cure, answer: Document) -> Iterator[str]:
-    if found.healthy:
+def _verdict(cure: Cure, answer: Document) -> Iterator[str]:
+    if cure.healthy:
         yield "healthy: nothing to cure"
         return
     if answer.winner is None:
-        best = found.standings[0] if found.standings else found.untreated
+        best = cure.standings[0] if cure.standings else cure.untreated
         steps = counted(best.trial.steps, "step")
         yield f"no cure within {steps}: the best, {best.treatment.label}, came to {reached(best)}"
         return
@@ -226,26 +226,26 @@ def _verdict(found: Cure, answer: Document) -> Iterator[str]:
         yield f"runner-up: {as_command(answer.runner_up)}"
 
 
-def _table(found: Cure) -> Table:
-    with_accuracy = math.isfinite(found.untreated.accuracy[0]) or any(
-        math.isfinite(one.accuracy[0]) for one in found.standings
+def _table(cure: Cure) -> Table:
+    with_accuracy = math.isfinite(cure.untreated.accuracy[0]) or any(
+        math.isfinite(one.accuracy[0]) for one in cure.standings
     )
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("override", overflow="fold")
     for heading in ("learns", "accuracy" if with_accuracy else "loss", "to 90 %", "cost", "slope"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for row, style in _rows(found, with_accuracy):
+    for row, style in _rows(cure, with_accuracy):
         table.add_row(*row, style=style)
     return table
 
 
-def _rows(found: Cure, with_accuracy: bool) -> Iterator[tuple[list[str], str]]:
+def _rows(cure: Cure, with_accuracy: bool) -> Iterator[tuple[list[str], str]]:
     """Those of the last round, the untreated setting, and what each earlier round left behind."""
-    numbered = list(enumerate(found.standings, 1))
+    numbered = list(enumerate(cure.standings, 1))
     for round_, some in groupby(numbered, key=lambda one: one[1].round):
         members = list(some)
-        last = round_ == found.untreated.round
+        last = round_ == cure.untreated.round
         if not last:
             steps = members[0][1].trial.steps
             yield ["", f"left behind after {counted(steps, 'step')}:"], "dim"
@@ -254,7 +254,7 @@ def _rows(found: Cure, with_accuracy: bool) -> Iterator[tuple[list[str], str]]:
         if not last and len(members) > MOST_OUT:
             yield ["", f"... {len(members) - MOST_OUT} more in {CURE_TABLE_FILE}"], "dim"
         if last:
-            yield _cells("", found.untreated, with_accuracy), "italic"
+            yield _cells("", cure.untreated, with_accuracy), "italic"
 
 
 def _cells(rank: str, one: Standing, with_accuracy: bool) -> list[str]:

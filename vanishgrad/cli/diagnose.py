@@ -77,14 +77,14 @@ class Patient(NamedTuple):
 
 def diagnose(arguments: Sequence[str]) -> int:
     """Name what is wrong in each run, with evidence and remedies, as text or as JSON."""
-    given = keywords(arguments, ("runs", "format"))
-    style = given.get("format", "text")
+    options = keywords(arguments, ("runs", "format"))
+    style = options.get("format", "text")
     one_of("format", style, ("text", "json"))
-    patients, skipped = _patients([Path(one).expanduser() for one in listed(given["runs"])] if "runs" in given
-                                  else [newest_runs()])  # fmt: skip
+    named = [Path(one).expanduser() for one in listed(options["runs"])] if "runs" in options else []
+    patients, skipped = _patients(named if "runs" in options else [newest_runs()])
     for folder, reason in skipped:
         print(f"note: skipped {folder}: {reason}", file=sys.stderr)
-    require(bool(patients), f"runs={given.get('runs', 'outputs')}: there is no run to diagnose")
+    require(bool(patients), f"runs={options.get('runs', 'outputs')}: there is no run to diagnose")
     if style == "json":
         document = {"runs": list(map(_plain, patients)), "skipped": [[str(f), why] for f, why in skipped]}
         print(json.dumps(strict(document), indent=2, allow_nan=False, ensure_ascii=False))
@@ -170,11 +170,11 @@ def _told(finding: Finding) -> Text:
 
 def _remedies(diagnosis: Diagnosis) -> list[Advice]:
     """Those against everything that was found, each once: the worst finding's first."""
-    found: dict[str, Advice] = {}
+    remedies: dict[str, Advice] = {}
     for finding in diagnosis:
         for advice in finding.remedies:
-            found.setdefault(advice.override, advice)
-    return list(found.values())
+            remedies.setdefault(advice.override, advice)
+    return list(remedies.values())
 
 
 def _grid(remedies: Sequence[Advice]) -> Table:

@@ -142,7 +142,7 @@ def meaning(
     said += [_finding(one) for one in diagnosis.findings[1:] if one.finding == "diverged"]
     layers = [] if _says_slope(worst, "layers") else _layers(gradients)
     time = [] if _says_slope(worst, "time") else _through_time(states)
-    if time and gradients["layer"].max() <= FEWEST_LAYERS:
+    if len(states) and gradients["layer"].max() <= FEWEST_LAYERS:
         layers = []
     evidence = "; ".join(layers + time)
     return " ".join([*said, f"{evidence[:1].upper()}{evidence[1:]}."] if evidence else said)
@@ -177,7 +177,9 @@ def _finding(finding: Finding) -> str:
 
 
 def _says_slope(findings: Sequence[Finding], where: Where) -> bool:
-    """Whether the finding's own sentence is about how gradients pass there."""
+    """Whether the finding's own sentence is about how gradients pass there, or says that there are none."""
+    if any(one.evidence.get("gradient_is_zero") for one in findings):
+        return True
     return any(one.where == where and SLOPE[where] in one.evidence for one in findings)
 
 

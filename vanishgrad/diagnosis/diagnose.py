@@ -13,7 +13,7 @@ from vanishgrad.diagnosis.tables import record_of
 from vanishgrad.diagnosis.training_course import not_learning, oscillating, stalled_layers
 from vanishgrad.diagnosis.units import dead_units, saturated
 from vanishgrad.diagnosis.vanishing import vanishing, vanishing_in_time
-from vanishgrad.errors import SettingError, require
+from vanishgrad.errors import SettingError, require, short
 from vanishgrad.records import (
     DEAD_UNITS_FILE,
     GRADIENTS_FILE,
@@ -45,11 +45,11 @@ def examine(record: Record) -> Diagnosis:
     """Everything that is wrong with a run, the worst first."""
     if not len(record.steps):
         return Diagnosis()
-    found = _found(RULES, record) or _found(OTHERWISE, record)[:1]
-    return Diagnosis(tuple(sorted(found, key=lambda one: -one.severity)), record.learned)
+    findings = _findings(RULES, record) or _findings(OTHERWISE, record)[:1]
+    return Diagnosis(tuple(sorted(findings, key=lambda one: -one.severity)), record.learned)
 
 
-def _found(rules: tuple[Rule, ...], record: Record) -> list[Finding]:
+def _findings(rules: tuple[Rule, ...], record: Record) -> list[Finding]:
     return [finding for rule in rules if (finding := rule(record)) is not None]
 
 
@@ -136,13 +136,12 @@ def _read_folder(folder: Path) -> Diagnosis:
 
 def _of_object(source: Any) -> Diagnosis:
     """Of something that can diagnose itself, or has the tables."""
-    if isinstance(found := getattr(source, "diagnosis", None), Diagnosis):
-        return found
+    if isinstance(diagnosis := getattr(source, "diagnosis", None), Diagnosis):
+        return diagnosis
     if callable(own := getattr(source, "diagnose", None)):
         return own()
     if not hasattr(source, "gradients"):
-        kind = type(source).__name__
         raise SettingError(
-            f"diagnose({kind}): takes a run folder, a CSV file, a DataFrame, a result or a monitor"
+            f"diagnose({short(source)}): takes a run folder, a CSV file, a DataFrame, a result or a monitor"
         )
     return diagnose(source.gradients, getattr(source, "metrics", None))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vanishgrad.diagnosis.layers import MEASURED, Floats, Ints, fitted_falls
-from vanishgrad.records import Baseline
+from vanishgrad.records import Baseline, answers_of_0_1
 from vanishgrad.remedies import lookup
 
 ERROR_LEFT = 0.75
@@ -79,7 +79,7 @@ class RecordedSetting:
 
     def value(self, key: str) -> Any:
         """Of `act` the name, of `act.slope` a parameter, of `act.bounded` an answer; None if not known."""
-        return lookup(self.plain, self.answers)(key)
+        return lookup(self.plain, self.answers or answers_of_0_1(self.plain))(key)
 
     def number(self, key: str) -> float:
         """A number of the setting; NaN where it is not known, or no number."""
@@ -168,14 +168,14 @@ class Record:
         broken: Mask = (no_gradient | (self.status == "diverged"))[:, None, None]
         missing: Mask = ~finite & seen & broken
         missing[:, :, MEASURED.index("update_ratio")] = False  # there is none at a step that changes nothing
-        found: Mask = np.logical_or(missing, np.isinf(self.measured))
-        return found
+        mask: Mask = np.logical_or(missing, np.isinf(self.measured))
+        return mask
 
     @cached_property
     def sound(self) -> Mask:
         """The logged steps at which every figure is a number, `(steps,)`."""
-        found: Mask = ~np.logical_or.reduce(self.lost, axis=(1, 2))
-        return found
+        mask: Mask = ~np.logical_or.reduce(self.lost, axis=(1, 2))
+        return mask
 
     @cached_property
     def diverged(self) -> bool:
@@ -218,16 +218,16 @@ class Record:
     @cached_property
     def blank(self) -> Mask:
         """The layers whose weights start at exactly 0, `(layers,)`: what follows is by construction."""
-        found: Mask = self.column("weight_norm")[0] == 0
-        return found
+        mask: Mask = self.column("weight_norm")[0] == 0
+        return mask
 
     @cached_property
     def shrunk(self) -> Mask:
         """The layers whose weights have shrunk to next to nothing, `(layers,)`."""
         weights = self.column("weight_norm")
         late = np.fmin.reduce(weights[self.late]) if self.late.any() else weights[0]
-        found: Mask = late < SHRUNK * weights[0]
-        return found
+        mask: Mask = late < SHRUNK * weights[0]
+        return mask
 
     @cached_property
     def thrown(self) -> bool:
@@ -329,8 +329,8 @@ class Record:
     @cached_property
     def learned(self) -> bool | None:
         """Whether training achieved something; None where nothing tells, or where it is too early to say."""
-        found = has_learned(self.ends["accuracy"], self.ends["loss"], self.error)
-        return None if found is False and not self.enough else found
+        learned = has_learned(self.ends["accuracy"], self.ends["loss"], self.error)
+        return None if learned is False and not self.enough else learned
 
     @cached_property
     def progress(self) -> float:

@@ -77,13 +77,13 @@ def _dead(record: Record) -> tuple[Floats, float, bool]:
     """The dead fraction of every layer at the end, that of all, and whether all data was looked at."""
     if record.dead_units is not None and len(record.dead_units.steps):
         last, units = record.dead_units.fraction[-1], record.dead_units.units[-1]
-        found = np.full(len(record.layers), np.nan)
-        found[: len(last)] = last[: len(found)]
-        return found, float((last * units).sum() / max(1.0, units.sum())), True
-    found = _least(record, record.column("dead_fraction"))
-    found[~record.hidden | record.blank | record.shrunk] = np.nan  # without weights no unit answers
-    known = found[np.isfinite(found)]
-    return found, float(known.mean()) if known.size else float("nan"), False
+        dead = np.full(len(record.layers), np.nan)
+        dead[: len(last)] = last[: len(dead)]
+        return dead, float((last * units).sum() / max(1.0, units.sum())), True
+    dead = _least(record, record.column("dead_fraction"))
+    dead[~record.hidden | record.blank | record.shrunk] = np.nan  # without weights no unit answers
+    known = dead[np.isfinite(dead)]
+    return dead, float(known.mean()) if known.size else float("nan"), False
 
 
 def _first_layer(record: Record, dead: Floats, exact: bool, whole: float) -> float:

@@ -130,9 +130,9 @@ def candidates(run: Run, diagnosis: Diagnosis, check: Check, most_pairs: int) ->
         run: the failing setting.
         diagnosis: of it.
         check: raises a `SettingError` for a run that this machine cannot train.
-        most_pairs: of what the diagnosis suggests, at the most.
+        most_pairs: of what the diagnosis suggests, at most.
     """
-    found: dict[Run, Treatment] = {}
+    treatments: dict[Run, Treatment] = {}
     left_out: dict[str, str] = {}
     for label, make, reason, advised in _proposed(run, diagnosis):
         try:
@@ -140,8 +140,8 @@ def candidates(run: Run, diagnosis: Diagnosis, check: Check, most_pairs: int) ->
         except SettingError as error:
             left_out.setdefault(label, str(error))
         else:
-            found.setdefault(after, treatment(run, after, reason, advised=advised))
-    alone = list(found.values())
+            treatments.setdefault(after, treatment(run, after, reason, advised=advised))
+    alone = list(treatments.values())
     advised_pairs = pairs(run, [one for one in alone if one.advised], check, most_pairs)
     refused = tuple(LeftOut(label, reason) for label, reason in left_out.items())
     return Candidates(run, tuple(alone), tuple(advised_pairs), refused)
@@ -149,14 +149,14 @@ def candidates(run: Run, diagnosis: Diagnosis, check: Check, most_pairs: int) ->
 
 def pairs(run: Run, alone: Sequence[Treatment], check: Check, most: int) -> list[Treatment]:
     """Sensible pairs of the treatments `alone`, those of the first ones first, without what is refused."""
-    found: list[Treatment] = []
+    results: list[Treatment] = []
     ranked = sorted(combinations(range(len(alone)), 2), key=lambda pair: (sum(pair), pair))
     for first, second in ranked:
-        if len(found) >= most:
+        if len(results) >= most:
             break
         if sensible(run, alone[first], alone[second]):
-            found += _paired(run, alone[first], alone[second], check)
-    return found
+            results += _paired(run, alone[first], alone[second], check)
+    return results
 
 
 def sensible(run: Run, first: Treatment, second: Treatment) -> bool:
@@ -169,13 +169,13 @@ def sensible(run: Run, first: Treatment, second: Treatment) -> bool:
 def best_of_each_kind(run: Run, ranked: Iterable[Treatment], most: int) -> list[Treatment]:
     """Of the treatments `ranked`, the best first, that are no pairs: the `most` best of each kind."""
     counts: dict[frozenset[str], int] = {}
-    found = []
+    best = []
     for one in ranked:
         kinds = kinds_of(run, one.run)
         if not one.parts and counts.get(kinds, 0) < most:
             counts[kinds] = counts.get(kinds, 0) + 1
-            found.append(one)
-    return found
+            best.append(one)
+    return best
 
 
 def _proposed(run: Run, diagnosis: Diagnosis) -> Iterator[tuple[str, Callable[[], Run], str, bool]]:
@@ -219,6 +219,6 @@ def _paired(run: Run, first: Treatment, second: Treatment, check: Check) -> list
 @contextmanager
 def _warned() -> Iterator[list[warnings.WarningMessage]]:
     """The warnings inside, which are not shown: the setting is only considered."""
-    with warnings.catch_warnings(record=True) as found:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        yield found
+        yield caught
