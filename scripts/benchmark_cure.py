@@ -15,7 +15,6 @@ a diagnosis.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import math
 import statistics
@@ -29,20 +28,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from vanishgrad.choices.model.recurrent import RNN
-from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.cure_table import composed
-from vanishgrad.cli.sweep import Sweep
-from vanishgrad.cure.candidates import Treatment
-from vanishgrad.cure.trial import Round, Trial, Trials, yardstick
+from vanishgrad.cures.candidates import Treatment
+from vanishgrad.cures.trial import Round, Trial, Trials, yardstick
 from vanishgrad.description import applied, rounded
 from vanishgrad.engine import check
 from vanishgrad.engine.plan import steps_of
 from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
-from vanishgrad.sweep.pool import Workers
+from vanishgrad.sweeps.pool import Workers
+from vanishgrad.sweeps.sweep import Sweep
 
 KNOWN = Path(__file__).with_name("benchmark_cure_known.json")
 SEEDS = range(200, 203)  # with which all are compared
@@ -125,10 +121,12 @@ class Case:
     def tried(self, treatments: Sequence[Treatment], seeds: Sequence[int]) -> list[Trial]:
         """All of them trained in full, in a temporary folder."""
         with tempfile.TemporaryDirectory() as name:
-            folder, silent = Path(name), Console(file=io.StringIO())
-            sweep = Sweep(folder, SweepOptions(), silent)
+            folder = Path(name)
+            sweep = Sweep(folder)
             yard = yardstick(self.run, check(self.run))
-            trials = Trials(folder, seeds, self.total, yard, lambda jobs: sweep.train(jobs, Workers()))
+            trials = Trials(
+                folder, seeds, self.total, yard, lambda jobs: sweep.train(sweep.add(jobs), Workers())
+            )
             return trials(treatments, Round(self.total, kept=1))  # looked at in the end alone
 
     def treated(self, text: str) -> Treatment | None:

@@ -20,7 +20,7 @@ from vanishgrad.engine import Result
 from vanishgrad.engine.recorder import baseline
 from vanishgrad.run import structure
 from vanishgrad.streams import stream
-from vanishgrad.sweep.work import alone_because, train_stack
+from vanishgrad.sweeps.work import alone_because, train_stack
 from vanishgrad.theory import chi_1, length_map
 
 LEARNS, FAILS = (

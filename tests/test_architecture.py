@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 # From the ground up: a room may import the rooms before it.
 HOUSE = (
+    "renamed",
     "errors",
     "streams",
     "theory",
@@ -29,8 +30,8 @@ HOUSE = (
     "prediction",
     "measure",
     "engine",
-    "sweep",
-    "cure",
+    "sweeps",
+    "cures",
     "report",
     "lab",
     "config",

@@ -231,3 +231,14 @@ def test_random_jobs_are_those_that_hydra_composes_or_refuses(load: ConfigLoader
         expected = either(lambda job=job: load.load_sweep_config(base, job))
         found = either(lambda job=job: composed(load, base, [job])[0])
         assert_same(found, expected, job)
+
+
+def test_a_defect_is_not_taken_for_a_refusal(load: ConfigLoader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what Hydra may refuse is left to Hydra; anything else would be hidden and slow."""
+
+    def defect(*arguments: Any) -> None:
+        raise TypeError("a defect")
+
+    monkeypatch.setattr("vanishgrad.config.compose._name", defect)
+    with pytest.raises(TypeError, match="a defect"):
+        composed(load, common(load), [["seed=1"]])

@@ -35,7 +35,7 @@ from vanishgrad.engine import Result
 from vanishgrad.records import read_run
 from vanishgrad.report import Wanted, write_report
 from vanishgrad.run import structure
-from vanishgrad.sweep.work import train_stack
+from vanishgrad.sweeps.work import train_stack
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,7 @@ REFUSALS = [
     refused(r"device=gpu: choose one of auto, cpu, cuda, mps .*mean cpu", device="gpu"),
     refused(r"dtype=float16: choose one of float32, float64", dtype="float16"),
     refused(r"measure=some: choose one of all, gradients", measure="some"),
-    refused(r"act='relu': give a choice", act="relu"),
+    refused(r"act=relo: choose one of relu, .* \(did you mean relu\?\)", act="relo"),
     refused(r"norm=batch with batch_size=1: .*norm=layer", norm=BatchNorm(), batch_size=1),
     refused(r"norm=instance: a perceptron's units have no extent", norm=InstanceNorm()),
     refused(r"norm\.groups=8: must divide width=12", norm=GroupNorm(8), width=12),

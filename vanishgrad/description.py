@@ -12,6 +12,7 @@ from typing import Any, cast, get_args, get_type_hints
 from vanishgrad.choices import named
 from vanishgrad.choices.protocol import Activation
 from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.records import flatten, strict
 from vanishgrad.remedies import CHOICES, TABLE, Change, Remedy, filled, holds, lookup, parsed, shown
 from vanishgrad.run import GROUPS, Run
 from vanishgrad.theory import critical_point
@@ -31,6 +32,12 @@ def describe_choice(choice: Any) -> dict[str, Any]:
     """One choice with its parameters."""
     parameters = {item.name: getattr(choice, item.name) for item in fields(choice)}
     return {"name": choice.name} | parameters
+
+
+def changed_keys(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """`lr 0.1 -> 0.2` for every key; what only one version of vanishgrad knows has not changed."""
+    old, new = flatten(strict(then), unused=True), flatten(strict(now), unused=True)
+    return [f"{key} {old[key]} -> {new[key]}" for key in old if key in new and old[key] != new[key]]
 
 
 def targets(run: Run) -> dict[str, str]:
@@ -65,8 +72,10 @@ def _restored(field: str, value: Any, target: str | None, trust: bool) -> Any:
     if field not in GROUPS or value is None:
         return value
     kind = _kind(field, value["name"]) if target is None else _own_kind(field, target, trust)
-    given = {item.name: value[item.name] for item in fields(kind) if item.name in value}
-    return kind(**{name: tuple(item) if isinstance(item, list) else item for name, item in given.items()})
+    parameters = {item.name: value[item.name] for item in fields(kind) if item.name in value}
+    return kind(
+        **{name: tuple(item) if isinstance(item, list) else item for name, item in parameters.items()}
+    )
 
 
 def _kind(field: str, name: str) -> Any:

@@ -11,7 +11,7 @@ from vanishgrad.choices.data import Digits
 from vanishgrad.choices.initialization import Default
 from vanishgrad.choices.loss import BCE, MSE, CrossEntropy
 from vanishgrad.choices.model import MLP
-from vanishgrad.choices.named import protocols_of, resolved
+from vanishgrad.choices.named import Named, protocols_of, resolved
 from vanishgrad.choices.normalization import NoNorm
 from vanishgrad.choices.optimizer import SGD, Optimizer
 from vanishgrad.choices.pretraining import NoPretraining
@@ -44,6 +44,11 @@ ANY = "any"  # of the findings
 STOPS = (ANY, *FINDINGS)
 OPTIONAL = ("max_steps", "eval_every", "lr", "stop_on", "name", "loss", "depth", "act")
 WORDS = {"batch_size": "full", "threads": "auto"}
+
+
+def usually(choice: type) -> Any:
+    """A field whose default is `choice()`; to a type checker, whatever the field is."""
+    return field(default_factory=choice)
 
 
 @dataclass(frozen=True)
@@ -107,18 +112,18 @@ class Run:
     input_gradients: int = 0
     stop_on: str | None = None
     name: str | None = None
-    model: Model = field(default_factory=MLP)
-    act: Activation = cast(Activation, None)  # noqa: RUF009 (resolved when the run is made)
-    init: Initialization = field(default_factory=Default)
-    norm: Normalization = field(default_factory=NoNorm)
-    residual: Residual = field(default_factory=NoResidual)
-    clip: Clipping = field(default_factory=NoClip)
-    reg: Regularization = field(default_factory=NoReg)
-    pretrain: Pretraining = field(default_factory=NoPretraining)
-    optim: Optimizer = field(default_factory=SGD)
-    schedule: Schedule = field(default_factory=ConstantLR)
-    loss: Loss | None = None
-    data: Data = field(default_factory=Digits)
+    model: Named[Model] = usually(MLP)
+    act: Named[Activation] = cast(Any, None)  # resolved when the run is made
+    init: Named[Initialization] = usually(Default)
+    norm: Named[Normalization] = usually(NoNorm)
+    residual: Named[Residual] = usually(NoResidual)
+    clip: Named[Clipping] = usually(NoClip)
+    reg: Named[Regularization] = usually(NoReg)
+    pretrain: Named[Pretraining] = usually(NoPretraining)
+    optim: Named[Optimizer] = usually(SGD)
+    schedule: Named[Schedule] = usually(ConstantLR)
+    loss: Named[Loss | None] = cast(Any, None)
+    data: Named[Data] = usually(Digits)
 
     def __post_init__(self) -> None:
         for group, protocol in protocols_of(Run, GROUPS).items():

@@ -16,11 +16,12 @@ from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.initialization import Gaussian
 from vanishgrad.cli.cure import CureOptions, cure_options
 from vanishgrad.cli.cure_table import composed, shortest
-from vanishgrad.cure.candidates import candidates, treatment
-from vanishgrad.cure.record import COLUMNS
+from vanishgrad.cures.candidates import candidates, treatment
+from vanishgrad.cures.ranking import COLUMNS
+from vanishgrad.cures.search import trial_steps
 from vanishgrad.description import applied
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
-from vanishgrad.sweep.pool import Workers
+from vanishgrad.sweeps.pool import Workers
 
 Vanishgrad = Callable[..., Any]
 
@@ -81,8 +82,8 @@ def test_options_are_told_from_the_setting() -> None:
     )
     assert setting == ["depth=3", "act=relu"]
     assert options == CureOptions(budget=70, seeds=5, pairs=False)
-    assert [options.steps(total) for total in (50, 5000)] == [50, 70]
-    assert [CureOptions().steps(total) for total in (50, 5000)] == [50, 1000]
+    assert [trial_steps(total, options.budget) for total in (50, 5000)] == [50, 70]
+    assert [trial_steps(total, CureOptions().budget) for total in (50, 5000)] == [50, 1000]
 
 
 def test_a_healthy_setting_is_said_to_be_healthy(vanishgrad: Vanishgrad, tmp_path: Path) -> None:

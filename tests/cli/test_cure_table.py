@@ -11,9 +11,9 @@ from rich.console import Console
 
 from vanishgrad import Run
 from vanishgrad.cli.cure_table import MOST_OUT, Document, show_cure, told
-from vanishgrad.cure import Cure, Stage, Standing, Treatment, Trial
-from vanishgrad.cure.candidates import ALREADY, LeftOut
-from vanishgrad.cure.trial import Course
+from vanishgrad.cures import Cure, Stage, Standing, Treatment, Trial
+from vanishgrad.cures.candidates import ALREADY, LeftOut
+from vanishgrad.cures.trial import Course
 from vanishgrad.diagnosis import Diagnosis, Finding
 
 SENTENCE = "The gradient shrinks 7 x per layer."

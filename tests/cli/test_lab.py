@@ -18,7 +18,7 @@ from vanishgrad.lab.claim import at_least, at_most, claim
 from vanishgrad.lab.rows import at_first, by_condition, log_fit
 from vanishgrad.report import load_runs
 from vanishgrad.report.figures import gradient_profile
-from vanishgrad.sweep.pool import Workers
+from vanishgrad.sweeps.pool import Workers
 
 Vanishgrad = Callable[..., Any]
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from vanishgrad.cli.sweep_table import LONGEST, Tally, drawn, one_line, setting, sweep_display, told
 from vanishgrad.run import Run
-from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweeps.job import Job, Outcome
 
 RUN = Run()
 

@@ -18,7 +18,7 @@ from vanishgrad.cli.sweep_table import failures, show_failures, show_sweep
 from vanishgrad.records import GRADIENT_COLUMNS, METRIC_COLUMNS
 from vanishgrad.report.tables import BEST, WORST, best_first
 from vanishgrad.run import Run
-from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweeps.job import Job, Outcome
 
 SLOPE = 0.25  # decades per layer
 

@@ -108,7 +108,7 @@ def test_reports_pass_the_figures_over(vanishgrad: Vanishgrad) -> None:
 def test_every_kind_of_network_has_its_words(
     vanishgrad: Vanishgrad, setting: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vanishgrad.cli.theory_figure.save_figure", lambda figure, path: None)
+    monkeypatch.setattr("vanishgrad.report.gallery.save_figure", lambda figure, path: None)
     done = vanishgrad("theory", *setting)
     assert (done.status, done.err) == (0, "")
     assert done.out.endswith("phase_diagram.png\n")

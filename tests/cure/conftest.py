@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vanishgrad.cure.trial import Course, Trial, Yardstick
+from vanishgrad.cures.trial import Course, Trial, Yardstick
 
 
 @pytest.fixture

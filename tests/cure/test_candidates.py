@@ -12,7 +12,7 @@ from vanishgrad.choices.data import Adding
 from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.pretraining import Autoencoder
-from vanishgrad.cure.candidates import (
+from vanishgrad.cures.candidates import (
     Candidates,
     Treatment,
     best_of_each_kind,

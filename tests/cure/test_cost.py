@@ -10,8 +10,8 @@ from vanishgrad import Run
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Spirals
 from vanishgrad.choices.pretraining import Autoencoder
-from vanishgrad.cure import search as cost
-from vanishgrad.cure.search import STEPS, relative_costs, seconds_per_step
+from vanishgrad.cures import search as cost
+from vanishgrad.cures.search import STEPS, relative_costs, seconds_per_step
 
 RUN = Run(depth=2, width=4, act=Sigmoid(), batch_size=16, data=Spirals(points=90))
 
@@ -34,13 +34,13 @@ def test_of_the_turns_the_quickest_counts(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_step_is_what_passes_between_two_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vanishgrad.cure.search.time.process_time", Clock())
+    monkeypatch.setattr("vanishgrad.cures.search.time.process_time", Clock())
     assert seconds_per_step(replace(RUN, device="cpu"), 100) == 1.0
 
 
 def test_pretraining_is_shared_out_over_the_steps_that_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two layers with three epochs each, which are seven looks at the clock with that before the first."""
-    monkeypatch.setattr("vanishgrad.cure.search.time.process_time", Clock())
+    monkeypatch.setattr("vanishgrad.cures.search.time.process_time", Clock())
     run = replace(RUN, device="cpu", pretrain=Autoencoder(epochs=3))
     whole = 2 * (3 + 1)  # an epoch 0 tells the loss before any
     assert seconds_per_step(run, 100) == pytest.approx(1.0 + whole / 100)

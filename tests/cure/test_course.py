@@ -14,8 +14,8 @@ from vanishgrad.choices.data import Adding, Digits, MovingDigits, Spirals, Tempo
 from vanishgrad.choices.loss import BCE, MSE
 from vanishgrad.choices.model.conv_lstm import ConvLSTM
 from vanishgrad.choices.model.recurrent import RNN
-from vanishgrad.cure.trial import LOST, Course, Yardstick, course, yardstick
-from vanishgrad.sweep.job import Outcome
+from vanishgrad.cures.trial import LOST, Course, Yardstick, course, yardstick
+from vanishgrad.sweeps.job import Outcome
 
 
 def test_of_classes_the_most_frequent_one_is_ignorance() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.cure.trial import Trial, Yardstick, course, diagnosed, pooled
+from vanishgrad.cures.trial import Trial, Yardstick, course, diagnosed, pooled
 from vanishgrad.diagnosis import Diagnosis, Finding, Pathology
-from vanishgrad.sweep.job import Outcome
+from vanishgrad.sweeps.job import Outcome
 
 
 def finding(name: Pathology, severity: float) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from vanishgrad.cure.trial import Round, Tried, halve, rounds
+from vanishgrad.cures.trial import Round, Tried, halve, rounds
 from vanishgrad.errors import SettingError
 
 PLAN = (Round(10, 4), Round(20, 2), Round(40))

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from vanishgrad import Run
-from vanishgrad.cure.candidates import Treatment
-from vanishgrad.cure.ranking import Standing, cures, ranked, speed
-from vanishgrad.cure.trial import Trial, Yardstick
+from vanishgrad.cures.candidates import Treatment
+from vanishgrad.cures.ranking import Standing, cures, ranked, speed
+from vanishgrad.cures.trial import Trial, Yardstick
 
 MakeTrial = Callable[..., Trial]
 

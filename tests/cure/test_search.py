@@ -11,8 +11,8 @@ import pytest
 from vanishgrad import Run
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import load
-from vanishgrad.cure import Cure, SearchPlan, Stage, Treatment, Trial, find_cure
-from vanishgrad.cure.trial import Round, Yardstick
+from vanishgrad.cures import Cure, SearchPlan, Stage, Treatment, Trial, find_cure
+from vanishgrad.cures.trial import Round, Yardstick
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 
 MakeTrial = Callable[..., Trial]

@@ -12,12 +12,12 @@ from vanishgrad import Run, train
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Spirals, load
 from vanishgrad.choices.schedule import CosineLR
-from vanishgrad.cure.candidates import Treatment, treatment
-from vanishgrad.cure.trial import Round, Trials, small_copy, yardstick
+from vanishgrad.cures.candidates import Treatment, treatment
+from vanishgrad.cures.trial import Round, Trials, small_copy, yardstick
 from vanishgrad.description import applied
 from vanishgrad.engine.update import rate_at
 from vanishgrad.records import read_run
-from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweeps.job import Job, Outcome
 
 SICK = Run(depth=3, width=8, act=Sigmoid(), batch_size=16, epochs=5, data=Spirals(points=90))
 TYPED = ["depth=3", "width=8", "act=sigmoid", "seed=4", "max_steps=99"]

@@ -17,10 +17,10 @@ from vanishgrad.choices.schedule import StepLR
 from vanishgrad.errors import SettingError
 from vanishgrad.records import SWEEP_RUNS_FILE
 from vanishgrad.run import Run
-from vanishgrad.sweep import resumption
-from vanishgrad.sweep.job import Job
-from vanishgrad.sweep.ledger import begin
-from vanishgrad.sweep.resumption import changed_keys, reopen
+from vanishgrad.sweeps import resumption
+from vanishgrad.sweeps.job import Job
+from vanishgrad.sweeps.ledger import begin
+from vanishgrad.sweeps.resumption import changed_keys, reopen
 
 
 def jobs_in(folder: Path, runs: Sequence[Run]) -> list[Job]:

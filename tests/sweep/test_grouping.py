@@ -14,9 +14,9 @@ from vanishgrad.choices.data import Digits, Text
 from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder
 from vanishgrad.run import structure
-from vanishgrad.sweep import work
-from vanishgrad.sweep.job import Job
-from vanishgrad.sweep.work import ENOUGH, MOST, JobGroup, alone_because, fitting, grouped
+from vanishgrad.sweeps import work
+from vanishgrad.sweeps.job import Job
+from vanishgrad.sweeps.work import ENOUGH, MOST, JobGroup, alone_because, fitting, grouped
 
 SMALL = Run(depth=2, width=4, max_steps=2, data=Digits(train_size=64))
 UNIT = Digits(train_size=64, scale="unit")

@@ -21,10 +21,10 @@ from vanishgrad.engine.recorder import first_record
 from vanishgrad.errors import SettingError
 from vanishgrad.records import SWEEP_FILE, SWEEP_RUNS_FILE, read_run, write_run
 from vanishgrad.run import Run
-from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.ledger import Follower, append, begin, extend, outcomes
-from vanishgrad.sweep.resumption import clear, fail, interrupt, reopen
-from vanishgrad.sweep.work import JobGroup, train_group
+from vanishgrad.sweeps.job import Job, Outcome
+from vanishgrad.sweeps.ledger import Follower, append, begin, extend, outcomes
+from vanishgrad.sweeps.resumption import clear, fail, interrupt, reopen
+from vanishgrad.sweeps.work import JobGroup, train_group
 
 TINY = Run(depth=1, width=4, max_steps=3, log_every=1, device="cpu", snapshots=2)
 ENDS = [
@@ -126,8 +126,8 @@ def test_what_is_no_outcome_is_passed_over(tmp_path: Path, garbage: bytes) -> No
 APPENDS = """
 import sys
 from pathlib import Path
-from vanishgrad.sweep.job import Outcome
-from vanishgrad.sweep.ledger import append
+from vanishgrad.sweeps.job import Outcome
+from vanishgrad.sweeps.ledger import append
 start, count = int(sys.argv[2]), int(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -253,7 +253,7 @@ def test_a_batch_that_had_not_begun_is_recorded(tmp_path: Path) -> None:
 
 def test_batches_of_another_size_are_refused(tmp_path: Path) -> None:
     jobs = batches_in(tmp_path)
-    told = f"sweep.resume={tmp_path}: its batch from run 0 on has 2 runs, this command asks for 4"
+    told = f"sweep.resume={tmp_path}: its batch from run 0 on has 2 runs, now 4 are asked for"
     assert refusal(tmp_path, jobs) == told
 
 
@@ -458,7 +458,7 @@ def test_only_the_failed_or_the_diverged_can_be_retried(tmp_path: Path) -> None:
 
 def test_another_number_of_runs_is_refused(tmp_path: Path) -> None:
     jobs = sweep_in(tmp_path)
-    expected = f"sweep.resume={tmp_path}: the sweep has 3 runs, this command asks for 2"
+    expected = f"sweep.resume={tmp_path}: the sweep has 3 runs, now 2 are asked for"
     assert refusal(tmp_path, jobs[:2]) == expected
 
 

@@ -16,7 +16,7 @@ import torch
 from joblib.externals.loky import get_reusable_executor
 
 from vanishgrad.errors import SettingError
-from vanishgrad.sweep.pool import GroupFailure, Place, Workers, each, worker_count
+from vanishgrad.sweeps.pool import GroupFailure, Place, Workers, each, worker_count
 
 CLUSTERS = [
     pytest.param(name, marks=pytest.mark.skipif(find_spec(module) is None, reason=f"{name} is not installed"))
@@ -146,7 +146,7 @@ def test_workers_that_cannot_be_are_refused(options: dict[str, object], message:
 
 @pytest.mark.parametrize("backend", ["ray", "dask"])
 def test_missing_backend_names_its_extra(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vanishgrad.sweep.pool.find_spec", lambda module: None)
+    monkeypatch.setattr("vanishgrad.sweeps.pool.find_spec", lambda module: None)
 
     with pytest.raises(SettingError, match=rf"pip install 'vanishgrad\[{backend}\]'"):
         Workers(backend=backend)
@@ -155,7 +155,7 @@ def test_missing_backend_names_its_extra(backend: str, monkeypatch: pytest.Monke
 SWEEP = """
 import os, time
 from pathlib import Path
-from vanishgrad.sweep.pool import Workers, each
+from vanishgrad.sweeps.pool import Workers, each
 
 def run():
     def work(group, place):

@@ -12,9 +12,9 @@ from textwrap import dedent
 
 import pytest
 
-from vanishgrad.sweep import processes
-from vanishgrad.sweep.pool import Place, Workers, each
-from vanishgrad.sweep.processes import THREADS, end, executor, warm
+from vanishgrad.sweeps import processes
+from vanishgrad.sweeps.pool import Place, Workers, each
+from vanishgrad.sweeps.processes import THREADS, end, executor, warm
 
 FORKED = pytest.mark.skipif(processes.METHOD != "forkserver", reason="processes are forked on Linux only")
 
@@ -51,10 +51,10 @@ def test_a_process_has_what_it_needs_when_it_begins() -> None:
     found = python(
         """
         import os, sys
-        from vanishgrad.sweep.processes import end, executor
+        from vanishgrad.sweeps.processes import end, executor
 
         def question():
-            names = ("vanishgrad.sweep.work", "hydra", "rich")
+            names = ("vanishgrad.sweeps.work", "hydra", "rich")
             return [name in sys.modules for name in names], os.getppid()
 
         if __name__ == "__main__":
@@ -105,7 +105,7 @@ def test_the_one_they_are_forked_from_hears_no_ctrl_c_while_it_imports(tmp_path:
     script = tmp_path / "begins.py"
     script.write_text(
         "import os, signal, time\n"
-        "from vanishgrad.sweep.processes import warm\n"
+        "from vanishgrad.sweeps.processes import warm\n"
         "if __name__ == '__main__':\n"
         "    warm()\n"
         "    time.sleep(0.3)\n"  # not yet enough to import torch
@@ -125,5 +125,5 @@ def test_the_one_they_are_forked_from_hears_no_ctrl_c_while_it_imports(tmp_path:
 
 def test_beginning_early_imports_nothing_heavy() -> None:
     heavy = {"torch", "numpy", "joblib", "hydra", "pandas", "rich"}
-    code = "import sys; from vanishgrad.sweep.processes import warm; print(sorted(%r & set(sys.modules)))"
+    code = "import sys; from vanishgrad.sweeps.processes import warm; print(sorted(%r & set(sys.modules)))"
     assert python(code % heavy) == "[]\n"

@@ -34,7 +34,7 @@ from vanishgrad.engine.chain import Chain
 from vanishgrad.engine.passes import StackedDropout
 from vanishgrad.engine.plan import Order, batches
 from vanishgrad.modules.dropout import SeededDropout
-from vanishgrad.sweep.work import train_stack
+from vanishgrad.sweeps.work import train_stack
 
 SMALL: dict[str, Any] = {
     "depth": 4, "width": 8, "max_steps": 8, "log_every": 3, "eval_every": 5, "data": Digits(train_size=128),

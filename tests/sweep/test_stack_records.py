@@ -26,11 +26,11 @@ from vanishgrad.choices.regularization import L2, Dropout, WeightDecay
 from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.engine import Result, resume
 from vanishgrad.engine.plan import Batch
+from vanishgrad.engine.run_folder import load_trained
 from vanishgrad.engine.stack import Stack
-from vanishgrad.engine.train import load_trained
-from vanishgrad.sweep import work
-from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.work import JobGroup, train_group, train_stack
+from vanishgrad.sweeps import work
+from vanishgrad.sweeps.job import Job, Outcome
+from vanishgrad.sweeps.work import JobGroup, train_group, train_stack
 
 SMALL = Run(
     depth=3, width=6, max_steps=8, log_every=3, eval_every=4, data=Digits(train_size=128), act=Tanh(),

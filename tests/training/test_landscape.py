@@ -14,7 +14,7 @@ from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.engine import train
 from vanishgrad.engine.computed_arrays import EXAMPLES, POINTS, REACH, principal, write_landscape
 from vanishgrad.engine.computed_arrays import _filter_normalized as filter_normalized
-from vanishgrad.engine.train import load_trained
+from vanishgrad.engine.run_folder import load_trained
 from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
 

@@ -20,8 +20,8 @@ from vanishgrad.choices.normalization import BatchNorm
 from vanishgrad.choices.schedule import CosineLR
 from vanishgrad.engine import Result, resume
 from vanishgrad.engine.session import Progress
-from vanishgrad.sweep.job import Job
-from vanishgrad.sweep.work import train_stack
+from vanishgrad.sweeps.job import Job
+from vanishgrad.sweeps.work import train_stack
 
 SMALL = Run(
     depth=20, width=16, max_steps=23, log_every=4, eval_every=50, data=Digits(train_size=256), act=Sigmoid(),

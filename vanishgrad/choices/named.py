@@ -5,9 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
 from functools import lru_cache
-from typing import Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_type_hints
 
 from vanishgrad.errors import SettingError, one_of, short
+
+C = TypeVar("C")
+
+if TYPE_CHECKING:
+
+    class Named(Generic[C]):
+        """A field that is a choice and may be given as the name of one."""
+
+        def __get__(self, run: object, kind: type | None = None) -> C: ...
+        def __set__(self, run: object, value: C | str) -> None: ...
+
+else:
+
+    class Named:
+        """A field that may be given as the name of a choice; here, the protocol of the choice."""
+
+        def __class_getitem__(cls, protocol: Any) -> Any:
+            return protocol
 
 
 def choices_of(protocol: type) -> dict[str, Any]:

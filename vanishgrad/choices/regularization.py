@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.errors import at_least, require
+from vanishgrad.errors import at_least, instance_of, require
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices
 
 
@@ -194,6 +194,7 @@ def penalty(model: nn.Module, scope: str = "", reg: Regularization | None = None
     Raises:
         SettingError: when `model` has no module `scope`.
     """
+    instance_of("penalty", model, nn.Module, "any torch.nn.Module")
     paths = {path for path, _ in model.named_modules()}
     require(scope in paths, f"scope={scope}: no such module; choose one of {', '.join(sorted(paths - {''}))}")
     part = model.get_submodule(scope)

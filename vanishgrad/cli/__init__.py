@@ -34,7 +34,7 @@ class Command:
 
 def _train(arguments: list[str]) -> int:
     if _on_several_processes(arguments):
-        from vanishgrad.sweep.processes import warm
+        from vanishgrad.sweeps.processes import warm
 
         warm()  # they import torch while this process does
     from vanishgrad.cli.train import train
@@ -43,7 +43,7 @@ def _train(arguments: list[str]) -> int:
 
 
 def _cure(arguments: list[str]) -> int:
-    from vanishgrad.sweep.processes import warm
+    from vanishgrad.sweeps.processes import warm
 
     warm()  # they import torch while this process does
     from vanishgrad.cli.cure import cure
@@ -58,7 +58,7 @@ def _report(arguments: list[str]) -> int:
 
 
 def _lab(arguments: list[str]) -> int:
-    from vanishgrad.sweep.processes import warm
+    from vanishgrad.sweeps.processes import warm
 
     warm()  # they import torch while this process does
     from vanishgrad.cli.lab import lab

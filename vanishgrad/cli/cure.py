@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vanishgrad.cli.arguments import SweepOptions, keywords, truth
+from vanishgrad.cli.arguments import keywords, truth
 from vanishgrad.cli.cure_table import (
     Document,
     composed,
@@ -26,21 +26,21 @@ from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of
 from vanishgrad.cli.jobs import checked
 from vanishgrad.cli.progress import Interruption, progress_bar
 from vanishgrad.cli.run_table import show_run
-from vanishgrad.cli.sweep import Sweep
+from vanishgrad.cli.sweep import train_shown
 from vanishgrad.cli.terminal import notes
 from vanishgrad.config.plan import Composition, plan_of
 from vanishgrad.config.setting import ComposedRun
-from vanishgrad.cure import Cure, SearchPlan, Stage, Trials, find_cure
-from vanishgrad.cure.trial import diagnosed, yardstick
-from vanishgrad.engine import check, train
-from vanishgrad.engine.plan import steps_of
+from vanishgrad.cures import Cure, Stage
+from vanishgrad.cures import cure as find
+from vanishgrad.cures.search import trained_steps
+from vanishgrad.engine import train
 from vanishgrad.errors import SettingError, one_of, require
-from vanishgrad.sweep.pool import Workers
+from vanishgrad.sweeps.pool import Workers
+from vanishgrad.sweeps.sweep import Sweep
 
 PREFIX = "cure."
 OWN = ("budget", "seeds", "pairs")
 BARE = ("apply", "out", "report", "format")
-MOST_STEPS = 1000  # of a trial, where nothing is said
 REMEDY = ("remedy=", "remedy.")
 
 
@@ -65,10 +65,6 @@ class CureOptions:
     report: bool = True
     out: Path | None = None
     json: bool = False
-
-    def steps(self, total: int) -> int:
-        """Of a trial in the last round, for a setting that trains for `total` steps."""
-        return min(total, MOST_STEPS if self.budget is None else self.budget)
 
 
 def cure_options(texts: Sequence[str]) -> tuple[CureOptions, list[str]]:
@@ -131,14 +127,12 @@ class Asked:
         typed: the overrides of the setting.
         search: overrides that extend Hydra's search path.
         setting: that they compose to.
-        total: updates that it trains for.
         options: of the search.
     """
 
     typed: Sequence[str]
     search: Sequence[str]
     setting: ComposedRun
-    total: int
     options: CureOptions
 
 
@@ -170,12 +164,8 @@ def _sweep(overrides: Sequence[str]) -> str:
 
 
 def _asked(typed: Sequence[str], search: Sequence[str], setting: ComposedRun, options: CureOptions) -> Asked:
-    run = setting.effective
-    total, _ = steps_of(run, len(check(run).train_x))
-    require(
-        total > 0, f"epochs={run.epochs}: a setting that is not trained has nothing to cure; give it steps"
-    )
-    return Asked(typed, search, setting, total, options)
+    trained_steps(setting.effective)  # refuses a setting that is not trained, before there is a folder
+    return Asked(typed, search, setting, options)
 
 
 @contextmanager
@@ -190,11 +180,11 @@ def _place(plan: Composition) -> Iterator[Path]:
 def _cure(asked: Asked, folder: Path) -> int:
     options = asked.options
     console = Console(highlight=False, stderr=options.json)
-    found, failed = _found(asked, folder.absolute(), console)
-    answer = document(asked.typed, asked.search, asked.setting.effective, found, folder)
-    answer = write_files(answer, found, folder, report=options.report)
+    result, failed = _searched(asked, folder.absolute(), console)
+    answer = document(asked.typed, asked.search, asked.setting.effective, result, folder)
+    answer = write_files(answer, result, folder, report=options.report)
     if not options.json:
-        show_cure(console, found, answer)
+        show_cure(console, result, answer)
     if options.apply and answer.winner is not None:
         answer, problem = _apply(asked, answer, folder, console)
         failed += problem
@@ -206,25 +196,21 @@ def _cure(asked: Asked, folder: Path) -> int:
     return 1 if failed else 0
 
 
-def _found(asked: Asked, folder: Path, console: Console) -> tuple[Cure, list[str]]:
-    """What was found, and the runs that failed."""
-    run, options = asked.setting.effective, asked.options
+def _searched(asked: Asked, folder: Path, console: Console) -> tuple[Cure, list[str]]:
+    """The cure, and the runs that failed."""
+    options, sweep = asked.options, Sweep(folder, typed=tuple(asked.typed))
     watched = console if console.is_terminal else Console(file=io.StringIO())
-    sweep = Sweep(folder, SweepOptions(typed=tuple(asked.typed)), watched)
-    trials = Trials(
-        folder, [run.seed + number for number in range(options.seeds)], asked.total,
-        yardstick(run, check(run)), lambda jobs: sweep.train(jobs, Workers()), asked.typed,
-    )  # fmt: skip
 
     def tell(stage: Stage) -> None:
         console.print(told(stage, options.seeds), soft_wrap=True)
 
-    found = find_cure(
-        run, trials, SearchPlan(options.steps(asked.total), options.pairs), diagnosed, check, tell
-    )
+    result = find(
+        asked.setting.effective, folder, budget=options.budget, seeds=options.seeds, pairs=options.pairs,
+        tell=tell, train=lambda jobs: train_shown(sweep, jobs, Workers(), watched), typed=asked.typed,
+    )  # fmt: skip
     folders = {job.number: job.folder for job in sweep.jobs}
-    ended = sweep.outcomes.values()
-    return found, [f"{folders[one.number]}: {one.error}" for one in ended if one.status == "failed"]
+    failed = [one for one in sweep.outcomes.values() if one.status == "failed"]
+    return result, [f"{folders[one.number]}: {one.error}" for one in failed]
 
 
 def _apply(asked: Asked, answer: Document, folder: Path, console: Console) -> tuple[Document, list[str]]:

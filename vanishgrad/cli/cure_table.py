@@ -19,9 +19,9 @@ from rich.text import Text
 from vanishgrad.cli.terminal import show
 from vanishgrad.config.plan import plan_of, without_hydra
 from vanishgrad.config.setting import ComposedRun, to_setting
-from vanishgrad.cure import Cure, Stage, Standing
-from vanishgrad.cure.candidates import ALREADY, Treatment
-from vanishgrad.cure.record import COLUMNS, plain, rows
+from vanishgrad.cures import Cure, Stage, Standing
+from vanishgrad.cures.candidates import ALREADY, Treatment
+from vanishgrad.cures.ranking import COLUMNS
 from vanishgrad.description import kept, remedied, rounded
 from vanishgrad.errors import SettingError
 from vanishgrad.records import CURE_FILE, CURE_TABLE_FILE, SCHEMA_VERSION, lines, replace_file, strict
@@ -66,7 +66,7 @@ def document(typed: Sequence[str], search: Sequence[str], run: Run, cure: Cure, 
     winner, second = overrides(cure.winner), overrides(cure.runner_up)
     content = {
         "schema_version": SCHEMA_VERSION, "folder": str(folder), "overrides": list(typed),
-        "cure": _command(winner), "runner_up": _command(second), **plain(cure, folder.absolute()),
+        "cure": _command(winner), "runner_up": _command(second), **cure.plain(folder.absolute()),
         "applied": None, "report": None,
     }  # fmt: skip
     return Document(content, winner, second)
@@ -77,7 +77,7 @@ def write_files(answer: Document, cure: Cure, folder: Path, *, report: bool) -> 
     write_document(answer, folder)
     if not cure.standings:
         return answer
-    table = [[one[name] for name in COLUMNS] for one in rows(cure)]
+    table = [[one[name] for name in COLUMNS] for one in cure.rows]
     text = ",".join(COLUMNS) + "\n" + lines([[_cell(cell) for cell in row] for row in table])
     replace_file(folder / CURE_TABLE_FILE, text.encode())
     if not report:

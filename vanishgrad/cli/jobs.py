@@ -86,19 +86,18 @@ class SweepJob:
             first: the number of the first one.
             launcher: its `n_jobs`, `backend` and `address`.
         """
-        from vanishgrad.cli.sweep import Sweep, job_of, returned
-        from vanishgrad.sweep.pool import Workers
+        from vanishgrad.cli.sweep import job_of, returned, sweep_of, train_shown
+        from vanishgrad.sweeps.pool import Workers
 
         configs = numbered([load.take(config, job) for job in overrides], first)
         settings = self.validate(configs)
         labels = [self._label(_typed(job.hydra.overrides.task)) for job in configs]
         jobs = list(map(job_of, range(first, first + len(configs)), configs, settings, labels))
         if self._sweep is None:
-            self._sweep = Sweep(
-                Path(config.hydra.sweep.dir).absolute(), self.options, Console(highlight=False)
-            )
+            self._sweep = sweep_of(Path(config.hydra.sweep.dir).absolute(), self.options)
         workers = Workers(launcher.n_jobs, launcher.backend, launcher.address)
-        done = self._sweep.train(jobs, workers)
+        console = Console(highlight=False)
+        done = train_shown(self._sweep, jobs, workers, console, self.options.verbose)
         return [
             returned(job, done.get(number), setting.objective)
             for number, (job, setting) in enumerate(zip(configs, settings, strict=True), first)
@@ -130,7 +129,8 @@ class SweepJob:
 
     def __call__(self, config: DictConfig) -> float:
         """Train one job; its objective."""
-        from vanishgrad.cli.sweep import final_numbers, worth
+        from vanishgrad.cli.sweep import worth
+        from vanishgrad.sweeps.sweep import final_numbers
 
         overrides, full = _overrides(), OmegaConf.create({"hydra": HydraConfig.get()})
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
@@ -169,8 +169,7 @@ def _named(job: Sequence[str], reason: str) -> str:
 
 def _line(result: Result) -> str:
     """`completed  accuracy 0.917  slope +0.021`; what is not finite is left out."""
-    from vanishgrad.diagnosis.describe import flow
-    from vanishgrad.diagnosis.layers import by_layer
+    from vanishgrad.sweeps.sweep import initial_slope
 
     at = result.diverged_at
     told = [result.status if at is None else f"diverged at step {at['step']}"]
@@ -179,7 +178,7 @@ def _line(result: Result) -> str:
         "accuracy {:.3f}": accuracy,
         "loss {:.4g}": loss if accuracy is None else None,
         "bits per character {:.3f}": result.final.get("bits_per_character"),
-        "slope {:+.3f}": flow(by_layer(result.gradients), "start").slope,
+        "slope {:+.3f}": initial_slope(result.gradients),
     }
     told += [form.format(x) for form, x in numbers.items() if x is not None and math.isfinite(x)]
     return "  ".join(told)

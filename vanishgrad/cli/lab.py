@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vanishgrad.cli.arguments import SweepOptions, keywords, several, truth
+from vanishgrad.cli.arguments import keywords, several, truth
 from vanishgrad.cli.jobs import checked, numbered
 from vanishgrad.cli.report import activation_curves, activation_inputs, landscapes
-from vanishgrad.cli.sweep import Sweep, job_of
+from vanishgrad.cli.sweep import job_of, train_shown
 from vanishgrad.cli.terminal import notes, show
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import jobs_of, plan_of
@@ -42,9 +42,10 @@ from vanishgrad.lab.chapter import probes
 from vanishgrad.lab.page import three_digits
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import load_runs
-from vanishgrad.sweep.job import Job
-from vanishgrad.sweep.ledger import begin
-from vanishgrad.sweep.pool import Workers
+from vanishgrad.sweeps.job import Job
+from vanishgrad.sweeps.ledger import begin
+from vanishgrad.sweeps.pool import Workers
+from vanishgrad.sweeps.sweep import Sweep
 
 STYLES = {"holds": "green", "fails": "red", "holds only if": "yellow"}
 
@@ -181,9 +182,9 @@ def _train(asked: Lab, chapter: Chapter, jobs: Sequence[Job], console: Console) 
     typed = tuple(asked.typed)
     begin(folder, jobs, typed)
     watched = console if console.is_terminal else Console(file=io.StringIO())
-    sweep = Sweep(folder, SweepOptions(resume=folder, typed=typed), watched)
+    sweep = Sweep(folder, resumed=True, typed=typed)
     try:
-        ended = sweep.train(jobs, Workers())
+        ended = train_shown(sweep, jobs, Workers(), watched)
     except KeyboardInterrupt:
         again = " ".join(["vanishgrad lab", *asked.typed])
         raise KeyboardInterrupt(f"; what was measured so far is kept; go on with: {again}") from None

@@ -19,8 +19,8 @@ def sample(arguments: Sequence[str]) -> int:
     temperature = _number("temperature", given, TEMPERATURE)
     length, seed = _integer("length", given, LENGTH, least=1), _integer("seed", given, SEED, least=None)
     from vanishgrad.choices.model.recurrent import Recurrent
+    from vanishgrad.engine.run_folder import load_trained
     from vanishgrad.engine.text import generate
-    from vanishgrad.engine.train import load_trained
     from vanishgrad.streams import stream
 
     found = load_trained(Path(given["run"]).expanduser())

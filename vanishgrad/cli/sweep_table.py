@@ -24,7 +24,7 @@ from vanishgrad.records import UnreadableRun, read_run, replace_file
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import load_runs, run_folders
 from vanishgrad.report.tables import BEST, WORST, Column, best_first, settings_table, summary_table
-from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweeps.job import Job, Outcome
 
 SUMMARY_FILE = "sweep_summary.csv"
 LOGS = "logs"  # a folder beside those of the runs

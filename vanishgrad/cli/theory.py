@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -16,13 +17,17 @@ from vanishgrad.cli.arguments import keywords
 from vanishgrad.cli.jobs import checked
 from vanishgrad.cli.terminal import bar_table, notes, show
 from vanishgrad.config.plan import plan_of
-from vanishgrad.errors import one_of, require
-from vanishgrad.prediction import predict
+from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.prediction import Chi, chi_around, predict
 from vanishgrad.records import reserve_folder, strict
 from vanishgrad.report.labels import counted
 from vanishgrad.run import Run
 from vanishgrad.theory.prediction import Prediction
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURE = "phase_diagram"
 MEANINGS = {
     "sigma_w": "deviation of the weights times sqrt(fan_in)",
     "sigma_b": "deviation of the biases",
@@ -154,6 +159,29 @@ def _folder(out: str | None) -> Path:
 
 
 def _drawn(run: Run, prediction: Prediction, overrides: Sequence[str], folder: Path) -> Path:
-    from vanishgrad.cli.theory_figure import draw
+    """Write the phase diagram as PNG and SVG; the PNG's path."""
+    from vanishgrad.report.figures.maps import PhasePlane, phase_diagram  # matplotlib, when it is needed
 
-    return draw(run, prediction, overrides, folder)
+    chi = chi_around(run, prediction)
+    plane, why = None, chi if isinstance(chi, str) else ""
+    if isinstance(chi, Chi):
+        assert prediction.sigma_w is not None
+        assert prediction.sigma_b is not None
+        plane = PhasePlane(*chi, (prediction.sigma_w, prediction.sigma_b))
+    figure = phase_diagram(
+        "Mean-field theory of " + (" ".join(overrides) or "the default setting"),
+        plane, prediction.profile, why, prediction.scatter or 0.0,
+        "the band is one standard deviation over initial weights" if prediction.scatter else "",
+    )  # fmt: skip
+    return _saved(figure, folder)
+
+
+def _saved(figure: Figure, folder: Path) -> Path:
+    from vanishgrad.report.gallery import save_figure
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_figure(figure, folder / FIGURE)
+    except OSError as error:
+        raise SettingError(f"out={folder}: cannot be written: {error.strerror}") from None
+    return folder / f"{FIGURE}.png"

@@ -101,14 +101,14 @@ def _summary(kind: Any) -> str:
 
 def _arguments(kind: Any) -> dict[str, str]:
     """The section `Arguments:` of a docstring."""
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for line in (inspect.getdoc(kind) or "").partition("Arguments:\n")[2].splitlines():
         if not line.startswith("    "):
             break
         if match := ARGUMENT.match(line):
-            found[match[1]] = match[2]
+            meanings[match[1]] = match[2]
         else:
-            last = next(reversed(found))
-            found[last] += f" {line.strip()}"
+            last = next(reversed(meanings))
+            meanings[last] += f" {line.strip()}"
     # docstrings speak Python, the command line YAML
-    return {name: NONE.sub("null", meaning) for name, meaning in found.items()}
+    return {name: NONE.sub("null", meaning) for name, meaning in meanings.items()}

@@ -12,8 +12,10 @@ from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import OmegaConfDumper
+from omegaconf.errors import OmegaConfBaseException
 
 from vanishgrad.config.location import group_names
 from vanishgrad.config.overrides import is_hydra
@@ -35,6 +37,7 @@ def to_yaml(container: dict[Any, Any] | list[Any]) -> str:
 
 
 PLAIN = int | float | str | bool | None
+REFUSALS = (HydraException, OmegaConfBaseException, ValueError)  # a bare one for a group set to null
 
 
 def composed(load: ConfigLoader, base: DictConfig, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
@@ -74,17 +77,17 @@ class QuickLoader:
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """The configuration of a job, as Hydra's own method composes it."""
-        found = self.take(master_config, sweep_overrides)
-        self._seen[tuple(sweep_overrides)] = found
-        return found
+        config = self.take(master_config, sweep_overrides)
+        self._seen[tuple(sweep_overrides)] = config
+        return config
 
     def take(self, base: DictConfig, job: Sequence[str]) -> DictConfig:
         """The same, to keep: the one that has been looked at already, if there is one."""
         if self._composer is None or self._composer.base is not base:
             self._composer = _Composer(self._load, base)
             self._seen.clear()
-        found = self._seen.pop(tuple(job), None)
-        return self._composer.composed(list(job)) if found is None else found
+        config = self._seen.pop(tuple(job), None)
+        return self._composer.composed(list(job)) if config is None else config
 
 
 @dataclass
@@ -119,7 +122,7 @@ class _Composer:
                     OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
             _name(config, overrides)
             return config
-        except Exception:  # whatever it is: Hydra meets it too, and says what is wrong
+        except REFUSALS:  # Hydra meets it too, and says what is wrong
             return None
 
     def _override(self, text: str) -> Override:

@@ -95,10 +95,10 @@ def _choice(group: str, value: Any, protocol: Any) -> Any:
         raise SettingError(f"{group}={shown(value)}: choose one of {', '.join(choice_names(group))}")
     kind = _located(group, value["_target_"], protocol)
     hints, parameters = get_type_hints(kind), [item.name for item in fields(kind)]
-    given = {key: item for key, item in value.items() if key != "_target_"}
-    for key, item in given.items():
+    parameters_given = {key: item for key, item in value.items() if key != "_target_"}
+    for key, item in parameters_given.items():
         require(key in parameters, no_parameter(group, kind.name, key, item, parameters))
-    return kind(**{key: typed(f"{group}.{key}", item, hints[key]) for key, item in given.items()})
+    return kind(**{key: typed(f"{group}.{key}", item, hints[key]) for key, item in parameters_given.items()})
 
 
 def no_parameter(group: str, choice: str, parameter: str, value: Any, valid: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from vanishgrad.diagnosis.tables import record_of
 from vanishgrad.diagnosis.training_course import not_learning, oscillating, stalled_layers
 from vanishgrad.diagnosis.units import dead_units, saturated
 from vanishgrad.diagnosis.vanishing import vanishing, vanishing_in_time
-from vanishgrad.errors import SettingError, require
+from vanishgrad.errors import SettingError, require, short
 from vanishgrad.records import (
     DEAD_UNITS_FILE,
     GRADIENTS_FILE,
@@ -141,8 +141,7 @@ def _of_object(source: Any) -> Diagnosis:
     if callable(own := getattr(source, "diagnose", None)):
         return own()
     if not hasattr(source, "gradients"):
-        kind = type(source).__name__
         raise SettingError(
-            f"diagnose({kind}): takes a run folder, a CSV file, a DataFrame, a result or a monitor"
+            f"diagnose({short(source)}): takes a run folder, a CSV file, a DataFrame, a result or a monitor"
         )
     return diagnose(source.gradients, getattr(source, "metrics", None))

@@ -14,7 +14,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from vanishgrad.choices.data import load
 from vanishgrad.choices.model.build import build
 from vanishgrad.engine.prepare import threads
-from vanishgrad.engine.train import load_trained
+from vanishgrad.engine.run_folder import load_trained
 from vanishgrad.errors import SettingError, require
 from vanishgrad.measure.activations import FLAT, max_slope, slope
 from vanishgrad.modules.dropout import SeededDropout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -93,15 +93,16 @@ class Result:
 
     Arguments:
         run: the setting that was trained.
-        status: completed, or diverged.
+        status: completed or diverged; of a run of a sweep also failed or interrupted.
         steps: updates done.
         diverged_at: None, or `{"step": ..., "layer": ..., "what": ...}`: where a number first was not finite.
         final: the last known metrics; best: those of the evaluation with the lowest held-out loss.
         gradients: gradients.csv as a DataFrame; metrics: metrics.csv.
         extra: the tables that not every run has, by file name without `.csv`: time_gradients, gates,
             residual_gradients, pretrain, dead_units, input_gradients, frames.
-        model: the network as it was when the run ended.
+        network: as it was when the run ended, or what reads it from the folder.
         folder: the run folder, if one was written.
+        error: of a run of a sweep that failed, the reason.
     """
 
     run: Run
@@ -114,8 +115,18 @@ class Result:
     gradients: pd.DataFrame
     metrics: pd.DataFrame
     extra: dict[str, pd.DataFrame]
-    model: nn.Module
+    network: nn.Module | Callable[[], nn.Module]
     folder: Path | None
+    error: str | None = None
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The network as it was when the run ended.
+
+        Raises:
+            SettingError: when its folder has no checkpoint.
+        """
+        return self.network if isinstance(self.network, nn.Module) else self.network()
 
     @property
     def setting(self) -> dict[str, Any]:

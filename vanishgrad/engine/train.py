@@ -1,99 +1,29 @@
-"""A trained network, read back from its run folder."""
+"""Training a run, from the start or from its last checkpoint."""
 
 from __future__ import annotations
 
-import pickle
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.choices.model.build import AnyNetwork, blank
-from vanishgrad.description import described
+from vanishgrad.description import changed_keys, describe
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.engine.prepare import check, device_of, threads, threads_of
 from vanishgrad.engine.recorder import Provenance, Recorder, Result, Resumed, seconds_before
+from vanishgrad.engine.run_folder import unfinished
 from vanishgrad.engine.session import Callback
 from vanishgrad.engine.stack import Stack
-from vanishgrad.errors import SettingError, require
-from vanishgrad.records import CHECKPOINT_FILE, UnreadableRun, read_run
+from vanishgrad.errors import instance_of, require
 from vanishgrad.run import Run
 
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A run's network as it was when its last checkpoint was written.
-
-    Arguments:
-        run: the setting.
-        model: the network, in evaluation mode on the CPU.
-        vocabulary: of a character model, the characters by symbol number; else empty.
-        step: updates done.
-    """
-
-    run: Run
-    model: AnyNetwork
-    vocabulary: str
-    step: int
-
-
-def load_trained(folder: Path | str) -> Trained:
-    """The trained network of a run folder; of a character model without its text.
-
-    Raises:
-        SettingError: when the folder holds no run, no checkpoint, or one of another version.
-    """
-    path = Path(folder)
-    run = described(_record("run", path)["effective"])
-    state = _state("run", path)
-    vocabulary = state.get("vocabulary", "")
-    model = run.model.network_of(run, len(vocabulary)) if vocabulary else blank(run)
-    model.to(getattr(torch, run.dtype)).load_state_dict(state["model"])
-    return Trained(run, model.eval(), vocabulary, int(state["step"]))
-
-
-def unfinished(path: Path) -> tuple[Run, dict[str, Any], dict[str, Any]]:
-    """The setting, the record and the last checkpoint of a run that can go on.
-
-    Raises:
-        SettingError: when the folder holds no run, one that has ended, or no checkpoint.
-    """
-    record = _record("resume", path)
-    ended = record["status"] in ("completed", "diverged")
-    require(not ended, f"resume={path}: the run is {record['status']}; there is nothing to go on with")
-    return described(record["effective"]), record, _state("resume", path)
-
-
-def _record(key: str, path: Path) -> dict[str, Any]:
-    """run.json; `key` is what the folder was given as."""
-    try:
-        return read_run(path)
-    except UnreadableRun as error:
-        raise SettingError(f"{key}={path}: {error.reason}") from None
-
-
-def _state(key: str, path: Path) -> dict[str, Any]:
-    """checkpoint.pt; `key` is what the folder was given as."""
-    try:
-        found = torch.load(path / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise SettingError(
-            f"{key}={path}: has no {CHECKPOINT_FILE}; only a run that has ended, was stopped by Ctrl-C, or "
-            "has save_every=STEPS leaves one"
-        ) from None
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingError(f"{key}={path}: {CHECKPOINT_FILE} is not readable: {reason}") from None
-    assert isinstance(found, dict)
-    return found
+A_RUN = "a Run, such as Run(depth=20, act='sigmoid')"
 
 
 def train(
     run: Run,
     out: Path | str | None = None,
     *,
+    resume: Path | str | None = None,
     provenance: Provenance | None = None,
     observe: Callback | None = None,
 ) -> Result:
@@ -102,18 +32,40 @@ def train(
     Arguments:
         run: the setting.
         out: a folder to write as a run folder; None keeps the tables in memory.
+        resume: the folder of the same run, interrupted, to go on with from its last checkpoint.
         provenance: what run.json says about where the setting came from; the default is the setting itself.
         observe: called after every step.
 
     Raises:
         SettingError: before anything is written, when data, batch size, device or memory forbid the run.
+
+    Example:
+        >>> from vanishgrad import Run, train
+        >>> result = train(Run(depth=3, act="tanh", max_steps=20, threads=1))
+        >>> result.status, result.steps
+        ('completed', 20)
+        >>> result.gradients.query("step == 0")["layer"].tolist()
+        [1, 2, 3, 4]
     """
+    instance_of("train", run, Run, A_RUN)
+    if resume is not None:
+        return _resumed(run, out, Path(resume), observe)
     data = check(run)
     device = device_of(run)
     count = threads_of(run, batch_size_of(run, len(data.train_x)))
     folder = None if out is None else Path(out)
     with threads(count), Recorder(run, folder, provenance, device) as recorder:
         return _trained(run, data, recorder, observe)
+
+
+def _resumed(run: Run, out: Path | str | None, folder: Path, observe: Callback | None) -> Result:
+    """Go on with the run of a folder, if it is `run`."""
+    require(
+        out is None or Path(out) == folder, f"out={out} with resume={folder}: a run goes on in its own folder"
+    )
+    changed = changed_keys(describe(unfinished(folder)[0]), describe(run))
+    require(not changed, f"resume={folder}: was begun with another setting: {', '.join(changed)}")
+    return resume(folder, observe=observe)
 
 
 def resume(folder: Path | str, *, observe: Callback | None = None) -> Result:
@@ -129,6 +81,7 @@ def resume(folder: Path | str, *, observe: Callback | None = None) -> Result:
     Raises:
         SettingError: when there is nothing to go on with.
     """
+    instance_of("resume", folder, (str, Path), "the folder of an interrupted run")
     path = Path(folder)
     run, record, state = unfinished(path)
     data, device = check(run), device_of(run)

@@ -21,7 +21,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.utils.hooks import RemovableHandle
 
 from vanishgrad.diagnosis import Diagnosis, OnlineDiagnosis
-from vanishgrad.errors import at_least, require
+from vanishgrad.errors import at_least, instance_of, require
 from vanishgrad.measure.activations import activation_of, is_bounded
 from vanishgrad.measure.measurement import Measurement
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices
@@ -78,11 +78,6 @@ LAYER, NORM = GRADIENT_COLUMNS.index("layer"), METRIC_COLUMNS.index("grad_norm")
 class GradientMonitor:
     """Records every layer's gradients while a model trains; a context around any training loop.
 
-        with GradientMonitor(model, every=10) as monitor:
-            for x, y in loader:
-                loss = criterion(model(x), y); loss.backward(); optimizer.step(); optimizer.zero_grad()
-        monitor.frame()
-
     A step is one step of a `torch.optim.Optimizer` that has parameters of the model: accumulated backward
     passes give one row per layer, and so do several optimizers that share a backward pass. Gradients are
     measured as the optimizer receives them, `delta_norm` from the loss as it was scaled; with a closure, at
@@ -99,9 +94,25 @@ class GradientMonitor:
 
     Raises:
         SettingError: when `every` is not positive, or the model has no weight matrix (yet).
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from vanishgrad import GradientMonitor
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> x, y = torch.randn(16, 4), torch.randn(16, 1)
+        >>> with GradientMonitor(model, every=10) as monitor:
+        ...     for _ in range(20):
+        ...         optimizer.zero_grad()
+        ...         nn.functional.mse_loss(model(x), y).backward()
+        ...         _ = optimizer.step()
+        >>> monitor.frame()[["step", "layer", "name"]].values.tolist()
+        [[0, 1, '0'], [0, 2, '2'], [10, 1, '0'], [10, 2, '2']]
     """
 
     def __init__(self, model: nn.Module, every: int = 10) -> None:
+        instance_of("GradientMonitor", model, nn.Module, "any torch.nn.Module")
         at_least("every", every, 1)
         kind = type(model).__name__
         lazy = any(is_lazy(parameter) for parameter in model.parameters())

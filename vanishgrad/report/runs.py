@@ -16,7 +16,7 @@ import pandas as pd
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.diagnosis.describe import signal_of
 from vanishgrad.diagnosis.layers import When, by_layer, moment, thin
-from vanishgrad.errors import SettingError, require
+from vanishgrad.errors import SettingError, instance_of, require
 from vanishgrad.records import (
     CLAIMS_FILE,
     GRADIENT_COLUMNS,
@@ -299,6 +299,8 @@ def load_runs(*folders: str | Path, most_steps: int | None = None) -> Runs:
         >>> runs.skipped
         ()
     """
+    for given in folders:
+        instance_of("load_runs", given, (str, Path), "folders, such as 'outputs/2026-01-31_12-00-00'")
     runs, skipped = [], []
     for folder in _unique(run for place in folders for run in run_folders(Path(place))):
         try:

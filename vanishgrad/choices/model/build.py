@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.data import load
 from vanishgrad.choices.initialization import fans
-from vanishgrad.choices.protocol import Setting
+from vanishgrad.choices.named import is_choice
+from vanishgrad.choices.protocol import Model, Setting
+from vanishgrad.errors import require, short
 from vanishgrad.modules.packed import side_by_side_
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices
 from vanishgrad.streams import stream
@@ -28,6 +30,10 @@ def build(run: Setting) -> nn.Module:
         >>> build(Run(depth=3, width=8))(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 10])
     """
+    require(
+        is_choice(type(getattr(run, "model", None)), Model),
+        f"build({short(run)}): takes a Run, such as Run(depth=20, act='sigmoid')",
+    )
     model = blank(run)
     side_by_side_(model.parameters())
     initialize_(model, run)

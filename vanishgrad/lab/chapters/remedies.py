@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from vanishgrad.choices.activation import Sigmoid, Tanh
 from vanishgrad.choices.initialization import Gaussian
-from vanishgrad.cure.search import relative_costs
+from vanishgrad.cures.search import relative_costs
 from vanishgrad.description import applied
 from vanishgrad.lab.chapter import Chapter, Plate, Probe, Training
 from vanishgrad.lab.claim import PROBE, Evidence, at_least, at_most, claim

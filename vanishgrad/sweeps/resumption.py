@@ -1,4 +1,4 @@
-"""What differs between the setting that a sweep recorded and the one that it is asked to go on with."""
+"""Going on with a sweep that was stopped: what is left to do, and whether it is the same sweep."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from vanishgrad.description import changed_keys
 from vanishgrad.engine.recorder import first_record, versions
 from vanishgrad.errors import one_of, require
 from vanishgrad.records import (
@@ -22,13 +23,22 @@ from vanishgrad.records import (
     SNAPSHOTS,
     UnreadableRun,
     clear_optional,
-    flatten,
+    numbers,
     read_run,
     write_run,
 )
-from vanishgrad.sweep.job import Job, Outcome
-from vanishgrad.sweep.ledger import TAKEN_BACK, append, begin, entry_of, extend, numbers, outcomes, recorded
-from vanishgrad.sweep.work import LOG_FILE
+from vanishgrad.sweeps.job import Job, Outcome
+from vanishgrad.sweeps.ledger import (
+    KEY,
+    TAKEN_BACK,
+    append,
+    begin,
+    entry_of,
+    extend,
+    outcomes,
+    recorded,
+)
+from vanishgrad.sweeps.work import LOG_FILE
 
 JOBS, KEYS = 3, 4  # as many are shown
 
@@ -42,15 +52,9 @@ def changes(then: Sequence[Entry], now: Sequence[Entry]) -> str:
         then: the jobs of a sweep as sweep.json has them, each with its number, folder and setting.
         now: as many others.
     """
-    found = {old["number"]: _of_job(old, new) for old, new in zip(then, now, strict=True)}
-    told = [f"job {number}: {_first(keys, KEYS, ', ')}" for number, keys in found.items() if keys]
-    return _first(told, JOBS, "; ", " jobs")
-
-
-def changed_keys(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """`lr 0.1 -> 0.2` for every key; what only one version of vanishgrad knows has not changed."""
-    old, new = flatten(then, unused=True), flatten(now, unused=True)
-    return [f"{key} {old[key]} -> {new[key]}" for key in old if key in new and old[key] != new[key]]
+    changed = {old["number"]: _of_job(old, new) for old, new in zip(then, now, strict=True)}
+    lines = [f"job {number}: {_first(keys, KEYS, ', ')}" for number, keys in changed.items() if keys]
+    return _first(lines, JOBS, "; ", " jobs")
 
 
 def _of_job(old: Entry, new: Entry) -> list[str]:
@@ -76,7 +80,7 @@ Measures = Callable[[Path], dict[str, float | None]]
 
 def reopen(
     folder: Path, jobs: Sequence[Job], retry: str | None, measures: Measures | None = None,
-    overrides: Sequence[str] = (),
+    overrides: Sequence[str] = (), key: str = KEY,
 ) -> list[Job]:  # fmt: skip
     """The jobs that are left to do of a sweep that was stopped.
 
@@ -91,25 +95,26 @@ def reopen(
         retry: failed, diverged or None.
         measures: gives the final numbers of a run folder that run.json does not have.
         overrides: what was typed.
+        key: what the folder was given as, for messages.
 
     Raises:
         SettingError: when the folder holds no sweep, or one of other jobs.
     """
     if retry is not None:
-        one_of("sweep.retry", retry, RETRIES)
+        one_of("sweep.retry" if key == KEY else "retry", retry, RETRIES)
     if _is_new(folder):
         begin(folder, jobs, overrides)
     _tidy(folder)
-    record = recorded(folder)
+    record = recorded(folder, key)
     first = jobs[0].number if jobs else 0
     if 0 < first == len(record["jobs"]):
         extend(folder, jobs)
         return list(jobs)
     now = [entry_of(folder, job) for job in jobs]
-    _compare(folder, record, now, first)
-    done, known = outcomes(folder), measures or _nothing
-    left = zip(jobs, now, strict=True)
-    return [job for job, entry in left if _is_left(folder, job, entry, done.get(job.number), retry, known)]
+    _compare(f"{key}={folder}", record, now, first)
+    done, read = outcomes(folder), measures or _nothing
+    asked = zip(jobs, now, strict=True)
+    return [job for job, entry in asked if _is_left(folder, job, entry, done.get(job.number), retry, read)]
 
 
 def _is_new(folder: Path) -> bool:
@@ -126,21 +131,21 @@ def _tidy(folder: Path) -> None:
             path.unlink()
 
 
-def _compare(folder: Path, record: Mapping[str, Any], now: Sequence[Mapping[str, Any]], first: int) -> None:
-    """Refuse a batch that is not the one recorded from job `first` on."""
+def _compare(place: str, record: Mapping[str, Any], now: Sequence[Mapping[str, Any]], first: int) -> None:
+    """Refuse a batch that is not the one recorded from job `first` on; `place` is as the folder was typed."""
     counts = record["batches"]
     begins = accumulate(counts, initial=0)
     count = dict(zip(begins, counts, strict=False)).get(first, 0)
     what = "the sweep" if len(counts) == 1 else f"its batch from run {first} on"
     require(
         count == len(now),
-        f"sweep.resume={folder}: {what} has {count} runs, this command asks for {len(now)}",
+        f"{place}: {what} has {count} runs, now {len(now)} are asked for",
     )
     changed = changes(record["jobs"][first : first + count], now)
     seed = "" if len(counts) == 1 else "; a search goes on only if its sampler has the seed that it had"
-    require(not changed, f"sweep.resume={folder}: was begun with other settings: {changed}{seed}")
+    require(not changed, f"{place}: was begun with other settings: {changed}{seed}")
     if first == 0 and (other := ", ".join(changed_keys(record["versions"], versions()))):
-        warnings.warn(f"sweep.resume={folder}: was begun with other versions: {other}", stacklevel=3)
+        warnings.warn(f"{place}: was begun with other versions: {other}", stacklevel=3)
 
 
 def _is_left(

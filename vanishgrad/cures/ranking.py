@@ -6,12 +6,20 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from vanishgrad.cure.candidates import Treatment
-from vanishgrad.cure.trial import Key, Trial, Yardstick
+from vanishgrad.cures.candidates import Treatment
+from vanishgrad.cures.trial import Key, Trial, Yardstick
 
 AS_GOOD = 0.01  # a gain that is less than this below the best one is as good: a point of accuracy, about
 SHARE = 0.9  # of the best gain: how fast a run gets there is its speed
+
+COLUMNS = (
+    "rank", "overrides", "cures", "round", "steps", "seeds", "learned", "accuracy_mean", "accuracy_spread",
+    "loss_mean", "loss_spread", "gain", "steps_to_90", "cost_per_step", "gradient_slope", "diverged",
+    "advised", "reason",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,3 +109,25 @@ def preference(one: Standing) -> Key:
         math.inf if one.speed is None else one.speed * (1 if math.isinf(cost) else cost),
         slope if math.isfinite(slope) else math.inf,
     )  # fmt: skip
+
+
+def row(one: Standing, rank: int | None) -> dict[str, Any]:
+    """A treatment with its figures: a row of cure.csv. What is not known is None."""
+    courses = one.trial.courses
+    (accuracy, accuracy_spread), (loss, loss_spread) = one.accuracy, one.loss
+    values = (
+        rank, " ".join(one.treatment.overrides), one.cures, one.round, one.trial.steps, len(courses),
+        one.trial.learned, _finite(accuracy), _finite(accuracy_spread), _finite(loss), _finite(loss_spread),
+        one.trial.gain, one.speed, one.cost, _finite(one.slope),
+        sum(run.status == "diverged" for run in courses), one.treatment.advised, one.treatment.reason,
+    )  # fmt: skip
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def runs_of(one: Standing, folder: Path) -> dict[str, list[str]]:
+    """The run folders of a treatment's last trial."""
+    return {"runs": [run.folder.relative_to(folder).as_posix() for run in one.trial.courses]}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

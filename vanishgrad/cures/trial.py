@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.cure.candidates import Treatment
+from vanishgrad.cures.candidates import Treatment
 from vanishgrad.description import describe, kept
 from vanishgrad.diagnosis import Diagnosis, Finding, diagnose
 from vanishgrad.diagnosis.layers import by_layer, gradient_slope, log_slope, root_sum_square
@@ -30,7 +30,7 @@ from vanishgrad.records import (
     read_metrics,
 )
 from vanishgrad.run import Run
-from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweeps.job import Job, Outcome
 
 
 def diagnosed(trial: Trial) -> Diagnosis:

@@ -12,12 +12,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from multiprocessing import parent_process
+from multiprocessing import context, parent_process
 from threading import Thread
+from typing import Any
 
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 IDLE = 300  # seconds after which a process that has nothing to do ends
-NEEDED = ("vanishgrad.sweep.work",)
+NEEDED = ("vanishgrad.sweeps.work",)
 # More threads than one would not survive the fork; each process has its own number of them afterwards.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -43,7 +44,58 @@ def executor(count: int, threads: int) -> Executor:
 
     warm()
     own = None if "OMP_NUM_THREADS" in os.environ else threads
-    return get_reusable_executor(count, context=METHOD, timeout=IDLE, initializer=_prepare, initargs=(own,))
+    return get_reusable_executor(
+        count, context=CONTEXTS[METHOD], timeout=IDLE, initializer=_prepare, initargs=(own,)
+    )
+
+
+@contextmanager
+def _nameless_main() -> Iterator[None]:
+    """What begins inside does not run the user's script once more, which would train it all in each process.
+
+    Work travels by value where the script defines it, so that nothing is missing.
+    """
+    main = sys.modules["__main__"]
+    names: Any = vars(main)
+    kept = {name: names.pop(name) for name in ("__file__", "__spec__") if name in names}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        names.update(kept)
+
+
+class SpawnedProcess(context.SpawnProcess):
+    """A new Python that does not import the script."""
+
+    def start(self) -> None:
+        with _nameless_main():
+            super().start()
+
+
+class SpawnContext(context.SpawnContext):
+    """Begins such processes."""
+
+    Process = SpawnedProcess
+
+
+CONTEXTS: dict[str, context.BaseContext] = {"spawn": SpawnContext()}
+
+if sys.platform != "win32":
+
+    class ForkedProcess(context.ForkServerProcess):
+        """A fork of a process that has imported what is needed, and not the script."""
+
+        def start(self) -> None:
+            with _nameless_main():
+                super().start()
+
+    class ForkContext(context.ForkServerContext):
+        """Begins such processes."""
+
+        Process = ForkedProcess
+
+    CONTEXTS["forkserver"] = ForkContext()
 
 
 def end() -> None:

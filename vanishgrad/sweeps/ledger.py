@@ -13,10 +13,11 @@ from typing import Any
 from vanishgrad.description import describe
 from vanishgrad.engine.recorder import versions
 from vanishgrad.errors import SettingError, require
-from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, replace_file, strict
-from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, numbers, replace_file, strict
+from vanishgrad.sweeps.job import Job, Outcome
 
 TAKEN_BACK = "interrupted"
+KEY = "sweep.resume"  # what the folder of a sweep is typed as
 
 
 def begin(folder: Path, jobs: Sequence[Job], overrides: Sequence[str] = ()) -> None:
@@ -51,24 +52,28 @@ def _write(folder: Path, record: Mapping[str, Any], jobs: Sequence[Job]) -> None
     replace_file(folder / SWEEP_FILE, content.encode())
 
 
-def recorded(folder: Path) -> dict[str, Any]:
+def recorded(folder: Path, key: str = KEY) -> dict[str, Any]:
     """sweep.json.
+
+    Arguments:
+        folder: of the sweep.
+        key: what it was given as, for messages.
 
     Raises:
         SettingError: when there is none, or it is not readable.
     """
-    path = f"sweep.resume={folder}"
+    path = f"{key}={folder}"
     try:
-        found = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
+        record = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise SettingError(f"{path}: has no {SWEEP_FILE}; must be the folder of a sweep") from None
     except OSError as error:
         raise SettingError(f"{path}: {SWEEP_FILE} is not readable: {error.strerror}") from None
     except ValueError:
         raise SettingError(f"{path}: {SWEEP_FILE} is not JSON") from None
-    whole = isinstance(found, dict) and found.keys() >= {"versions", "batches", "jobs"}
+    whole = isinstance(record, dict) and record.keys() >= {"versions", "batches", "jobs"}
     require(whole, f"{path}: {SWEEP_FILE} is not the record of a sweep")
-    return dict(found)
+    return dict(record)
 
 
 def entry_of(folder: Path, job: Job) -> dict[str, Any]:
@@ -80,8 +85,8 @@ def entry_of(folder: Path, job: Job) -> dict[str, Any]:
         "overrides": job.provenance.overrides,
         "setting": describe(job.run),
     }
-    found: dict[str, Any] = strict(entry)
-    return found
+    plain: dict[str, Any] = strict(entry)
+    return plain
 
 
 def append(folder: Path, outcome: Outcome) -> None:
@@ -127,17 +132,12 @@ class Follower:
             return []
         whole = text[: text.rfind(b"\n") + 1]
         self._place += len(whole)
-        return [found for line in whole.split(b"\n") if (found := _outcome(line)) is not None]
+        return [outcome for line in whole.split(b"\n") if (outcome := _outcome(line)) is not None]
 
 
 def _outcome(line: bytes) -> Outcome | None:
     try:
-        found = json.loads(line)
-        return Outcome(**{**found, "metrics": numbers(found["metrics"])})
+        fields = json.loads(line)
+        return Outcome(**{**fields, "metrics": numbers(fields["metrics"])})
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-
-
-def numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
-    """Metrics read from JSON, where `nan` and `inf` are strings."""
-    return {name: None if value is None else float(value) for name, value in metrics.items()}

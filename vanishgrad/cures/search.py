@@ -1,17 +1,23 @@
-"""What a treatment costs: the time of its steps, beside that of the untreated network's."""
+"""Looking for a cure: diagnosis, rounds of trials, what the best treatments cost, a ranking."""
 
 from __future__ import annotations
 
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import pandas as pd
+
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.cure.candidates import (
+from vanishgrad.cures.candidates import (
     Candidates,
     Check,
     LeftOut,
@@ -20,16 +26,118 @@ from vanishgrad.cure.candidates import (
     candidates,
     pairs,
 )
-from vanishgrad.cure.ranking import Standing, cures, ranked, speed
-from vanishgrad.cure.trial import Key, Round, Trial, Trials, Tried, halve, rounds
+from vanishgrad.cures.ranking import COLUMNS, Standing, cures, ranked, row, runs_of, speed
+from vanishgrad.cures.trial import (
+    Key,
+    Round,
+    Train,
+    Trial,
+    Trials,
+    Tried,
+    diagnosed,
+    halve,
+    rounds,
+    yardstick,
+)
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.diagnosis.finding import SLOWS
-from vanishgrad.engine import Progress, train
-from vanishgrad.engine.plan import batch_size_of
+from vanishgrad.engine import Progress, check, train
+from vanishgrad.engine.plan import batch_size_of, steps_of
 from vanishgrad.engine.prepare import device_of
 from vanishgrad.engine.pretrain import LayerEpoch
-from vanishgrad.errors import require
+from vanishgrad.errors import at_least, instance_of, require
 from vanishgrad.run import Run
+from vanishgrad.sweeps.pool import Workers
+from vanishgrad.sweeps.sweep import Sweep, workers_of
+
+MOST_STEPS = 1000  # of a trial, where nothing is said
+
+
+def cure(
+    run: Run,
+    out: Path | str | None = None,
+    *,
+    budget: int | None = None,
+    seeds: int = 3,
+    pairs: bool = True,
+    workers: int | Workers | None = None,
+    tell: Tell = lambda stage: None,
+    train: Train | None = None,
+    typed: Sequence[str] = (),
+) -> Cure:
+    """Diagnose a failing setting, try the remedies that fit, alone and in pairs, and rank them.
+
+    Arguments:
+        run: the failing setting.
+        out: a new folder for the run folders of all trials; None keeps none of them.
+        budget: steps of a trial in the last round; None for those of `run`, at the most 1000.
+        seeds: of every treatment.
+        pairs: whether pairs of treatments are tried too.
+        workers: processes; None for one per GPU, or per core where there is none; 1 is this process.
+        tell: called with the `Stage` that begins.
+        train: trains jobs and tells how each ended; the default is a `Sweep` in the folder.
+        typed: the overrides of `run`, where it was typed.
+
+    Raises:
+        SettingError: for what is no run, cannot be trained here or is not trained at all.
+
+    Example:
+        >>> from vanishgrad import Run, cure
+        >>> found = cure(Run(depth=1, width=8, max_steps=150, threads=1), seeds=1, workers=1)
+        >>> found.healthy, found.best
+        (True, None)
+    """
+    instance_of("cure", run, Run, "a Run, such as Run(depth=30, act='sigmoid')")
+    total = trained_steps(run)
+    at_least("seeds", seeds, 1)
+    with _folder(out) as folder:
+        trials = Trials(
+            folder, [run.seed + number for number in range(seeds)], total, yardstick(run, check(run)),
+            train or _trainer(folder, workers_of(workers)), typed,
+        )  # fmt: skip
+        plan = SearchPlan(trial_steps(total, budget), pairs)
+        return find_cure(run, trials, plan, diagnosed, check, tell)
+
+
+def trained_steps(run: Run) -> int:
+    """Updates that `run` is trained for.
+
+    Raises:
+        SettingError: when there are none, or this machine cannot train it.
+    """
+    total, _ = steps_of(run, len(check(run).train_x))
+    require(
+        total > 0, f"epochs={run.epochs}: a setting that is not trained has nothing to cure; give it steps"
+    )
+    return total
+
+
+def trial_steps(total: int, budget: int | None) -> int:
+    """Of a trial in the last round, for a setting that trains for `total` steps."""
+    return min(total, MOST_STEPS if budget is None else budget)
+
+
+@contextmanager
+def _folder(out: Path | str | None) -> Iterator[Path]:
+    """A folder for the trials."""
+    if out is None:
+        with TemporaryDirectory() as name:
+            yield Path(name)
+        return
+    folder = Path(out).absolute()
+    require(not folder.exists() or folder.is_dir(), f"out={out}: is a file, not a folder")
+    require(
+        not folder.exists() or not any(folder.iterdir()),
+        f"out={out}: there is something in it; name a new folder",
+    )
+    yield folder
+
+
+def _trainer(folder: Path, workers: Workers) -> Train:
+    """Trains the jobs of each round as a batch of one sweep."""
+    trials = Sweep(folder)
+    return lambda jobs: trials.train(trials.add(jobs), workers)
+
 
 STEPS = 12  # of a turn; the first ones warm up
 WARM = 3
@@ -110,7 +218,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Cure:
-    """What was found.
+    """What came of the search for a cure.
 
     Arguments:
         diagnosis: of the untreated setting.
@@ -139,6 +247,40 @@ class Cure:
     def runner_up(self) -> Standing | None:
         """The second best, if it cures too."""
         return next((one for one in self.standings[1:2] if one.cures), None)
+
+    @property
+    def best(self) -> Run | None:
+        """The setting with the treatment that cures best, to be trained; None where nothing cures."""
+        return None if self.winner is None else self.winner.treatment.run
+
+    @cached_property
+    def ranking(self) -> pd.DataFrame:
+        """All treatments, the best first, then the untreated setting, which has no rank: cure.csv."""
+        return pd.DataFrame(self.rows, columns=list(COLUMNS))
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of `ranking`; what is not known is None."""
+        standings = [row(one, rank) for rank, one in enumerate(self.standings, 1)]
+        return [*standings, row(self.untreated, None)]
+
+    def plain(self, folder: Path) -> dict[str, Any]:
+        """The content of cure.json, without the commands to type.
+
+        Arguments:
+            folder: of the trials, which run folders are named in.
+        """
+        return {
+            "verdict": self.diagnosis.verdict,
+            "healthy": self.healthy,
+            "diagnosis": self.diagnosis.plain(),
+            "rounds": [{"steps": one.steps, "kept": one.kept} for one in self.rounds],
+            "untreated": row(self.untreated, None) | runs_of(self.untreated, folder),
+            "treatments": [
+                row(one, rank) | runs_of(one, folder) for rank, one in enumerate(self.standings, 1)
+            ],
+            "left_out": [one._asdict() for one in self.left_out],
+        }
 
 
 def is_healthy(diagnosis: Diagnosis, trial: Trial) -> bool:

@@ -21,7 +21,7 @@ from vanishgrad.engine.recorder import Recorder
 from vanishgrad.engine.stack import Stack
 from vanishgrad.records import replace_file
 from vanishgrad.run import Run, structure
-from vanishgrad.sweep.job import Job, Outcome
+from vanishgrad.sweeps.job import Job, Outcome
 
 MOST = 64  # runs in a stack: more are no quicker
 ENOUGH = 16  # fewer leave the processor waiting for Python
@@ -174,5 +174,6 @@ def _leave_files(job: Job) -> None:
 def _log(job: Job) -> Path:
     """Leave the traceback of the exception at hand in the run folder."""
     path = job.folder / LOG_FILE
+    job.folder.mkdir(parents=True, exist_ok=True)  # the run may have come to nothing before it had one
     replace_file(path, traceback.format_exc().encode())
     return path

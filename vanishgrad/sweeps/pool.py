@@ -17,7 +17,7 @@ import torch
 
 from vanishgrad.engine.prepare import cores
 from vanishgrad.errors import SettingError, at_least, one_of, require
-from vanishgrad.sweep.processes import end, executor
+from vanishgrad.sweeps.processes import end, executor
 
 __all__ = ["GroupFailure", "Place", "Workers", "each", "worker_count"]
 

@@ -1,0 +1,311 @@
+"""A run folder read back: its setting, its tables, its trained network."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from vanishgrad.choices.model.build import AnyNetwork, blank
+from vanishgrad.description import described
+from vanishgrad.diagnosis import Diagnosis, diagnose
+from vanishgrad.engine.recorder import Result
+from vanishgrad.errors import SettingError, instance_of, require
+from vanishgrad.records import (
+    CHECKPOINT_FILE,
+    EXTRA_COLUMNS,
+    GRADIENT_COLUMNS,
+    GRADIENTS_FILE,
+    METRIC_COLUMNS,
+    METRICS_FILE,
+    RUN_FILE,
+    UnreadableRun,
+    frame,
+    numbers,
+    read_extra,
+    read_gradients,
+    read_metrics,
+    read_run,
+)
+from vanishgrad.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CALL = "load_run"
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedRun:
+    """A run folder in memory.
+
+    Arguments:
+        folder: of the run.
+        record: run.json.
+        gradients: gradients.csv as a DataFrame; metrics: metrics.csv.
+        extra: the tables that not every run has, by file name without `.csv`: time_gradients, gates,
+            residual_gradients, pretrain, dead_units, input_gradients, frames.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    gradients: pd.DataFrame
+    metrics: pd.DataFrame
+    extra: dict[str, pd.DataFrame]
+
+    @cached_property
+    def run(self) -> Run:
+        """The setting that was trained, its learning rate and its loss resolved.
+
+        Raises:
+            SettingError: where a `GradientMonitor` wrote the folder, or a choice is a class of the user's own
+                that is not imported.
+        """
+        return self._described(trust=False)
+
+    @property
+    def status(self) -> str:
+        """running, completed, diverged, interrupted or failed."""
+        return str(self.record["status"])
+
+    @property
+    def steps(self) -> int:
+        """Updates done."""
+        return int(self.record.get("steps") or 0)
+
+    @property
+    def seconds(self) -> float:
+        return float(self.record.get("seconds") or 0.0)
+
+    @property
+    def diverged_at(self) -> dict[str, Any] | None:
+        """`{"step": ..., "layer": ..., "what": ...}`: where a number first was not finite."""
+        return self.record.get("diverged_at")
+
+    @property
+    def error(self) -> str | None:
+        """Of a run that failed, the reason."""
+        return self.record.get("error")
+
+    @property
+    def final(self) -> dict[str, float | None]:
+        """The last known metrics."""
+        return self._metrics("final")
+
+    @property
+    def best(self) -> dict[str, float | None]:
+        """The metrics of the evaluation with the lowest held-out loss."""
+        return self._metrics("best")
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """What is wrong with it."""
+        return diagnose(self.folder)
+
+    @cached_property
+    def checkpoint(self) -> dict[str, Any]:
+        """checkpoint.pt on the CPU: the weights, the optimizer's state and that of the generators.
+
+        Raises:
+            SettingError: when there is none, or it is not readable.
+        """
+        return checkpoint_in(CALL, self.folder)
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights of the last checkpoint, by name."""
+        weights: dict[str, Tensor] = self.checkpoint["model"]
+        return weights
+
+    def model(self, *, trust: bool = False) -> AnyNetwork:
+        """The network with the weights of the last checkpoint, in evaluation mode on the CPU.
+
+        Arguments:
+            trust: whether code that run.json names may be imported, which runs it.
+
+        Raises:
+            SettingError: when there is no checkpoint, or the network was the user's own.
+        """
+        return restored(self._described(trust) if trust else self.run, self.checkpoint).model
+
+    def _described(self, trust: bool) -> Run:
+        effective = self.record.get("effective") or {}
+        require(
+            "depth" in effective,
+            f"{CALL}={self.folder}: was written by a GradientMonitor, which knows no setting to build the "
+            "network from; build it yourself",
+        )
+        return described(effective, self.record.get("targets"), trust)
+
+    def _metrics(self, kind: str) -> dict[str, float | None]:
+        return numbers((self.record.get("metrics") or {}).get(kind) or {})
+
+
+def load_run(folder: Path | str) -> LoadedRun:
+    """Read a run folder, finished or not: setting, tables and weights.
+
+    Arguments:
+        folder: of the run; of a sweep, one of the numbered folders in it.
+
+    Raises:
+        SettingError: when there is no run in the folder.
+
+    Example:
+        >>> from tempfile import mkdtemp
+        >>> from vanishgrad import Run, load_run, train
+        >>> folder = mkdtemp()
+        >>> _ = train(Run(depth=2, act="tanh", max_steps=5, threads=1), out=folder)
+        >>> loaded = load_run(folder)
+        >>> loaded.run.act.name, loaded.steps, len(loaded.metrics)
+        ('tanh', 5, 2)
+        >>> loaded.model().training
+        False
+    """
+    instance_of(CALL, folder, (str, Path), "the folder of a run, such as 'outputs/2026-01-31_12-00-00'")
+    path = Path(folder).expanduser()
+    require(path.is_dir(), f"{CALL}={folder}: there is no such folder")
+    if not (path / RUN_FILE).exists() and (inside := sorted(path.glob(f"*/{RUN_FILE}"))):
+        raise SettingError(
+            f"{CALL}={folder}: holds {len(inside)} runs; name one of them, such as {inside[0].parent}, or "
+            "take load_runs, which reads them all"
+        )
+    try:
+        return _loaded(path, record_in(CALL, path))
+    except UnreadableRun as error:
+        raise SettingError(f"{CALL}={folder}: {error.reason}") from None
+
+
+def _loaded(folder: Path, record: dict[str, Any]) -> LoadedRun:
+    gradients, metrics = _tables(folder)
+    return LoadedRun(folder, record, gradients, metrics, _extra(folder))
+
+
+def _tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """gradients.csv and metrics.csv, without rows where a run ended before it wrote any."""
+    gradients, metrics = frame([], GRADIENT_COLUMNS), frame([], METRIC_COLUMNS)
+    if (folder / GRADIENTS_FILE).exists():
+        gradients = read_gradients(folder)
+    if (folder / METRICS_FILE).exists():
+        metrics = read_metrics(folder)
+    return gradients, metrics
+
+
+def _extra(folder: Path) -> dict[str, pd.DataFrame]:
+    written = [file for file in EXTRA_COLUMNS if (folder / file).exists()]
+    return {file.removesuffix(".csv"): read_extra(folder, file) for file in written}
+
+
+def load_result(run: Run, folder: Path, *, in_memory: bool) -> Result:
+    """What `train` would have given for a run that has ended in `folder`.
+
+    Arguments:
+        run: the setting.
+        folder: of the run.
+        in_memory: whether the network is built now, since the folder will not stay.
+
+    Raises:
+        UnreadableRun: when there is no run in the folder.
+    """
+    loaded = _loaded(folder, read_run(folder))
+    network: nn.Module | Callable[[], nn.Module] = partial(_trained_network, run, folder)
+    if in_memory and (folder / CHECKPOINT_FILE).exists():
+        network = _trained_network(run, folder)
+    return Result(
+        run, loaded.status, loaded.steps, loaded.seconds, loaded.diverged_at, loaded.final, loaded.best,
+        loaded.gradients, loaded.metrics, loaded.extra, network,
+        None if in_memory else folder, loaded.error,
+    )  # fmt: skip
+
+
+def lost_result(run: Run, status: str, error: str | None) -> Result:
+    """What is known of a run of a sweep that left no record: how it ended."""
+    gradients, metrics = frame([], GRADIENT_COLUMNS), frame([], METRIC_COLUMNS)
+    network = partial(_no_network, status)
+    return Result(run, status, 0, 0.0, None, {}, {}, gradients, metrics, {}, network, None, error)
+
+
+def _trained_network(run: Run, folder: Path) -> nn.Module:
+    return restored(run, checkpoint_in("out", folder)).model
+
+
+def _no_network(status: str) -> AnyNetwork:
+    raise SettingError(f"the run is {status} and has left no network")
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A run's network as it was when its last checkpoint was written.
+
+    Arguments:
+        run: the setting.
+        model: the network, in evaluation mode on the CPU.
+        vocabulary: of a character model, the characters by symbol number; else empty.
+        step: updates done.
+    """
+
+    run: Run
+    model: AnyNetwork
+    vocabulary: str
+    step: int
+
+
+def load_trained(folder: Path | str) -> Trained:
+    """The trained network of a run folder; of a character model without its text.
+
+    Raises:
+        SettingError: when the folder holds no run, no checkpoint, or one of another version.
+    """
+    path = Path(folder)
+    record = record_in("run", path)
+    return restored(described(record["effective"], record.get("targets")), checkpoint_in("run", path))
+
+
+def restored(run: Run, checkpoint: dict[str, Any]) -> Trained:
+    """The network of `run` with the weights of a checkpoint."""
+    vocabulary = checkpoint.get("vocabulary", "")
+    model = run.model.network_of(run, len(vocabulary)) if vocabulary else blank(run)
+    model.to(getattr(torch, run.dtype)).load_state_dict(checkpoint["model"])
+    return Trained(run, model.eval(), vocabulary, int(checkpoint["step"]))
+
+
+def unfinished(path: Path) -> tuple[Run, dict[str, Any], dict[str, Any]]:
+    """The setting, the record and the last checkpoint of a run that can go on.
+
+    Raises:
+        SettingError: when the folder holds no run, one that has ended, or no checkpoint.
+    """
+    record = record_in("resume", path)
+    ended = record["status"] in ("completed", "diverged")
+    require(not ended, f"resume={path}: the run is {record['status']}; there is nothing to go on with")
+    run = described(record["effective"], record.get("targets"))
+    return run, record, checkpoint_in("resume", path)
+
+
+def record_in(key: str, path: Path) -> dict[str, Any]:
+    """run.json; `key` is what the folder was given as."""
+    try:
+        return read_run(path)
+    except UnreadableRun as error:
+        raise SettingError(f"{key}={path}: {error.reason}") from None
+
+
+def checkpoint_in(key: str, path: Path) -> dict[str, Any]:
+    """checkpoint.pt; `key` is what the folder was given as."""
+    try:
+        checkpoint = torch.load(path / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise SettingError(
+            f"{key}={path}: has no {CHECKPOINT_FILE}; only a run that has ended, was stopped by Ctrl-C, or "
+            "has save_every=STEPS leaves one"
+        ) from None
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingError(f"{key}={path}: {CHECKPOINT_FILE} is not readable: {reason}") from None
+    assert isinstance(checkpoint, dict)
+    return checkpoint
