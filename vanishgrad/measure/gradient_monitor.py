@@ -183,8 +183,8 @@ class GradientMonitor:
     def _setting(self) -> dict[str, Any]:
         """What is known of the model."""
         activation = activation_of(self.model)
-        known = {} if activation is None else {"act": {"name": activation}}
-        return {"model": {"name": type(self.model).__name__}} | known
+        act = {} if activation is None else {"act": {"name": activation}}
+        return {"model": {"name": type(self.model).__name__}} | act
 
     @property
     def _answers(self) -> dict[str, bool]:
