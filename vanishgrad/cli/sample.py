@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from vanishgrad.cli.arguments import keywords
+from vanishgrad.cli.arguments import keywords, own_choices
 from vanishgrad.errors import SettingError, require
 
 TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
@@ -14,6 +14,7 @@ TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
 
 def sample(arguments: Sequence[str]) -> int:
     """Print the prompt and what a trained character model makes of it."""
+    arguments, search = own_choices(arguments)
     given = keywords(arguments, ("run", "prompt", "temperature", "length", "seed"), ("prompt",))
     require("run" in given, "sample: needs run=DIR, the folder of a run with data=text")
     temperature = _number("temperature", given, TEMPERATURE)
@@ -23,14 +24,14 @@ def sample(arguments: Sequence[str]) -> int:
     from vanishgrad.engine.text import generate
     from vanishgrad.streams import stream
 
-    found = load_trained(Path(given["run"]).expanduser())
-    model = found.model
-    if not found.vocabulary or not isinstance(model, Recurrent):
+    trained = load_trained(Path(given["run"]).expanduser(), trust=bool(search))
+    model = trained.model
+    if not trained.vocabulary or not isinstance(model, Recurrent):
         raise SettingError(
-            f"run={given['run']}: learned data={found.run.data.name}; only a run with data=text writes text"
+            f"run={given['run']}: learned data={trained.run.data.name}; only a run with data=text writes text"
         )
     prompt = given.get("prompt", "")
-    print(prompt + generate(model, found.vocabulary, prompt, length, temperature, stream(seed, "sample")))
+    print(prompt + generate(model, trained.vocabulary, prompt, length, temperature, stream(seed, "sample")))
     return 0
 
 

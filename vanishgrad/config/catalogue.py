@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from vanishgrad import choices
 from vanishgrad.choices.named import choices_of
 from vanishgrad.config.location import choice_file, choice_names
+from vanishgrad.config.setting import import_own
 from vanishgrad.remedies import Remedy
 from vanishgrad.run import GROUPS, SCALARS, Run
 
@@ -56,6 +57,7 @@ def scalars() -> list[Parameter]:
 def groups() -> list[ChoiceGroup]:
     """All groups: the choices that make a run, the remedy, and the curated experiments."""
     hints = get_type_hints(Run)
+    import_own()
     own = [_group(name, (get_args(hints[name]) or (hints[name],))[0]) for name in GROUPS]
     return [*own, _group("remedy", Remedy), _experiments()]
 

@@ -109,6 +109,19 @@ def no_parameter(group: str, choice: str, parameter: str, value: Any, valid: Seq
     )
 
 
+def import_own() -> None:
+    """Import the user's own choices, whose configuration files are in the folder of --config-dir.
+
+    Raises:
+        SettingError: for a file that names none.
+    """
+    for group, kind in ((group, KINDS[group]) for group in GROUPS):
+        for folder in own_folders():
+            for file in sorted((folder / group).glob("*.yaml")):
+                target = OmegaConf.select(OmegaConf.load(file), "_target_")
+                _located(group, target, (get_args(kind) or (kind,))[0])
+
+
 def _located(group: str, target: Any, protocol: Any) -> Any:
     """The dataclass `target` names: a choice of the group, the user's own only with --config-dir."""
     module, _, name = str(target).rpartition(".")
