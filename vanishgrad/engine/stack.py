@@ -157,10 +157,10 @@ class Stack:
         numbers = self._record_gradients(step, logged, updated, table) if logged else table.flatten().tolist()
         width = len(self.runs)
         values = iter([numbers[start : start + width] for start in range(0, len(numbers), width)])
-        known = [None if column is None else next(values) for column in columns]
+        figures = [None if column is None else next(values) for column in columns]
         rates = self._rates.each(step)
         for row in rows:
-            mine: Numbers = [None if column is None else column[row] for column in known]
+            mine: Numbers = [None if column is None else column[row] for column in figures]
             self.sessions[row].record(step, rates[row], mine, looked.get(row))
             self.sessions[row].recorder.flush(WAIT)
 
@@ -175,16 +175,16 @@ class Stack:
 
     def _look(self, step: int) -> dict[int, Score]:
         """Look at the networks as they are before a step and save them; their scores, when those are due."""
-        known = self._evaluated() if self._plan.evaluated(step) else {}
-        found: dict[int, Score] = {}
+        evaluated = self._evaluated() if self._plan.evaluated(step) else {}
+        due: dict[int, Score] = {}
         for row in self._active:
             session = self.sessions[row]
-            score = session.look(step, known.get(row))
+            score = session.look(step, evaluated.get(row))
             if session.plan.saved(step) and step < session.plan.total:
                 session.checkpoint(step, step % self._plan.per_epoch, self.trainer.state_of(row))
             if score is not None:
-                found[row] = score
-        return found
+                due[row] = score
+        return due
 
     def _evaluated(self) -> dict[int, Score]:
         """The scores of all runs on the held-out data, where the stack can give them."""

@@ -95,8 +95,9 @@ class Trainer:
         """Go on, as a run alone, with what another process kept; drift counts from the weights of now."""
         self.models[0].load_state_dict(state["model"])
         for name, mine in self._descent.state_of(0).items():
-            for one, kept in zip(mine, state["optimizer"][name], strict=True):
-                one.copy_(kept)
+            kept = state["optimizer"][name]
+            for one, value in zip(mine[-len(kept) :], kept, strict=True):  # version 0.1: of what is trained
+                one.copy_(value)
         if self.carried is not None:
             self.carried.restore(_moved(state["carried"], self.values.all[0].device))
 
