@@ -53,6 +53,8 @@ def stacked_norms(blocks: Sequence[Tensor]) -> Tensor:
     Arguments:
         blocks: each `(runs, count, *shape)`; their tensors are counted block by block.
     """
+    if not blocks:
+        return torch.zeros(0, 1, dtype=torch.float64)
     if len(blocks[0]) == 1:
         return norms([tensor for block in blocks for tensor in block[0].unbind()])[:, None]
     return checked(blocks[0].device, lambda exact, runs: _stacked(blocks, exact, runs))
