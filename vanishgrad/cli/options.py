@@ -23,33 +23,33 @@ from vanishgrad.records import strict
 def options(arguments: Sequence[str]) -> int:
     """Print everything that can be set, or one group of it, as text or as JSON."""
     names = [argument for argument in arguments if "=" not in argument]
-    given = keywords([argument for argument in arguments if "=" in argument], ("format",))
+    values = keywords([argument for argument in arguments if "=" in argument], ("format",))
     require(len(names) <= 1, f"options {' '.join(names)}: one group at a time")
-    style = given.get("format", "text")
+    style = values.get("format", "text")
     one_of("format", style, ("text", "json"))
-    numbers, found = ([] if names else scalars()), groups()
+    numbers, chosen = ([] if names else scalars()), groups()
     for name in names:
-        one_of("options", name, [group.name for group in found])
-        found = [group for group in found if group.name == name]
+        one_of("options", name, [group.name for group in chosen])
+        chosen = [group for group in chosen if group.name == name]
     if style == "json":
-        print(_json(numbers, found))
+        print(_json(numbers, chosen))
     else:
-        _show(Console(highlight=False), numbers, found)
+        _show(Console(highlight=False), numbers, chosen)
     return 0
 
 
-def _json(numbers: Sequence[Parameter], found: Sequence[ChoiceGroup]) -> str:
-    document: dict[str, Any] = {"groups": [asdict(group) for group in found]}
+def _json(numbers: Sequence[Parameter], chosen: Sequence[ChoiceGroup]) -> str:
+    document: dict[str, Any] = {"groups": [asdict(group) for group in chosen]}
     if numbers:
         document = {"scalars": [asdict(number) for number in numbers]} | document
     return json.dumps(strict(document), indent=2, allow_nan=False, ensure_ascii=False)
 
 
-def _show(console: Console, numbers: Sequence[Parameter], found: Sequence[ChoiceGroup]) -> None:
+def _show(console: Console, numbers: Sequence[Parameter], chosen: Sequence[ChoiceGroup]) -> None:
     if numbers:
         console.print(Text("numbers", style="bold"))
         show(console, Padding(_parameters(numbers), (0, 0, 1, 2)))
-    for group in found:
+    for group in chosen:
         default = "the data's own" if group.default is None else group.default
         show(console, Text.assemble((group.name, "bold"), f"  {group.meaning}  Default: {default}"))
         show(console, Padding(_choices(group), (0, 0, 1, 2)))
