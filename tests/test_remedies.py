@@ -1,6 +1,9 @@
 """Remedies: each changes the fields that it names, and nothing else."""
 
+import importlib
 import inspect
+import pickle
+import warnings
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -8,7 +11,7 @@ import pytest
 import torch
 
 from vanishgrad import Run, build, remedies
-from vanishgrad.choices.activation import ELU, SELU, LeakyReLU, PReLU, ReLU, Sigmoid, Tanh
+from vanishgrad.choices.activation import ELU, SELU, LeakyReLU, PReLU, ReLU, Sigmoid, Softsign, Tanh
 from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.initialization import Critical, Gaussian, He, Xavier
 from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
@@ -17,9 +20,9 @@ from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L1, L2
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
-from vanishgrad.description import remedied
+from vanishgrad.description import answers, describe, fitting, remedied
 from vanishgrad.errors import SettingError
-from vanishgrad.remedies import Remedy
+from vanishgrad.remedies import Remedy, lookup
 
 # nothing here is a default, so that a remedy cannot reset a field unseen
 SICK = Run(
@@ -156,3 +159,39 @@ def test_a_treated_network_starts_with_the_weights_of_its_untreated_twin(remedy:
     )
     assert {name for name in plain if name.endswith("weight")} <= treated.keys()
     assert all(torch.equal(parameter, treated[name]) for name, parameter in plain.items())
+
+
+def test_the_table_holds_a_row_once_and_every_condition_is_about_something_that_a_run_has() -> None:
+    run = Run()
+    value = lookup(describe(run), answers(run))
+    for remedy in remedies.TABLE.values():
+        assert remedies.TABLE[remedy.name] is remedy
+        for condition in f"{remedy.where} {remedy.tried or ''}".replace("|", " ").split():
+            key = condition.lstrip("!").partition("=")[0].rstrip("!<>")
+            assert value(key) is not None or key in ("model.chrono", "data.length"), condition
+
+
+def test_a_remedy_survives_pickling_and_an_old_target_names_it() -> None:
+    for remedy, _ in CASES:
+        assert pickle.loads(pickle.dumps(remedy)) == remedy
+        assert getattr(importlib.import_module("vanishgrad.remedies"), type(remedy).__name__) is type(remedy)
+
+
+def test_what_fits_is_what_the_run_accepts_and_what_changes_it() -> None:
+    fits = fitting(SICK)
+    assert {"batchnorm", "layernorm", "relu_he", "smaller_xavier", "small_rate", "adam"} <= set(fits)
+    assert not {"none", "lstm", "gru", "orthogonal", "chrono", "no_penalty", "no_clipping"} & set(fits)
+    assert "critical" not in fits  # sigmoid's saturates
+    assert "batchnorm" not in fitting(replace(SICK, batch_size=1))
+    assert {"lstm", "gru", "orthogonal"} <= set(fitting(replace(SICK, model=RNN(), act=Tanh())))
+    assert "orthogonal" not in fitting(replace(SICK, model=RNN("orthogonal"), act=Tanh()))
+    assert "large_batch" in fits
+    assert "large_batch" not in fitting(replace(SICK, batch_size=64))
+
+
+def test_what_fits_leaves_no_warning_behind_and_takes_none_away() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitting(replace(SICK, act=Softsign()))
+    for _ in range(2):
+        assert fitting(SICK) == fitting(replace(SICK, seed=9, name="other"))

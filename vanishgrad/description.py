@@ -72,8 +72,10 @@ def _restored(field: str, value: Any, target: str | None, trust: bool) -> Any:
     if field not in GROUPS or value is None:
         return value
     kind = _kind(field, value["name"]) if target is None else _own_kind(field, target, trust)
-    given = {item.name: value[item.name] for item in fields(kind) if item.name in value}
-    return kind(**{name: tuple(item) if isinstance(item, list) else item for name, item in given.items()})
+    parameters = {item.name: value[item.name] for item in fields(kind) if item.name in value}
+    return kind(
+        **{name: tuple(item) if isinstance(item, list) else item for name, item in parameters.items()}
+    )
 
 
 def _kind(field: str, name: str) -> Any:

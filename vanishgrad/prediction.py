@@ -79,8 +79,8 @@ def predict(run: Run, data: Dataset | None = None) -> Prediction:
     try:
         inputs = inputs_of(run.data, data)
     except Exception as error:  # a missing file or network is no reason to know nothing
-        found = _predicted(_essential(run), Inputs(1.0, 0.0, 10_000, (), (1.0,)))
-        return replace(found, notes=(OUT_OF_REACH.format(error), *found.notes))
+        prediction = _predicted(_essential(run), Inputs(1.0, 0.0, 10_000, (), (1.0,)))
+        return replace(prediction, notes=(OUT_OF_REACH.format(error), *prediction.notes))
     return _predicted(_essential(run), inputs)
 
 
@@ -107,11 +107,11 @@ def _of_family(run: Run, inputs: Inputs) -> Prediction:
     return run.model.predict(run, inputs)
 
 
-def _without_nan(found: Prediction) -> Prediction:
+def _without_nan(prediction: Prediction) -> Prediction:
     """None in place of what is not a number, with a note."""
-    lost = [name for name, value in vars(found).items() if _is_nan(value)]
-    notes = (*found.notes, BEYOND.format(", ".join(lost)))
-    return replace(found, **dict.fromkeys(lost), notes=notes) if lost else found
+    lost = [name for name, value in vars(prediction).items() if _is_nan(value)]
+    notes = (*prediction.notes, BEYOND.format(", ".join(lost)))
+    return replace(prediction, **dict.fromkeys(lost), notes=notes) if lost else prediction
 
 
 def _is_nan(value: object) -> bool:

@@ -249,16 +249,19 @@ def read_run(folder: Path) -> dict[str, Any]:
         raise UnreadableRun(folder, f"{RUN_FILE} is not JSON") from None
     if not isinstance(record, dict) or record.get("status") not in STATUSES:
         raise UnreadableRun(folder, f"{RUN_FILE} is not the record of a run")
-    return _answers_of_0_1(record) | record
+    return record
 
 
-def _answers_of_0_1(record: Mapping[str, Any]) -> dict[str, Any]:
-    """`answers` of a folder of version 0.1, which does not say so itself; nothing where it is not known."""
-    setting = record.get("effective") or record.get("choices")
-    act = setting.get("act") if isinstance(setting, Mapping) else None
+BOUNDED_IN_0_1 = dict.fromkeys(("sigmoid", "tanh", "softsign", "erf"), True) | dict.fromkeys(
+    ("relu", "leaky_relu", "prelu", "elu", "selu", "gelu", "silu", "mish", "softplus", "identity"), False
+)
+
+
+def answers_of_0_1(setting: Mapping[str, Any]) -> dict[str, bool]:
+    """What a setting of version 0.1, whose run.json has no `answers`, is known to answer."""
+    act = setting.get("act")
     name = act.get("name") if isinstance(act, Mapping) else None
-    bounded = name in ("sigmoid", "tanh", "softsign", "erf")
-    return {"answers": {"act.bounded": bounded}} if name else {}
+    return {"act.bounded": BOUNDED_IN_0_1[name]} if name in BOUNDED_IN_0_1 else {}
 
 
 Value: TypeAlias = str | float | bool | None

@@ -40,14 +40,16 @@ class Change:
     """
 
     name: ClassVar[str]
-    overrides: ClassVar[
-        str
-    ]  # `{slope}` is a parameter, `*0.1` a multiple of the setting's own number, `@key` another
+    overrides: ClassVar[str]
+    """What to type: `{slope}` is a parameter, `*0.1` a multiple of the setting's number, `@key` another."""
     reason: ClassVar[str]
-    source: ClassVar[str]  # who published it
-    torch: ClassVar[str]  # the same for a model of somebody else's; empty where it has no such thing
-    where: ClassVar[str]  # conditions on the setting under which it is worth advising, see `holds`
-    tried: ClassVar[str | None]  # conditions under which `cure` tries it; None: only when it is advised
+    source: ClassVar[str]
+    torch: ClassVar[str]
+    """The same for a model of somebody else's; empty where it has no such thing."""
+    where: ClassVar[str]
+    """Conditions on the setting under which it is worth advising, see `holds`."""
+    tried: ClassVar[str | None]
+    """Conditions under which `cure` tries it; None: only when it is advised."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -70,12 +72,9 @@ class Change:
     def _value(self, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        whole = PARAMETER.fullmatch(value)
-        return (
-            getattr(self, whole[1])
-            if whole
-            else PARAMETER.sub(lambda one: repr(getattr(self, one[1])), value)
-        )
+        if whole := PARAMETER.fullmatch(value):
+            return getattr(self, whole[1])
+        return PARAMETER.sub(lambda match: repr(getattr(self, match[1])), value)
 
 
 @dataclass(frozen=True)

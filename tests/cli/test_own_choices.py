@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Vanishgrad
+from .conftest import Vanishgrad
 
 CODE = '''
 from dataclasses import dataclass
@@ -139,3 +140,19 @@ def test_theory_says_what_it_predicts_of_it(vanishgrad: Vanishgrad, own: Path) -
     done = vanishgrad("theory", "--config-dir", str(own), "act=mine", "depth=4", "format=json")
     assert done.status == 0
     assert json.loads(done.out)["chi_1"] > 0
+
+
+def test_a_run_goes_on_with_it_only_with_the_flag_again(vanishgrad: Vanishgrad, own: Path) -> None:
+    done = vanishgrad("train", "--config-dir", str(own), "act=mine", "save_every=2", *SMALL)
+    folder = Path(done.out.splitlines()[-1])
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"status": "interrupted"}))
+    command = [sys.executable, "-m", "vanishgrad", "train", f"resume={folder.absolute()}"]
+
+    def resumed(*flags: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *flags], capture_output=True, text=True)
+
+    refused = resumed()
+    assert refused.returncode == 2
+    assert "my_swish.MySwish is a class of its own that is not imported" in refused.stderr
+    assert resumed("--config-dir", str(own)).returncode == 0

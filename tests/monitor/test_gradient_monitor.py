@@ -18,12 +18,13 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
-from vanishgrad import GradientMonitor
+from vanishgrad import GradientMonitor, diagnose
 from vanishgrad.choices.activation import Tanh
 from vanishgrad.choices.model.build import build
 from vanishgrad.choices.model.recurrent import LSTM
 from vanishgrad.choices.residual import IdentityShortcut
 from vanishgrad.errors import SettingError
+from vanishgrad.measure.activations import is_bounded
 from vanishgrad.records import GRADIENT_COLUMNS
 from vanishgrad.report import load_runs, write_report
 from vanishgrad.run import Run
@@ -754,3 +755,38 @@ def test_models_without_weight_matrices_are_refused() -> None:
 def test_models_whose_weights_have_no_shape_yet_are_refused() -> None:
     with pytest.raises(SettingError, match="Sequential: run one batch through its lazy modules"):
         GradientMonitor(nn.Sequential(nn.Linear(3, 4), nn.LazyLinear(2)))
+
+
+FLAT_ENDS: list[tuple[nn.Module, bool | None]] = [
+    (nn.Hardtanh(), True), (nn.Hardsigmoid(), True), (nn.Tanh(), True), (nn.Sigmoid(), True),
+    (nn.Softsign(), True), (nn.ReLU6(), True), (nn.ReLU(), False), (nn.GELU(), False), (nn.Softplus(), False),
+    (nn.LeakyReLU(0.01), False), (nn.PReLU(), False), (nn.Softshrink(), False), (nn.Identity(), None),
+    (nn.Sequential(nn.Tanh(), nn.ReLU()), None), (nn.Linear(2, 2), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("module, expected", FLAT_ENDS, ids=lambda value: str(value).replace("\n", ""))
+def test_an_activation_is_bounded_when_both_of_its_tails_are_flat(
+    module: nn.Module, expected: bool | None
+) -> None:
+    assert is_bounded(module) is expected
+
+
+@pytest.mark.parametrize("act", [nn.Hardtanh(), nn.Hardsigmoid()], ids=str)
+def test_a_saturated_network_is_saturated_whatever_its_activation_is_called(act: nn.Module) -> None:
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 32), act, nn.Linear(32, 32), act, nn.Linear(32, 2))
+    for linear in (model[0], model[2], model[4]):
+        nn.init.normal_(linear.weight, 0, 40.0, generator=generator)  # type: ignore[arg-type]
+        nn.init.zeros_(linear.bias)  # type: ignore[arg-type]
+    x = torch.randn(64, 8, generator=generator)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
+    with GradientMonitor(model, every=1) as monitor:
+        for _ in range(12):
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            optimizer.step()
+    saturated = monitor.frame()["saturation"].dropna()
+    assert saturated.min() > 0.9
+    assert "saturated" in monitor.diagnose()
+    assert "saturated" in diagnose(monitor.frame())

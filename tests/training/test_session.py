@@ -104,7 +104,7 @@ def test_run_json_has_every_field(small: Run, tmp_path: Path) -> None:
 def test_the_record_says_running_while_the_run_goes_on_and_rows_are_there_already(
     small: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vanishgrad.records.WAIT", 0.0)
+    monkeypatch.setattr("vanishgrad.engine.session.WAIT", 0.0)
     found = []
 
     def look(progress: Progress) -> None:

@@ -42,7 +42,7 @@ class ChannelRMSNorm(nn.Module):
 
 @dataclass(frozen=True)
 class NoNorm(Normalization):
-    """No normalization. `position` is there so that a sweep may set it beside other choices; no effect."""
+    """No normalization. `position` is there so that a sweep may set it with other choices; no effect."""
 
     position: str = "pre"
     name: ClassVar[str] = "none"
@@ -212,7 +212,7 @@ class WeightNorm(Normalization):
     """W = g v / ||v||, one g per output unit (Salimans and Kingma 2016); starts at the initialization's W.
 
     It acts on the weights of every layer but the output; `position` is there so that a sweep may set
-    it beside other choices, and has no effect.
+    it with other choices, and has no effect.
     """
 
     position: str = "pre"

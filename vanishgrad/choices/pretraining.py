@@ -17,7 +17,7 @@ LARGEST_RATE = 1e30  # a float32 can hold it
 
 @dataclass(frozen=True)
 class NoPretraining(Pretraining):
-    """None. The parameters are there so that a sweep may set them beside other choices; no effect.
+    """None. The parameters are there so that a sweep may set them with other choices; no effect.
 
     Arguments:
         epochs: passes over the training inputs per layer.
@@ -222,7 +222,7 @@ def contrastive_divergence(
 ) -> Statistics:
     """The CD-k estimate of the gradient of the mean log-likelihood: statistics of data less those k steps on.
 
-    Examples `v`, `(batch, visible)`, are probabilities, and binary data are drawn from them: beside the
+    Examples `v`, `(batch, visible)`, are probabilities, and binary data are drawn from them: next to the
     variance of binary reconstructions, that of bare probabilities would pass for weights that are too large.
     All that drives the Gibbs chain is sampled, so that the estimate approaches the gradient as k grows;
     hidden units enter the statistics by their probabilities (Hinton 2002; Hinton 2010, section 3).

@@ -144,7 +144,7 @@ class ScalarMultiplier(nn.Module):
 
 @dataclass(frozen=True)
 class NoResidual(Residual):
-    """A plain network. `every` is there so that a sweep may set it beside other choices; no effect."""
+    """A plain network. `every` is there so that a sweep may set it with other choices; no effect."""
 
     every: int = 2
     name: ClassVar[str] = "none"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
 
+from vanishgrad.config.location import use_own
 from vanishgrad.errors import SettingError, one_of, require
 
 
@@ -26,6 +27,21 @@ def keywords(
         require(key not in pairs, f"{argument}: {key} is given twice")
         pairs[key] = value
     return pairs
+
+
+def own_choices(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments without `--config-dir DIR`, whose choices may then be used, and Hydra's word for it."""
+    rest, folder = list(arguments), None
+    for place, argument in enumerate(rest):
+        if argument.startswith("--config-dir"):
+            _, sign, folder = argument.partition("=")
+            if not sign:
+                require(place + 1 < len(rest), "--config-dir: needs a folder")
+                folder = rest.pop(place + 1)
+            rest.pop(place)
+            break
+    use_own(folder)
+    return rest, [] if folder is None else [f"hydra.searchpath=['file://{Path(folder).absolute()}']"]
 
 
 def listed(value: str) -> list[str]:

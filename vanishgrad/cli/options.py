@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from vanishgrad.cli.arguments import keywords
+from vanishgrad.cli.arguments import keywords, own_choices
 from vanishgrad.cli.terminal import show
 from vanishgrad.config.catalogue import Choice, ChoiceGroup, Parameter, groups, scalars
 from vanishgrad.config.typed import shown
@@ -22,19 +22,20 @@ from vanishgrad.records import strict
 
 def options(arguments: Sequence[str]) -> int:
     """Print everything that can be set, or one group of it, as text or as JSON."""
+    arguments, _ = own_choices(arguments)
     names = [argument for argument in arguments if "=" not in argument]
     values = keywords([argument for argument in arguments if "=" in argument], ("format",))
     require(len(names) <= 1, f"options {' '.join(names)}: one group at a time")
     style = values.get("format", "text")
     one_of("format", style, ("text", "json"))
-    numbers, chosen = ([] if names else scalars()), groups()
+    numbers, listed = ([] if names else scalars()), groups()
     for name in names:
-        one_of("options", name, [group.name for group in chosen])
-        chosen = [group for group in chosen if group.name == name]
+        one_of("options", name, [group.name for group in listed])
+        listed = [group for group in listed if group.name == name]
     if style == "json":
-        print(_json(numbers, chosen))
+        print(_json(numbers, listed))
     else:
-        _show(Console(highlight=False), numbers, chosen)
+        _show(Console(highlight=False), numbers, listed)
     return 0
 
 

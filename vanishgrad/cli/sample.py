@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from vanishgrad.cli.arguments import keywords
+from vanishgrad.cli.arguments import keywords, own_choices
 from vanishgrad.errors import SettingError, require
 
 TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
@@ -14,6 +14,7 @@ TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
 
 def sample(arguments: Sequence[str]) -> int:
     """Print the prompt and what a trained character model makes of it."""
+    arguments, search = own_choices(arguments)
     values = keywords(arguments, ("run", "prompt", "temperature", "length", "seed"), ("prompt",))
     require("run" in values, "sample: needs run=DIR, the folder of a run with data=text")
     temperature = _number("temperature", values, TEMPERATURE)
@@ -23,7 +24,7 @@ def sample(arguments: Sequence[str]) -> int:
     from vanishgrad.engine.text import generate
     from vanishgrad.streams import stream
 
-    trained = load_trained(Path(values["run"]).expanduser())
+    trained = load_trained(Path(values["run"]).expanduser(), trust=bool(search))
     model = trained.model
     if not trained.vocabulary or not isinstance(model, Recurrent):
         raise SettingError(

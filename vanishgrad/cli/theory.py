@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vanishgrad.cli.arguments import keywords
+from vanishgrad.cli.arguments import keywords, own_choices
 from vanishgrad.cli.jobs import checked
 from vanishgrad.cli.terminal import bar_table, notes, show
 from vanishgrad.config.plan import plan_of
@@ -112,6 +112,7 @@ LARGEST = 300.0  # decades that a float has room for
 
 def theory(arguments: Sequence[str]) -> int:
     """Print the prediction for a setting, as words, numbers and a figure, or as JSON."""
+    arguments, search = own_choices(arguments)
     own = keywords([text for text in arguments if text.partition("=")[0] in OWN], OWN)
     style = own.get("format", "text")
     one_of("format", style, ("text", "json"))
@@ -121,7 +122,7 @@ def theory(arguments: Sequence[str]) -> int:
         not flags, f"{' '.join(flags)}: vanishgrad theory predicts one setting, KEY=VALUE ...; see --help"
     )
     with notes():
-        plan = plan_of(overrides, multirun=False)
+        plan = plan_of(overrides, multirun=False, search=search)
         require(not plan.swept, f"{' '.join(overrides)}: is a sweep; vanishgrad theory predicts one setting")
         run = checked(plan.config).effective
         prediction = predict(run)

@@ -30,7 +30,7 @@ def train(arguments: Sequence[str]) -> int:
     typed = command_line(arguments)
     with notes():
         if (folder := _resumed(typed)) is not None:
-            return _resume(folder)
+            return _resume(folder, trust=bool(typed.search))
         if typed.shows:
             return _show(typed)
         options, overrides = sweep_options(typed.overrides, typed.verbose)
@@ -41,19 +41,22 @@ def train(arguments: Sequence[str]) -> int:
 def _resumed(typed: CommandLine) -> Path | None:
     """The folder of `resume=DIR`, which goes on with the setting that the run has."""
     key = "resume="
-    found = [text for text in typed.overrides if text.startswith(key)]
-    if not found:
+    named = [text for text in typed.overrides if text.startswith(key)]
+    if not named:
         return None
-    others = [text for text in typed.overrides if text not in found[:1]] + typed.flags
+    own = [
+        text for text in typed.flags if not text.startswith("--config-dir") and text != typed.given.config_dir
+    ]
+    others = [text for text in typed.overrides if text not in named[:1]] + own
     require(
-        not others, f"{found[0]}: goes on with the setting that the run has; leave out {' '.join(others)}"
+        not others, f"{named[0]}: goes on with the setting that the run has; leave out {' '.join(others)}"
     )
-    folder = found[0].removeprefix(key).strip("'\"")
+    folder = named[0].removeprefix(key).strip("'\"")
     require(folder != "", "resume=: must be the folder of a run")
     return Path(folder).expanduser()
 
 
-def _resume(folder: Path) -> int:
+def _resume(folder: Path, trust: bool) -> int:
     from vanishgrad.cli.progress import Interruption, progress_bar
     from vanishgrad.cli.run_table import show_run
     from vanishgrad.engine import resume
@@ -61,7 +64,7 @@ def _resume(folder: Path) -> int:
     console = _console()
     try:
         with _interruptible(folder), progress_bar(console) as observe, Interruption() as stop:
-            result = resume(folder, observe=stop.observing(observe))
+            result = resume(folder, observe=stop.observing(observe), trust=trust)
     except SettingError:
         raise
     except Exception as error:

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from vanishgrad import choices
 from vanishgrad.choices.named import choices_of
 from vanishgrad.config.location import choice_file, choice_names
+from vanishgrad.config.setting import import_own
 from vanishgrad.remedies import Remedy
 from vanishgrad.run import GROUPS, SCALARS, Run
 
@@ -56,6 +57,7 @@ def scalars() -> list[Parameter]:
 def groups() -> list[ChoiceGroup]:
     """All groups: the choices that make a run, the remedy, and the curated experiments."""
     hints = get_type_hints(Run)
+    import_own()
     own = [_group(name, (get_args(hints[name]) or (hints[name],))[0]) for name in GROUPS]
     return [*own, _group("remedy", Remedy), _experiments()]
 
@@ -101,14 +103,14 @@ def _summary(kind: Any) -> str:
 
 def _arguments(kind: Any) -> dict[str, str]:
     """The section `Arguments:` of a docstring."""
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for line in (inspect.getdoc(kind) or "").partition("Arguments:\n")[2].splitlines():
         if not line.startswith("    "):
             break
         if match := ARGUMENT.match(line):
-            found[match[1]] = match[2]
+            meanings[match[1]] = match[2]
         else:
-            last = next(reversed(found))
-            found[last] += f" {line.strip()}"
+            last = next(reversed(meanings))
+            meanings[last] += f" {line.strip()}"
     # docstrings speak Python, the command line YAML
-    return {name: NONE.sub("null", meaning) for name, meaning in found.items()}
+    return {name: NONE.sub("null", meaning) for name, meaning in meanings.items()}

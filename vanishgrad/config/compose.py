@@ -77,17 +77,17 @@ class QuickLoader:
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """The configuration of a job, as Hydra's own method composes it."""
-        found = self.take(master_config, sweep_overrides)
-        self._seen[tuple(sweep_overrides)] = found
-        return found
+        config = self.take(master_config, sweep_overrides)
+        self._seen[tuple(sweep_overrides)] = config
+        return config
 
     def take(self, base: DictConfig, job: Sequence[str]) -> DictConfig:
         """The same, to keep: the one that has been looked at already, if there is one."""
         if self._composer is None or self._composer.base is not base:
             self._composer = _Composer(self._load, base)
             self._seen.clear()
-        found = self._seen.pop(tuple(job), None)
-        return self._composer.composed(list(job)) if found is None else found
+        config = self._seen.pop(tuple(job), None)
+        return self._composer.composed(list(job)) if config is None else config
 
 
 @dataclass

@@ -12,7 +12,7 @@ _own: list[Path] = []  # the folder of --config-dir, while a command that was gi
 
 
 def config_folder() -> Path:
-    """`conf`: inside an installed package, beside the package in a checkout."""
+    """`conf`: inside an installed package, next to the package in a checkout."""
     inside = PACKAGE / "conf"
     return inside if inside.is_dir() else PACKAGE.parent / "conf"
 

@@ -58,8 +58,8 @@ def check_parameters(override: Override, options: Sequence[str]) -> None:
         valid = parameters_of(group, option)
         if valid is not None and parameter not in valid:
             there = _valid(parameter, valid) if valid else "it has none"
-            told = f"{override.input_line}: {group}={option} has no parameter {parameter}; {there}"
-            raise SettingError(told + _owners(group, parameter))
+            message = f"{override.input_line}: {group}={option} has no parameter {parameter}; {there}"
+            raise SettingError(message + _owners(group, parameter))
 
 
 def parameters_of(group: str, option: str) -> list[str] | None:
@@ -79,8 +79,8 @@ def values(override: Override) -> Iterator[Any]:
     if override.is_interval_sweep():
         return
     swept = override.is_sweep_override()
-    given: Iterable[Any] = override.sweep_iterator() if swept else [override.value()]
-    yield from (value.text if isinstance(value, QuotedString) else value for value in given)
+    listed: Iterable[Any] = override.sweep_iterator() if swept else [override.value()]
+    yield from (value.text if isinstance(value, QuotedString) else value for value in listed)
 
 
 def normalised(overrides: Sequence[Override]) -> list[str]:
@@ -113,8 +113,10 @@ def _parsed(text: str) -> Override:
         return OverridesParser.create().parse_overrides([text])[0]
     except (HydraException, ValueError) as error:  # ValueError: an integer of thousands of digits
         lines = [line for line in str(error).splitlines() if not line.startswith(("Error parsing", "See "))]
-        told = f"{_short(text)}: not understood ({lines[0]}); write key=value, special characters in quotes"
-        raise SettingError(told) from None
+        message = (
+            f"{_short(text)}: not understood ({lines[0]}); write key=value, special characters in quotes"
+        )
+        raise SettingError(message) from None
 
 
 def _short(text: str) -> str:

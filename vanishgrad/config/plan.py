@@ -154,14 +154,14 @@ def _set_parameters(config: DictConfig, overrides: Sequence[Override], swept: bo
 
 def _options(chosen: Mapping[str, str | None], overrides: Sequence[Override]) -> dict[str, list[str]]:
     """The choices that the jobs make of each group: those typed, else the one composed."""
-    found = {group: [name or typed_overrides.NULL] for group, name in chosen.items()}
+    options = {group: [name or typed_overrides.NULL] for group, name in chosen.items()}
     typed = {
         o.key_or_group: list(typed_overrides.values(o))
         for o in overrides
         if not typed_overrides.is_parameter(o)
     }
-    found |= {group: [str(name) for name in names] for group, names in typed.items()}
-    return found | {group: _own(group, found) for group in typed_overrides.NULLABLE}
+    options |= {group: [str(name) for name in names] for group, names in typed.items()}
+    return options | {group: _own(group, options) for group in typed_overrides.NULLABLE}
 
 
 def _own(group: str, options: Mapping[str, Sequence[str]]) -> list[str]:

@@ -95,10 +95,10 @@ def _choice(group: str, value: Any, protocol: Any) -> Any:
         raise SettingError(f"{group}={shown(value)}: choose one of {', '.join(choice_names(group))}")
     kind = _located(group, value["_target_"], protocol)
     hints, parameters = get_type_hints(kind), [item.name for item in fields(kind)]
-    given = {key: item for key, item in value.items() if key != "_target_"}
-    for key, item in given.items():
+    parameters_given = {key: item for key, item in value.items() if key != "_target_"}
+    for key, item in parameters_given.items():
         require(key in parameters, no_parameter(group, kind.name, key, item, parameters))
-    return kind(**{key: typed(f"{group}.{key}", item, hints[key]) for key, item in given.items()})
+    return kind(**{key: typed(f"{group}.{key}", item, hints[key]) for key, item in parameters_given.items()})
 
 
 def no_parameter(group: str, choice: str, parameter: str, value: Any, valid: Sequence[str]) -> str:
@@ -107,6 +107,19 @@ def no_parameter(group: str, choice: str, parameter: str, value: Any, valid: Seq
     return (
         f"{group}.{parameter}={shown(value)}: {group}={choice} has no parameter {parameter}; it has {there}"
     )
+
+
+def import_own() -> None:
+    """Import the user's own choices, whose configuration files are in the folder of --config-dir.
+
+    Raises:
+        SettingError: for a file that names none.
+    """
+    for group, kind in ((group, KINDS[group]) for group in GROUPS):
+        for folder in own_folders():
+            for file in sorted((folder / group).glob("*.yaml")):
+                target = OmegaConf.select(OmegaConf.load(file), "_target_")
+                _located(group, target, (get_args(kind) or (kind,))[0])
 
 
 def _located(group: str, target: Any, protocol: Any) -> Any:

@@ -6,15 +6,13 @@ import numpy as np
 
 from vanishgrad.diagnosis.advice import DIVERGED, EXPLODING, EXPLODING_IN_TIME, advised
 from vanishgrad.diagnosis.finding import QUANTITIES, Evidence, Finding, counted, factor, severe, sure
-from vanishgrad.diagnosis.layers import MEASURED, Floats, steady_fall
+from vanishgrad.diagnosis.layers import BACKWARD, MEASURED, Floats, first_nonfinite, steady_fall
 from vanishgrad.diagnosis.record import Mask, Record
 
 DECADES = 2.0  # in a network that is known not to learn, or that diverged
 DECADES_UNKNOWN = 3.0
 STEADY = 0.25  # of the growth: that of a single layer among the others is none
 GROWTH, LOSS_GROWTH = 1e3, 2.0  # over the steps, of the gradient and of the loss
-FORWARD = ("weight_norm", "act_mean", "act_std")
-BACKWARD = ("delta_norm", "grad_norm", "bias_grad_norm")
 
 
 def exploding(record: Record) -> Finding | None:
@@ -179,13 +177,8 @@ def _loss_growth(record: Record) -> float:
 
 
 def _first_lost(record: Record) -> tuple[int, int, str]:
-    """Step, layer (0: none) and quantity.
-
-    The forward pass meets trouble nearest the input first, the backward pass nearest the output.
-    """
-    for step in np.flatnonzero(record.lost.any(axis=(1, 2))):
-        for names, order in ((FORWARD, 1), (BACKWARD, -1)):
-            lost = record.lost[step][:, [MEASURED.index(name) for name in names]]
-            for place in np.flatnonzero(lost.any(axis=1))[::order]:
-                return int(record.steps[step]), int(record.layers[place]), names[int(lost[place].argmax())]
+    """Step, layer (0: none) and quantity."""
+    for place in np.flatnonzero(record.lost.any(axis=(1, 2))):
+        if first := first_nonfinite(record.lost[place]):
+            return int(record.steps[place]), int(record.layers[first[0]]), first[1]
     return int(record.steps[-1]), 0, "loss"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -112,6 +112,8 @@ MEASURED = GRADIENT_COLUMNS[FIRST:]
 NORM_PLACES = [MEASURED.index(name) for name in ("grad_norm", "bias_grad_norm", "weight_norm")]
 AVERAGED_PLACES = [MEASURED.index(name) for name in ("act_mean", "act_std", "saturation", "dead_fraction")]
 CHANGES = {"update_ratio": False, "weight_drift": True}  # whether they are relative to the weights at first
+FORWARD = ("weight_norm", "act_mean", "act_std")
+BACKWARD = ("delta_norm", "grad_norm", "bias_grad_norm")
 DELTA, WEIGHT = MEASURED.index("delta_norm"), MEASURED.index("weight_norm")
 # The last part of a module's path: the gate without its source, as i_2 of both xi_2 and hi_2.
 GATE = re.compile(r"(?:.*\.)?[xh]([a-z]*_\d+)")
@@ -188,6 +190,25 @@ def matrices_of(rows: Sequence[Sequence[Cell]]) -> Matrices:
 def values_of(rows: Sequence[Sequence[Cell]]) -> Floats:
     """What was measured in one step, `(matrices, columns)`; NaN where a figure does not exist."""
     return np.array([row[FIRST:] for row in rows], dtype=np.float64)
+
+
+def first_nonfinite(lost: NDArray[np.bool_], biases: Collection[int] = ()) -> tuple[int, str] | None:
+    """The row that stopped being finite first, and in which quantity; None where all are finite.
+
+    The forward pass meets trouble nearest the input first, the backward pass nearest the output.
+
+    Arguments:
+        lost: which figures are not finite, `(rows, columns)`, rows from the input, columns as in `MEASURED`.
+        biases: rows whose bias is not finite, which no column tells.
+    """
+    for names, order in ((FORWARD, 1), (BACKWARD, -1)):
+        part = lost[:, [MEASURED.index(name) for name in names]]
+        for row in range(len(part))[::order]:
+            if part[row].any():
+                return row, names[int(part[row].argmax())]
+            if names is FORWARD and row in biases:
+                return row, "bias"
+    return None
 
 
 def _root_sum_square(values: Floats, starts: Ints) -> Floats:

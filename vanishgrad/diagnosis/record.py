@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vanishgrad.diagnosis.layers import MEASURED, Floats, Ints, fitted_falls
-from vanishgrad.records import Baseline
+from vanishgrad.records import Baseline, answers_of_0_1
 from vanishgrad.remedies import lookup
 
 ERROR_LEFT = 0.75
@@ -79,7 +79,7 @@ class RecordedSetting:
 
     def value(self, key: str) -> Any:
         """Of `act` the name, of `act.slope` a parameter, of `act.bounded` an answer; None if not known."""
-        return lookup(self.plain, self.answers)(key)
+        return lookup(self.plain, self.answers or answers_of_0_1(self.plain))(key)
 
     def number(self, key: str) -> float:
         """A number of the setting; NaN where it is not known, or no number."""

@@ -50,7 +50,8 @@ class Chain:
     """Linear layers with activations between them; reads the parameters at every pass.
 
     What a pass gives lies in memory that the next pass overwrites: fresh memory costs a page fault for
-    every 4 KiB.
+    every 4 KiB. Inside, the tensors of a run alone have no axis for the runs: a view for each of them would
+    cost a tenth of a small network's pass.
 
     Arguments:
         run: one of the settings.
@@ -65,12 +66,16 @@ class Chain:
         fixed: Sequence[int] = (),
     ) -> None:  # fmt: skip
         self._loss, self._activations, self._runs = run.criterion, activations, values.runs
-        self._weights, biases = values.stacked[::2], values.stacked[1::2]
-        self._biases = [bias.unsqueeze(1) for bias in biases]  # (runs, 1, width)
-        self._transposed = [weight.transpose(1, 2) for weight in self._weights]
-        self._gradients, self._fixed = gradients, [gradients.stacked[index] for index in fixed]
+        self._alone = values.runs == 1
+        parameters, self._places = (
+            blocks.of_run(0) if self._alone else blocks.stacked for blocks in (values, gradients)
+        )
+        self._weights, biases = parameters[::2], parameters[1::2]
+        self._biases = biases if self._alone else [bias.unsqueeze(1) for bias in biases]  # (runs, 1, width)
+        self._transposed = [weight.transpose(-1, -2) for weight in self._weights]
+        self._gradients, self._fixed = gradients, [self._places[index] for index in fixed]
         self._backward = [BACKWARD[type(activation)] for activation in activations]
-        self._quick = values.runs > 1 and self._loss.classes
+        self._quick = self._loss.classes and not self._alone
         self._training, self._evaluating = Memory(), Memory()
 
     @classmethod
@@ -87,7 +92,7 @@ class Chain:
         """Forward and backward on `(runs, batch, *example)`, measured if a measurement is given."""
         record = measurement is not None and measurement.everything
         with torch.no_grad(), diverging():
-            entered, zs, outputs = self._forward(inputs.flatten(2))
+            entered, zs, outputs = self._forward(inputs[0].flatten(1) if self._alone else inputs.flatten(2))
         losses, gradient = self._loss_and_gradient(outputs, targets)
         with torch.no_grad(), diverging():
             deltas = self._back(gradient, entered, zs, record)
@@ -96,7 +101,7 @@ class Chain:
         if measurement is not None:
             measurement.take(self._recorded(entered, zs, deltas) if record else RecordedPass())
             measurement.gradients(self._gradients)
-        return StackedPass(losses, None, outputs, targets)
+        return StackedPass(losses, None, outputs[None] if self._alone else outputs, targets)
 
     def _forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor | None], Tensor]:
         """What enters each linear layer, each hidden z (None where it is not needed), and the outputs."""
@@ -114,7 +119,7 @@ class Chain:
 
         None for a run alone, whose network is asked.
         """
-        if self._runs == 1:
+        if self._alone:
             return None
         x = inputs.flatten(1).expand(self._runs, -1, -1)
         with diverging():
@@ -124,21 +129,15 @@ class Chain:
 
     def _linear(self, layer: int, x: Tensor, memory: Memory, use: object) -> Tensor:
         weight, bias = self._transposed[layer], self._biases[layer]
-        z = memory(use, (*x.shape[:2], weight.shape[2]), x)
-        if self._runs == 1:
-            torch.addmm(bias[0, 0], x[0], weight[0], out=z[0])
-            return z
-        return multiply(x, weight, z).add_(bias)
+        z = memory(use, (*x.shape[:-1], weight.shape[-1]), x)
+        return torch.addmm(bias, x, weight, out=z) if self._alone else multiply(x, weight, z).add_(bias)
 
     def _loss_and_gradient(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """The mean losses, `(runs,)`, and their gradients with respect to the outputs."""
         if self._quick and not targets.is_floating_point():
             return cross_entropies(outputs, targets)
         leaf = outputs.detach().requires_grad_()
-        if self._runs == 1:
-            losses = self._loss(leaf[0], targets[0])[None]
-        else:
-            losses = torch.vmap(self._loss)(leaf, targets)
+        losses = self._loss(leaf, targets[0])[None] if self._alone else torch.vmap(self._loss)(leaf, targets)
         (gradient,) = torch.autograd.grad(losses.sum(), leaf)
         return losses.detach(), gradient
 
@@ -149,10 +148,10 @@ class Chain:
 
         Those that nobody keeps take turns in memory that stays in the cache.
         """
-        deltas, places = [gradient], self._gradients.stacked
+        deltas, places = [gradient], self._places
         for layer in range(len(entered) - 1, -1, -1):
-            torch.sum(gradient, 1, out=places[2 * layer + 1])
-            multiply(gradient.transpose(1, 2), entered[layer], places[2 * layer])
+            torch.sum(gradient, -2, out=places[2 * layer + 1])
+            multiply(gradient.transpose(-1, -2), entered[layer], places[2 * layer])
             if layer:
                 use = "delta", layer if keep else layer % 2
                 place = self._training(use, entered[layer].shape, gradient)
@@ -167,7 +166,7 @@ class Chain:
         hidden = [Activated(activation, y, z) for activation, y, z in used]
         pairs = zip(deltas, [*hidden, None], strict=True)
         outputs = [
-            Recorded(layer, Awaited(None, delta, axis=0), activated=activated)
+            Recorded(layer, Awaited(None, delta, axis=None if self._alone else 0), activated=activated)
             for layer, (delta, activated) in enumerate(pairs)
         ]
         return RecordedPass(outputs=outputs)
@@ -188,13 +187,13 @@ def _activations(model: AnyNetwork) -> list[nn.Module] | None:
 
 
 def multiply(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
-    """The product of two matrices for each run, `(runs, rows, inner) @ (runs, inner, columns)`.
+    """The product of two matrices, for each run `(runs, rows, inner) @ (runs, inner, columns)`.
 
     On a CPU, of several runs, by numpy, whose BLAS takes two thirds of the time of torch's for many small
     matrices (`scripts/benchmark_sweep.py --only step`).
     """
-    if len(out) == 1:
-        torch.mm(left[0], right[0], out=out[0])
+    if out.ndim == 2:
+        torch.mm(left, right, out=out)
     elif out.device.type != "cpu":
         torch.bmm(left, right, out=out)
     else:
@@ -231,10 +230,10 @@ class Memory:
 
 
 def activated(activation: nn.Module, z: Tensor) -> Tensor:
-    """The activation of z `(runs, batch, width)`, in its place where nobody needs z any more."""
+    """The activation of z `([runs,] batch, width)`, in its place where nobody needs z any more."""
     match activation:
         case nn.Tanh():
-            return z.tanh_() if len(z) == 1 else tanh_(z)
+            return z.tanh_() if z.ndim == 2 else tanh_(z)
         case nn.Sigmoid():
             return z.sigmoid_()
         case nn.ReLU():

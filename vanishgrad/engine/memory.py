@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import psutil
 
 from vanishgrad.errors import require
 from vanishgrad.run import Run
@@ -24,7 +24,7 @@ def check_memory(run: Run, parameters: int, batch: int) -> None:
         SettingError: with the estimate and what would lower it.
     """
     needed = needed_bytes(run, parameters, batch)
-    available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    available = psutil.virtual_memory().total
     require(
         needed < available,
         f"depth={run.depth} width={run.width} batch_size={run.batch_size}: needs about "

@@ -114,7 +114,7 @@ class Eager:
         self, run: Run, model: AnyNetwork, gradients: Blocks, fixed: Sequence[int] = (),
         carried: Carried | None = None,
     ) -> None:  # fmt: skip
-        self._run, self._model, self._gradients = run, model, gradients
+        self._run, self._model, self._gradients, self._places = run, model, gradients, gradients.of_run(0)
         self._fixed, self._carried = frozenset(fixed), carried
         self._parameters, self._matrices = list(model.parameters()), weight_matrices(model)
 
@@ -128,7 +128,7 @@ class Eager:
         total = loss if penalty is None else loss + penalty
         received = _differentiated(total, self._parameters, measurement)
         own = [None if index in self._fixed else received[index] for index in range(len(self._parameters))]
-        _store(own, self._gradients.of_run(0))
+        _store(own, self._places)
         if measurement is not None:
             measurement.gradients(self._reached(own), received[len(own) :])
         penalties = None if penalty is None else penalty.detach()[None]
@@ -146,7 +146,7 @@ class Eager:
         lacking = {index for index, gradient in enumerate(received) if gradient is None} - self._fixed
         if not lacking:
             return self._gradients
-        return [None if i in lacking else place for i, place in enumerate(self._gradients.of_run(0))]
+        return [None if i in lacking else place for i, place in enumerate(self._places)]
 
 
 class Vmapped:
@@ -206,11 +206,9 @@ def _differentiated(
 @torch.no_grad()
 def _store(gradients: Sequence[Tensor | None], places: Sequence[Tensor]) -> None:
     """Keep gradients in their places, 0 for those that do not exist."""
-    pairs = [
-        (place, gradient) for place, gradient in zip(places, gradients, strict=True) if gradient is not None
-    ]
+    pairs = [(place, one) for place, one in zip(places, gradients, strict=True) if one is not None]
     if pairs:
-        torch._foreach_copy_([place for place, _ in pairs], [gradient for _, gradient in pairs])
+        torch._foreach_copy_([place for place, _ in pairs], [one for _, one in pairs])
     for place, gradient in zip(places, gradients, strict=True):
         if gradient is None:
             place.zero_()

@@ -255,15 +255,20 @@ class Trained:
     step: int
 
 
-def load_trained(folder: Path | str) -> Trained:
+def load_trained(folder: Path | str, *, trust: bool = False) -> Trained:
     """The trained network of a run folder; of a character model without its text.
+
+    Arguments:
+        folder: of the run.
+        trust: whether code that run.json names may be imported, which runs it.
 
     Raises:
         SettingError: when the folder holds no run, no checkpoint, or one of another version.
     """
     path = Path(folder)
     record = record_in("run", path)
-    return restored(described(record["effective"], record.get("targets")), checkpoint_in("run", path))
+    run = described(record["effective"], record.get("targets"), trust)
+    return restored(run, checkpoint_in("run", path))
 
 
 def restored(run: Run, checkpoint: dict[str, Any]) -> Trained:
@@ -274,7 +279,7 @@ def restored(run: Run, checkpoint: dict[str, Any]) -> Trained:
     return Trained(run, model.eval(), vocabulary, int(checkpoint["step"]))
 
 
-def unfinished(path: Path) -> tuple[Run, dict[str, Any], dict[str, Any]]:
+def unfinished(path: Path, *, trust: bool = False) -> tuple[Run, dict[str, Any], dict[str, Any]]:
     """The setting, the record and the last checkpoint of a run that can go on.
 
     Raises:
@@ -283,7 +288,7 @@ def unfinished(path: Path) -> tuple[Run, dict[str, Any], dict[str, Any]]:
     record = record_in("resume", path)
     ended = record["status"] in ("completed", "diverged")
     require(not ended, f"resume={path}: the run is {record['status']}; there is nothing to go on with")
-    run = described(record["effective"], record.get("targets"))
+    run = described(record["effective"], record.get("targets"), trust)
     return run, record, checkpoint_in("resume", path)
 
 

@@ -68,7 +68,7 @@ def _resumed(run: Run, out: Path | str | None, folder: Path, observe: Callback |
     return resume(folder, observe=observe)
 
 
-def resume(folder: Path | str, *, observe: Callback | None = None) -> Result:
+def resume(folder: Path | str, *, observe: Callback | None = None, trust: bool = False) -> Result:
     """Go on with a run that was interrupted, from its last checkpoint, as if it had not been.
 
     Its files become those of an uninterrupted run to the last byte, but for the seconds. The initial network
@@ -77,13 +77,14 @@ def resume(folder: Path | str, *, observe: Callback | None = None) -> Result:
     Arguments:
         folder: a run folder with a checkpoint on the way, `save_every`.
         observe: called after every step.
+        trust: whether code that run.json names may be imported, which runs it.
 
     Raises:
         SettingError: when there is nothing to go on with.
     """
     instance_of("resume", folder, (str, Path), "the folder of an interrupted run")
     path = Path(folder)
-    run, record, state = unfinished(path)
+    run, record, state = unfinished(path, trust=trust)
     data, device = check(run), device_of(run)
     count = threads_of(run, batch_size_of(run, len(data.train_x)))
     resumed = Resumed(record, state["step"], seconds_before(path, state["step"]))

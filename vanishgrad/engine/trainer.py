@@ -63,7 +63,7 @@ class Trainer:
             template, run.measure == "all", frugal=bool(run.recompute_every),
             runs=None if count == 1 else self.models,
         )  # fmt: skip
-        self.finite = FiniteCheck(runs, device)
+        self.finite = FiniteCheck(runs)
         self._clip = Clipper(runs, output[0], device)
         self._descent = Descent(runs, self.values, self._decaying())
         self._left: dict[int, Any] = {}  # the optimizer's memory of runs that have left the stack

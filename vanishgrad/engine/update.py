@@ -6,17 +6,18 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vanishgrad.choices.optimizer import State
+from vanishgrad.diagnosis import layers as by_layers
+from vanishgrad.diagnosis.layers import MEASURED
 from vanishgrad.modules.norms import quick_norms
 from vanishgrad.modules.packed import Blocks, Number, add_, gathered, scale_
 from vanishgrad.records import GRADIENT_COLUMNS, Cell
 from vanishgrad.run import Run
 
-FORWARD = ("weight_norm", "act_mean", "act_std")
-BACKWARD = ("delta_norm", "grad_norm", "bias_grad_norm")
 SAFE = 1e15  # of a float32 norm; an update this small cannot carry a weight out of the finite range
 
 
@@ -29,13 +30,15 @@ class FiniteCheck:
 
     Arguments:
         runs: the settings.
-        device: where they compute.
     """
 
-    def __init__(self, runs: Sequence[Run], device: torch.device) -> None:
-        self._rates = torch.tensor([run.rate for run in runs], dtype=torch.float64, device=device)
-        decays = [abs(1 - run.rate * run.reg.decay) > 1 for run in runs]  # would make weights grow
-        self._first, self._risky = True, (self._rates >= SAFE) | torch.tensor(decays, device=device)
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._rates = [run.rate for run in runs]
+        grows = [abs(1 - run.rate * run.reg.decay) > 1 for run in runs]  # the decayed weights
+        self._first, self._risky = (
+            True,
+            [yes or run.rate >= SAFE for yes, run in zip(grows, runs, strict=True)],
+        )
 
     def __call__(
         self, losses: Tensor, gradients: Blocks, values: Blocks, active: Sequence[int],
@@ -50,13 +53,13 @@ class FiniteCheck:
             norms: the global gradient norms, `(runs,)`, if they are known already.
         """
         sizes = quick_norms(gradients.all) if norms is None else norms
-        level = sizes + losses.double().abs()
-        self._risky |= ~((level < SAFE) & (level * self._rates < SAFE))
-        if not self._first and not self._risky.any():
-            return []
-        asked = [self._first or risky for risky in self._risky.tolist()]
+        levels = (sizes + losses.abs()).tolist()
+        for row in active:
+            if not (levels[row] < SAFE and levels[row] * self._rates[row] < SAFE):
+                self._risky[row] = True
+        asked = [row for row in active if self._first or self._risky[row]]
         self._first = False
-        return [row for row in active if asked[row] and not _finite(losses, gradients, values, row)]
+        return [row for row in asked if not _finite(losses, gradients, values, row)]
 
 
 def _finite(losses: Tensor, gradients: Blocks, values: Blocks, row: int) -> bool:
@@ -67,22 +70,16 @@ def _finite(losses: Tensor, gradients: Blocks, values: Blocks, row: int) -> bool
 def first_nonfinite(rows: Iterable[Sequence[Cell]], biases: Collection[str] = ()) -> dict[str, Any]:
     """The layer that stopped being finite first, and in what, from the rows of that step.
 
-    The forward pass meets trouble nearest the input first, the backward pass nearest the output.
-
     Arguments:
         rows: of gradients.csv.
         biases: names of the weight matrices whose bias is not finite, which no column tells.
     """
     layers = [dict(zip(GRADIENT_COLUMNS, row, strict=True)) for row in rows]
-    for columns, order in ((FORWARD, layers), (BACKWARD, layers[::-1])):
-        for layer in order:
-            for name in columns:
-                value = layer[name]
-                if isinstance(value, float) and not math.isfinite(value):
-                    return {"layer": layer["layer"], "name": layer["name"], "what": name}
-            if columns is FORWARD and layer["name"] in biases:
-                return {"layer": layer["layer"], "name": layer["name"], "what": "bias"}
-    return {"layer": layers[-1]["layer"], "name": layers[-1]["name"], "what": "loss"}
+    values = ([layer[name] for name in MEASURED] for layer in layers)
+    lost = np.array([[isinstance(one, float) and not math.isfinite(one) for one in row] for row in values])
+    places = [place for place, layer in enumerate(layers) if layer["name"] in biases]
+    place, what = by_layers.first_nonfinite(lost, places) or (len(layers) - 1, "loss")
+    return {"layer": layers[place]["layer"], "name": layers[place]["name"], "what": what}
 
 
 def numbers_of(choices: Sequence[Any], device: torch.device) -> dict[str, Number]:

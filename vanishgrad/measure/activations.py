@@ -105,6 +105,26 @@ def _max_slope(module: nn.Module) -> float:
     return float(slope(deepcopy(module).double().cpu(), torch.cat([-half, half])).abs().max())
 
 
+TAILS = 20.0, 1000.0  # where an activation that is flat at its ends has come to them
+
+
+def is_bounded(model: nn.Module) -> bool | None:
+    """Whether the activations of `model` are flat on both sides, as their slopes say.
+
+    None where it has none that is a module, or some are and others are not.
+    """
+    parts = [part for part in model.modules() if is_activation(part) and not isinstance(part, nn.Identity)]
+    answers = {_flat_ends(part) for part in parts}
+    return answers.pop() if len(answers) == 1 else None
+
+
+def _flat_ends(module: nn.Module) -> bool:
+    """Whether the slope is under 5 % of the largest all along both tails."""
+    right = torch.linspace(*TAILS, 99, dtype=torch.float64)
+    steep = slope(deepcopy(module).double().cpu(), torch.cat([-right, right])).abs()
+    return bool((steep < FLAT * max_slope(module)).all())
+
+
 OURS = {nn.LeakyReLU: "leaky_relu", nn.PReLU: "prelu"}  # the others are called as in lower case
 
 

@@ -22,7 +22,7 @@ from torch.utils.hooks import RemovableHandle
 
 from vanishgrad.diagnosis import Diagnosis, OnlineDiagnosis
 from vanishgrad.errors import at_least, instance_of, require
-from vanishgrad.measure.activations import activation_of
+from vanishgrad.measure.activations import activation_of, is_bounded
 from vanishgrad.measure.measurement import Measurement
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices
 from vanishgrad.records import (
@@ -149,7 +149,7 @@ class GradientMonitor:
 
     def diagnose(self) -> Diagnosis:
         """What is wrong with the model so far, with evidence and remedies."""
-        watch = OnlineDiagnosis(self._setting)
+        watch = OnlineDiagnosis(self._setting, answers=self._answers)
         for step, rows in self._gradients.items():
             watch.add(rows, [self._metrics[step]])
         return watch.diagnosis("diverged" if self._diverged else "running")
@@ -177,6 +177,12 @@ class GradientMonitor:
         return {"model": {"name": type(self.model).__name__}} | known
 
     @property
+    def _answers(self) -> dict[str, bool]:
+        """What the slopes say of its activations."""
+        bounded = is_bounded(self.model)
+        return {} if bounded is None else {"act.bounded": bounded}
+
+    @property
     def _diverged(self) -> list[int]:
         """The measured steps at which the whole gradient was not finite."""
         return [step for step, row in self._metrics.items() if not math.isfinite(float(row[NORM] or 0))]
@@ -185,7 +191,8 @@ class GradientMonitor:
         setting, diverged = {"name": name} | self._setting, self._diverged
         return {
             "schema_version": SCHEMA_VERSION, "status": "diverged" if diverged else "completed",
-            "choices": setting, "effective": setting, "config": {}, "overrides": [], "seed": None,
+            "choices": setting, "effective": setting, "answers": self._answers, "config": {},
+            "overrides": [], "seed": None,
             "parameters": sum(p.numel() for p in self._trainable), "steps": self.step,
             "seconds": time.perf_counter() - self._started, "metrics": {"final": {}, "best": {}},
             "diverged_at": {"step": diverged[0]} if diverged else None, "error": None,

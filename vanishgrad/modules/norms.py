@@ -69,9 +69,8 @@ def quick_norms(blocks: Sequence[Tensor]) -> Tensor:
 
 
 def _stacked(blocks: Sequence[Tensor], exact: bool, runs: Runs) -> Tensor:
-    chosen = [block[runs] for block in blocks]
-    sizes = [row_norms(block.flatten(0, 1), exact).view(block.shape[:2]) for block in chosen]
-    return torch.cat(sizes, dim=1).T
+    chosen = [block[runs].transpose(0, 1) for block in blocks]
+    return torch.cat([row_norms(block.flatten(0, 1), exact).view(block.shape[:2]) for block in chosen])
 
 
 def row_norms(rows: Tensor, exact: bool) -> Tensor:

@@ -70,9 +70,9 @@ class Blocks:
 
 
 def _zeros(like: Tensor, runs: int, count: int, device: torch.device) -> Tensor:
-    """`(runs, count, *shape)`."""
+    """`(runs, count, *shape)`; in memory the runs' tensors of one place lie side by side."""
     stride = -(-like.numel() // ALIGNMENT) * ALIGNMENT
-    memory = torch.zeros(runs, count, stride, dtype=like.dtype, device=device)
+    memory = torch.zeros(count, runs, stride, dtype=like.dtype, device=device).transpose(0, 1)
     return memory[..., : like.numel()].unflatten(2, like.shape) if like.ndim else memory[..., 0]
 
 

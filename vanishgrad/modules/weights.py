@@ -40,9 +40,9 @@ class WeightMatrix:
         """The module that computes an effective weight at each forward pass, if there is one."""
         if not is_parametrized(self.module, self.attribute):
             return None
-        found = self.module.parametrizations[self.attribute]  # type: ignore[index]
-        assert isinstance(found, ParametrizationList)
-        return found
+        owner = self.module.parametrizations[self.attribute]  # type: ignore[index]
+        assert isinstance(owner, ParametrizationList)
+        return owner
 
 
 def weight_matrices(model: nn.Module) -> list[WeightMatrix]:
@@ -52,12 +52,12 @@ def weight_matrices(model: nn.Module) -> list[WeightMatrix]:
     model each module that owns weight matrices is a layer of its own, in order of registration.
     """
     numbers: dict[str, int] = dict(getattr(model, "layer_of", {}))
-    found = []
+    matrices = []
     for path, module, attribute in _owned(model):
         layer = numbers.setdefault(path, len(numbers) + 1)
         name = path if attribute == "weight" else f"{path}.{attribute}".lstrip(".")
-        found.append(WeightMatrix(layer, name, module, attribute))
-    return found
+        matrices.append(WeightMatrix(layer, name, module, attribute))
+    return matrices
 
 
 def _owned(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:

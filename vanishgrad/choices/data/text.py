@@ -174,14 +174,14 @@ def encode(text: str, symbols: str) -> Tensor:
     Raises:
         SettingError: naming the first character that is not among them.
     """
-    characters, known = _code_points(text), _code_points(symbols)
-    found = np.searchsorted(known, characters).clip(max=len(known) - 1)
-    strange = known[found] != characters
+    characters, alphabet = _code_points(text), _code_points(symbols)
+    numbers = np.searchsorted(alphabet, characters).clip(max=len(alphabet) - 1)
+    strange = alphabet[numbers] != characters
     if strange.any():
         raise SettingError(
             f"{text[strange.argmax()]!r}: is not among the {len(symbols)} characters that were learned"
         )
-    return torch.from_numpy(found)
+    return torch.from_numpy(numbers)
 
 
 def decode(numbers: Tensor, symbols: str) -> str:

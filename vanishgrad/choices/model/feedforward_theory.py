@@ -92,11 +92,11 @@ def hidden_layers(setting: Setting, inputs: Inputs, passing: PassageMap | str) -
         return uncovered(
             f"init={setting.init.name} with dropout: its variances are measured without dropout; not covered"
         )
-    found = [
+    drawn = [
         setting.init.weights(setting.act, shape.inputs, shape.outputs)
         for shape in shapes(setting, math.prod(setting.data.shape))[: setting.depth]
     ]
-    weights = [each for each in found if each is not None]
+    weights = [each for each in drawn if each is not None]
     if len(weights) < setting.depth:
         return uncovered(f"init={setting.init.name}: not covered by the theory")
     y = Signal(inputs.length, inputs.shared)
@@ -159,9 +159,9 @@ def _highway(
 ) -> HiddenMoments:
     if setting.norm.over_batch:
         return uncovered("residual=highway with norm=batch: what its gates share over a batch is not covered")
-    first, found = highway(y, stem, blocks, passing, setting.residual.gate_bias)
-    lengths = [first.z.square, *(layer.z.square for block in found for layer in block.layers)]
-    return HiddenMoments(highway_gradients(first, found), lengths, first.z)
+    first, moments = highway(y, stem, blocks, passing, setting.residual.gate_bias)
+    lengths = [first.z.square, *(layer.z.square for block in moments for layer in block.layers)]
+    return HiddenMoments(highway_gradients(first, moments), lengths, first.z)
 
 
 def _dense(
@@ -198,21 +198,21 @@ def convolutional_layers(setting: Setting, inputs: Inputs, stages: int) -> Hidde
         return uncovered(
             f"model=cnn with init={setting.init.name} data={setting.data.name}: not covered by the theory"
         )
-    found = maps(
+    moments = maps(
         torch.tensor(inputs.places, dtype=torch.float64), layers, function_of(setting.act), setting.reg.noise
     )
-    lengths = [float(each.q.mean()) for each in found]
-    return HiddenMoments(map_gradients(layers, found), lengths, Signal(lengths[0]), notes=(BULK,))
+    lengths = [float(each.q.mean()) for each in moments]
+    return HiddenMoments(map_gradients(layers, moments), lengths, Signal(lengths[0]), notes=(BULK,))
 
 
 def _layers(setting: Setting, stages: int) -> list[Convolution] | None:
-    field, found = KERNEL**2, []
+    field, layers = KERNEL**2, []
     for shape in shapes(setting, setting.data.shape[0], stages)[: setting.depth]:
         pair = setting.init.variances(setting.act, field * shape.inputs, field * shape.outputs)
         if pair is None:
             return None
-        found.append(Convolution(*pair, shape.stride))
-    return found
+        layers.append(Convolution(*pair, shape.stride))
+    return layers
 
 
 FAR = 1e20  # the length of a stream that has grown for ever
@@ -265,13 +265,13 @@ def _plain(setting: Setting, first: Signal, weights: Weights) -> tuple[Figures, 
     else:
         q = q_star(f, sigma_w * math.sqrt(noise), sigma_b, start=first.square or 1.0)
     chi = sigma_w**2 * noise * slope_moment(f, min(q, LARGEST_LENGTH))
-    found = {"sigma_w": sigma_w, "sigma_b": sigma_b, "q_star": q} | _of_chi(chi)
+    figures = {"sigma_w": sigma_w, "sigma_b": sigma_b, "q_star": q} | _of_chi(chi)
     if sigma_w == 0:
-        return found, [NO_WEIGHTS]
+        return figures, [NO_WEIGHTS]
     notes = []
     if setting.init.critical and phase(chi) != "critical":
         notes.append(ELSEWHERE.format(first.square, q))
-    return found | _correlation(f, q, sigma_w, sigma_b, noise) | _length_scale(f, sigma_w, q, noise), notes
+    return figures | _correlation(f, q, sigma_w, sigma_b, noise) | _length_scale(f, sigma_w, q, noise), notes
 
 
 def _correlation(f: Function, q: float, sigma_w: float, sigma_b: float, noise: float) -> Figures:
@@ -295,18 +295,20 @@ def _normalized(
         variance_w, z = through(weights, passage.signal)
         passage = passing(z)
     variance_w, variance_b = weights(passage.signal.square)
-    found = {"sigma_w": math.sqrt(variance_w), "sigma_b": math.sqrt(variance_b), "q_star": z.square}
-    found |= _of_chi(variance_w * passage.gain)
+    figures = {"sigma_w": math.sqrt(variance_w), "sigma_b": math.sqrt(variance_b), "q_star": z.square}
+    figures |= _of_chi(variance_w * passage.gain)
     notes = []
     if variance_w == 0:
-        return found, [NO_WEIGHTS]
+        return figures, [NO_WEIGHTS]
     if setting.norm.of_examples:
         rescaled = _rescaled(setting, z.square)
-        correlated = _correlation(rescaled, z.square, found["sigma_w"], found["sigma_b"], setting.reg.noise)
-        found |= {key: correlated[key] for key in ("c_star", "xi_c")}
+        correlated = _correlation(
+            rescaled, z.square, figures["sigma_w"], figures["sigma_b"], setting.reg.noise
+        )
+        figures |= {key: correlated[key] for key in ("c_star", "xi_c")}
     else:
         notes.append(setting.norm.correlations())
-    return found, notes
+    return figures, notes
 
 
 def _rescaled(setting: Setting, q: float) -> Function:
@@ -348,9 +350,9 @@ def _stream_factor(setting: Setting, weights: Weights, passing: PassageMap, scal
 
 def _highway_factor(setting: Setting, first: Signal, weights: Weights, passing: PassageMap) -> float:
     blocks = [[weights] * setting.residual.every] * SETTLED
-    start, found = highway(first, lambda square: (1.0, 0.0), blocks, passing, setting.residual.gate_bias)
+    start, moments = highway(first, lambda square: (1.0, 0.0), blocks, passing, setting.residual.gate_bias)
     every = setting.residual.every
-    gradients = highway_gradients(start, found[-2:])  # of the stem, and of two blocks
+    gradients = highway_gradients(start, moments[-2:])  # of the stem, and of two blocks
     return math.exp((gradients[every] - gradients[2 * every]) / every)
 
 
@@ -388,18 +390,20 @@ def _predicted(
 
 def _profile(setting: Setting, hidden: HiddenMoments) -> Figures:
     """The profile relative to the last hidden layer, and what follows from a plain network's layers."""
-    found: Figures = {"lengths": None if hidden.lengths is None else tuple(hidden.lengths)}
+    figures: Figures = {"lengths": None if hidden.lengths is None else tuple(hidden.lengths)}
     if hidden.logs is None:
-        return found
+        return figures
     last = hidden.logs[-1]
     if math.isinf(last):
         return (
-            found | {"profile": tuple(0.0 if log == 0 else None for log in hidden.logs)}
+            figures | {"profile": tuple(0.0 if log == 0 else None for log in hidden.logs)}
             if setting.blocks
-            else found
+            else figures
         )
     decades = tuple(None if math.isinf(log) else (log - last) / 2 / math.log(10) for log in hidden.logs)
-    return found | {"profile": decades, "log10_gradient_ratio": decades[0]} | _spread(setting, hidden.layers)
+    return (
+        figures | {"profile": decades, "log10_gradient_ratio": decades[0]} | _spread(setting, hidden.layers)
+    )
 
 
 def _spread(setting: Setting, layers: list[LayerMoments]) -> Figures:
@@ -410,14 +414,14 @@ def _spread(setting: Setting, layers: list[LayerMoments]) -> Figures:
     ratios = [slope_ratio(f, layer.z.square) for layer in layers[:-1]]
     chis = [below.passage.gain * above.variance_w for below, above in pairwise(layers)]
     singular = spectrum(zip(chis, ratios, strict=True), orthogonal)
-    found: Figures = {
+    figures: Figures = {
         "jacobian_log10_mean": singular.log_mean / math.log(10),
         "jacobian_variance": singular.relative_variance,
     }
     if setting.act.homogeneous:
         around = scatter(layer_variance(ratio, setting.width, orthogonal) for ratio in ratios)
-        found |= {"scatter_shift": around.shift, "scatter": around.deviation}
-    return found
+        figures |= {"scatter_shift": around.shift, "scatter": around.deviation}
+    return figures
 
 
 def _limits(hidden: HiddenMoments) -> list[str]:

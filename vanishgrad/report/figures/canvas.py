@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import wraps
+from collections.abc import Iterable
 from math import ceil
 from textwrap import fill
-from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -151,18 +149,7 @@ def first_runs_notes(frame: pd.DataFrame, rows: int) -> list[str]:
     return remarks + [f"the first {rows} of {settings} settings"] * (settings > rows)
 
 
-Drawing = TypeVar("Drawing", bound=Callable[..., Figure])
 ALONE = "this run"
-
-
-def of_runs(draw: Drawing) -> Drawing:
-    """Let a figure take a run's own table as well, such as `result.gradients` or `monitor.frame()`."""
-
-    @wraps(draw)
-    def draw_runs(table: pd.DataFrame, *arguments: Any, **named: Any) -> Figure:
-        return draw(as_runs(table), *arguments, **named)
-
-    return cast(Drawing, draw_runs)
 
 
 def as_runs(table: pd.DataFrame) -> pd.DataFrame:

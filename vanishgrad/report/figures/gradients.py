@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from vanishgrad.diagnosis.layers import at_end, at_start
 from vanishgrad.report.figures.canvas import (
     MOST_MULTIPLES,
+    as_runs,
     first_settings,
     multiples,
     name_axes,
     note,
-    of_runs,
     say_empty,
     whole_ticks,
 )
@@ -27,7 +27,6 @@ from vanishgrad.report.figures.series import colour_bar, draw_mesh, draw_views, 
 from vanishgrad.report.figures.view import Reference, View
 
 
-@of_runs
 def gradient_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw ||dLoss/dW|| of every layer, in the initial network and at the end.
 
@@ -45,10 +44,10 @@ def gradient_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -
         >>> [axes.get_title() for axes in figure.axes]
         ['at the start', 'at the end']
     """
+    gradients = as_runs(gradients)
     return _start_and_end("Gradient norm by layer", gradients, "grad_norm", "||dLoss/dW|| (L2)", colours)
 
 
-@of_runs
 def gradient_profile(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw ||dLoss/dz|| of every layer: the gradient that backpropagation hands from layer to layer.
 
@@ -67,13 +66,13 @@ def gradient_profile(gradients: pd.DataFrame, colours: Palette | None = None) ->
         >>> [float(norm) for norm in figure.axes[0].lines[0].get_ydata()]
         [0.01, 0.1, 1.0]
     """
+    gradients = as_runs(gradients)
     return _start_and_end(
         "Gradient profile: the signal by layer", gradients, "delta_norm", "||dLoss/dz|| (L2)", colours,
         theory="predicted_delta_norm",
     )  # fmt: skip
 
 
-@of_runs
 def update_ratio_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the relative change of every layer's weights in one step, at the first step and at the last.
 
@@ -89,11 +88,11 @@ def update_ratio_by_layer(gradients: pd.DataFrame, colours: Palette | None = Non
         >>> update_ratio_by_layer(rows).axes[0].get_yscale()
         'log'
     """
+    gradients = as_runs(gradients)
     label = "||change of W|| / ||W|| in one step"
     return _start_and_end("Update ratio by layer", gradients, "update_ratio", label, colours)
 
 
-@of_runs
 def saturation_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the fractions of saturated activations and of dead units by layer, at the end.
 
@@ -111,6 +110,7 @@ def saturation_by_layer(gradients: pd.DataFrame, colours: Palette | None = None)
         >>> [axes.get_title() for axes in saturation_by_layer(rows).axes]
         ['saturated, at the end', 'dead, at the end']
     """
+    gradients = as_runs(gradients)
     views = [
         View(
             at_end(gradients, "saturation"),
@@ -134,7 +134,6 @@ def saturation_by_layer(gradients: pd.DataFrame, colours: Palette | None = None)
     )
 
 
-@of_runs
 def weight_drift_by_layer(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw how far the weights of each layer have moved from where they started, ||W - W_0|| / ||W_0||.
 
@@ -150,6 +149,7 @@ def weight_drift_by_layer(gradients: pd.DataFrame, colours: Palette | None = Non
         >>> weight_drift_by_layer(rows).axes[0].get_ylabel()
         '||W - W_0|| / ||W_0||'
     """
+    gradients = as_runs(gradients)
     moved = at_end(gradients, "weight_drift")
     view = View(moved, "layer", "weight_drift", "at the end", "||W - W_0|| / ||W_0||")
     return draw_views("Weight drift by layer", [view], colours or palette(gradients["setting"]))
@@ -166,7 +166,6 @@ def _start_and_end(
     return draw_views(title, views, colours or palette(gradients["setting"]))
 
 
-@of_runs
 def gradient_heatmap(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw ||dLoss/dW|| as colour over step and layer, a panel per run.
 
@@ -184,6 +183,7 @@ def gradient_heatmap(gradients: pd.DataFrame, colours: Palette | None = None) ->
         >>> gradient_heatmap(rows).axes[0].get_xlabel()
         'optimizer step'
     """
+    gradients = as_runs(gradients)
     chosen = chosen_runs(gradients, colours or palette(gradients["setting"]))
     figure, axes = multiples("Gradient norm by layer and step", len(chosen))
     shown = gradients[gradients["run"].isin(chosen)]
@@ -254,7 +254,6 @@ def _notes(gradients: pd.DataFrame, shown: pd.DataFrame, *, alone: bool) -> str:
     return "; ".join(remarks)
 
 
-@of_runs
 def gradient_through_time(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw ||dLoss/dh_t|| of a recurrent state over time steps, in the initial network and at the end.
 
@@ -272,10 +271,10 @@ def gradient_through_time(gradients: pd.DataFrame, colours: Palette | None = Non
         >>> figure.axes[0].get_xlabel()
         'time step t (1 = the first)'
     """
+    gradients = as_runs(gradients)
     return _ends_in_time("Gradient through time", gradients, "grad_norm", "||dLoss/dh_t|| (L2)", colours)
 
 
-@of_runs
 def cell_gradient_through_time(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw ||dLoss/dc_t|| of an LSTM's cell over time steps, in the initial network and at the end.
 
@@ -292,6 +291,7 @@ def cell_gradient_through_time(gradients: pd.DataFrame, colours: Palette | None 
         >>> figure.axes[0].get_ylabel()
         '||dLoss/dc_t|| (L2)'
     """
+    gradients = as_runs(gradients)
     measured = gradients[np.isfinite(gradients["cell_grad_norm"])]
     title, label = "Gradient of the cells through time", "||dLoss/dc_t|| (L2)"
     shown = (colours or palette(gradients["setting"])).only(measured["setting"])
@@ -305,7 +305,6 @@ def _ends_in_time(title: str, gradients: pd.DataFrame, y: str, label: str, colou
     return draw_views(title, views, colours or palette(gradients["setting"]))
 
 
-@of_runs
 def gradient_terms(terms: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the two terms of each residual block's gradient: through its shortcut and through its branch.
 
@@ -323,6 +322,7 @@ def gradient_terms(terms: pd.DataFrame, colours: Palette | None = None) -> Figur
         >>> [axes.get_title() for axes in gradient_terms(rows).axes]
         ['through the shortcut', 'through the branch', 'cosine between them']
     """
+    terms = as_runs(terms)
     label = "norm of the term (L2)"
     shortcut, branch = (terms.assign(norm=terms[f"{name}_norm"]) for name in ("shortcut", "branch"))
     never = Reference(-1.0, "-1: the branch would undo the shortcut")
@@ -335,7 +335,6 @@ def gradient_terms(terms: pd.DataFrame, colours: Palette | None = None) -> Figur
     return draw_views(title, views, colours or palette(terms["setting"]))
 
 
-@of_runs
 def shattered_gradients(correlations: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the correlation of the gradients at inputs along a line over their distance.
 
@@ -352,6 +351,7 @@ def shattered_gradients(correlations: pd.DataFrame, colours: Palette | None = No
         >>> shattered_gradients(rows).axes[0].get_xscale()
         'log'
     """
+    correlations = as_runs(correlations)
     noise = Reference(0.0, "0: white noise")
     apart = correlations[correlations["lag"] > 0]  # a gradient has correlation 1 with itself
     view = View(apart, "lag", "correlation", "at the start", "correlation", False, (noise,))

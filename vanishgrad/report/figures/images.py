@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from vanishgrad.report.figures.canvas import (
     QUIET,
+    as_runs,
     first_runs_notes,
     first_settings,
     note,
-    of_runs,
     panels,
     say_empty,
     wrapped,
@@ -66,7 +66,6 @@ class Strip(NamedTuple):
     is_true: bool = False
 
 
-@of_runs
 def frame_cross_entropy(frames: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the cross-entropy of each predicted frame at the end.
 
@@ -84,12 +83,12 @@ def frame_cross_entropy(frames: pd.DataFrame, colours: Palette | None = None) ->
         >>> frame_cross_entropy(rows).axes[0].get_xlabel()
         'predicted frame (1 = the next)'
     """
+    frames = as_runs(frames)
     label = "cross-entropy (nats per frame)"
     view = View(frames, "frame", "cross_entropy", "at the end", label, None, _references(frames))
     return draw_views("Cross-entropy by predicted frame", [view], colours or palette(frames["setting"]))
 
 
-@of_runs
 def predicted_frames(examples: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the first held-out example: the true frames, and below them what each setting's network predicts.
 
@@ -106,6 +105,7 @@ def predicted_frames(examples: pd.DataFrame, colours: Palette | None = None) -> 
         >>> [axes.get_ylabel() for axes in figure.axes]
         ['true', 'this run']
     """
+    examples = as_runs(examples)
     settings = first_settings(examples, colours or palette(examples["setting"]))[:MOST_SETTINGS]
     shown = examples[examples["setting"].isin(settings)].drop_duplicates("setting").set_index("setting")
     strips = _strips(shown.loc[settings])
@@ -175,7 +175,6 @@ MOMENTS = {"start": "at the start", "pretrained": "after pretraining", "trained"
 SMALL = 2.4  # inches
 
 
-@of_runs
 def filters(pictures: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the weights of the first layer's units: a row per setting, a column per moment of training.
 
@@ -192,6 +191,7 @@ def filters(pictures: pd.DataFrame, colours: Palette | None = None) -> Figure:
         >>> [axes.get_title() for axes in filters(rows).axes]
         ['at the start', 'after training']
     """
+    pictures = as_runs(pictures)
     settings = first_settings(pictures, colours or palette(pictures["setting"]))[:MOST_SETTINGS]
     moments = [moment for moment in MOMENTS if moment in set(pictures["moment"])]
     figure, axes = panels("Filters of the first layer", len(settings), len(moments), (SMALL, SMALL))

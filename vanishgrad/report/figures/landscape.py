@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vanishgrad.report.figures.canvas import (
+    as_runs,
     first_runs_notes,
     first_settings,
     name_axes,
     note,
-    of_runs,
     panels,
     say_empty,
 )
@@ -34,7 +34,6 @@ MOST_TICKS = 5
 STAR_NOTE = "star: the trained network, dots: the snapshots on the way to it"
 
 
-@of_runs
 def loss_landscape(planes: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw level lines of the loss around the trained network: a row per setting, its first run.
 
@@ -58,6 +57,7 @@ def loss_landscape(planes: pd.DataFrame, colours: Palette | None = None) -> Figu
         >>> figure.axes[0].get_title()
         'this run: path of training'
     """
+    planes = as_runs(planes)
     settings = first_settings(planes, colours or palette(planes["setting"]))[:MOST_SETTINGS]
     figure, axes = panels("Loss landscape", len(settings), 2, (4.9, 3.7))
     for row, setting in zip(axes, settings, strict=True):

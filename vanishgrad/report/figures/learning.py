@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from vanishgrad.report.figures.canvas import (
     QUIET,
+    as_runs,
     first_settings,
     log_notes,
     multiples,
     multiples_notes,
     name_axes,
     note,
-    of_runs,
     panels,
     say_empty,
     share_limits,
@@ -43,7 +43,6 @@ GOLDEN = (5**0.5 - 1) / 2  # multiples of it, modulo 1, lie evenly
 BASELINE_NOTE = "dashed: what an answer that ignores the input scores"
 
 
-@of_runs
 def final_accuracy(summary: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the final validation accuracy by setting: a dot per seed and the mean, the best on top.
 
@@ -62,6 +61,7 @@ def final_accuracy(summary: pd.DataFrame, colours: Palette | None = None) -> Fig
         >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]  # from the bottom
         ['act=sigmoid', 'act=relu']
     """
+    summary = as_runs(summary)
     accuracy = bool(np.isfinite(summary["final_val_accuracy"]).any())
     column, what = ("final_val_accuracy", "accuracy") if accuracy else ("final_val_loss", "loss")
     order = _order(summary, column, best_last=accuracy)
@@ -140,7 +140,6 @@ def _ended_so(runs: pd.DataFrame) -> bool:
     return bool((runs["status"] == "diverged").any())
 
 
-@of_runs
 def training_curves(metrics: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw training loss and validation accuracy over steps; validation loss where no accuracy exists.
 
@@ -159,6 +158,7 @@ def training_curves(metrics: pd.DataFrame, colours: Palette | None = None) -> Fi
         >>> [axes.get_title() for axes in training_curves(rows.assign(val_accuracy=[0.1, 0.8])).axes]
         ['training loss', 'validation accuracy']
     """
+    metrics = as_runs(metrics)
     loss, accuracy = (_baseline(metrics, name) for name in ("val_loss", "val_accuracy"))
     views = [View(metrics, "step", "train_loss", "training loss", "loss on the batch", None, loss)]
     if np.isfinite(metrics["val_accuracy"]).any():
@@ -175,7 +175,6 @@ def _baseline(metrics: pd.DataFrame, metric: str) -> tuple[Reference, ...]:
     return () if value is None else (Reference(value, f"baseline {value:.3g}"),)
 
 
-@of_runs
 def learning_speed(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the gradient norm of some layers over steps: a panel per setting, a line per layer.
 
@@ -193,6 +192,7 @@ def learning_speed(gradients: pd.DataFrame, colours: Palette | None = None) -> F
         >>> [line.get_label() for line in learning_speed(rows).axes[0].lines]
         ['layer 1', 'layer 2', 'layer 3']
     """
+    gradients = as_runs(gradients)
     settings = first_settings(gradients, colours or palette(gradients["setting"]))
     figure, axes = multiples("Speed of learning per layer over steps", len(settings))
     for each, setting in zip(axes, settings, strict=True):
@@ -211,7 +211,6 @@ def _calm(axes: Sequence[Axes], settings: Sequence[str], gradients: pd.DataFrame
     return [each for each, setting in zip(axes, settings, strict=True) if setting not in diverged]
 
 
-@of_runs
 def weight_norm(gradients: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw ||W|| relative to the initial one over steps: a panel per setting, a line per layer.
 
@@ -228,6 +227,7 @@ def weight_norm(gradients: pd.DataFrame, colours: Palette | None = None) -> Figu
         >>> [float(norm) for norm in weight_norm(rows).axes[0].lines[0].get_ydata()]
         [1.0, 0.5]
     """
+    gradients = as_runs(gradients)
     rows = relative(gradients)
     settings = first_settings(rows, colours or palette(rows["setting"]))
     figure, axes = multiples("Weight norm by layer and step", len(settings))
@@ -250,7 +250,6 @@ def relative(gradients: pd.DataFrame) -> pd.DataFrame:
     return gradients.assign(relative=gradients["weight_norm"] / before)
 
 
-@of_runs
 def clipping(metrics: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the norm of the whole gradient over steps, before and after clipping.
 
@@ -264,6 +263,7 @@ def clipping(metrics: pd.DataFrame, colours: Palette | None = None) -> Figure:
         >>> [axes.get_title() for axes in clipping(rows).axes]
         ['before clipping', 'after clipping']
     """
+    metrics = as_runs(metrics)
     label = "norm of the whole gradient (L2)"
     both = pd.concat([metrics["grad_norm"], metrics["clipped_grad_norm"]])
     log = spans_decades(both)
@@ -276,7 +276,6 @@ def clipping(metrics: pd.DataFrame, colours: Palette | None = None) -> Figure:
     )
 
 
-@of_runs
 def pretraining(losses: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw each layer's loss in pretraining relative to that before: a panel per setting, a line per layer.
 
@@ -291,6 +290,7 @@ def pretraining(losses: pd.DataFrame, colours: Palette | None = None) -> Figure:
         >>> figure.axes[0].get_xlabel()
         'epoch of pretraining'
     """
+    losses = as_runs(losses)
     settings = first_settings(losses, colours or palette(losses["setting"]))
     figure, axes = multiples("Layer-wise pretraining", len(settings))
     log = spans_decades(losses["relative_loss"])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vanishgrad.diagnosis.layers import at_end
 from vanishgrad.report.figures.canvas import (
     QUIET,
+    as_runs,
     first_runs_notes,
     first_settings,
     literal,
@@ -23,7 +24,6 @@ from vanishgrad.report.figures.canvas import (
     multiples_notes,
     name_axes,
     note,
-    of_runs,
     panels,
     say_empty,
     whole_ticks,
@@ -35,7 +35,6 @@ from vanishgrad.report.figures.view import FRACTION_LIMITS, View, divergence_mar
 TAGS = ["run", "setting", "seed", "status"]
 
 
-@of_runs
 def dead_units(units: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the fraction of dead units over steps, all layers together, and by layer at the end.
 
@@ -51,6 +50,7 @@ def dead_units(units: pd.DataFrame, colours: Palette | None = None) -> Figure:
         >>> [float(part) for part in dead_units(rows).axes[0].lines[0].get_ydata()]
         [0.3]
     """
+    units = as_runs(units)
     label = "fraction of units"
     views = [
         View(all_layers(units), "step", "dead_fraction", "all layers", label, False),
@@ -74,7 +74,6 @@ ENDS: tuple[tuple[str, str, LineStyleType], ...] = (
 )
 
 
-@of_runs
 def gate_activity(gates: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the fractions of gate values near 0 and near 1 over steps: a panel per setting, a colour per gate.
 
@@ -88,6 +87,7 @@ def gate_activity(gates: pd.DataFrame, colours: Palette | None = None) -> Figure
         >>> gate_activity(rows).axes[0].get_ylabel()
         'fraction of gates'
     """
+    gates = as_runs(gates)
     settings = first_settings(gates, colours or palette(gates["setting"]))
     figure, axes = multiples("Gate activity over training", len(settings))
     shades = {
@@ -129,7 +129,6 @@ FLAT_NOTE = "shaded: slope under 5 % of the largest, where units are saturated o
 TITLES = {"start": "at the start", "end": "at the end"}
 
 
-@of_runs
 def activation_inputs(histograms: pd.DataFrame, colours: Palette | None = None) -> Figure:
     """Draw the distribution of z by layer, a ridge each: a row per setting, its first run.
 
@@ -150,6 +149,7 @@ def activation_inputs(histograms: pd.DataFrame, colours: Palette | None = None) 
         >>> [axes.get_title() for axes in figure.axes]
         ['this run: at the start', 'this run: at the end']
     """
+    histograms = as_runs(histograms)
     colours = colours or palette(histograms["setting"])
     settings = first_settings(histograms, colours)[:MOST_SETTINGS]
     most = max(min(len(each), MOST_LAYERS) for each in histograms["fractions"])
