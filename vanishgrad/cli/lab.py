@@ -102,9 +102,9 @@ class Lab:
 
 def lab(arguments: Sequence[str]) -> int:
     """Run chapters of the lab and write the book; the exit status is 1 when a run failed."""
-    given = keywords(arguments, KEYS)
-    asked = _asked(given, arguments)
-    is_shown = truth("open", given.get("open", "false"))
+    values = keywords(arguments, KEYS)
+    asked = _asked(values, arguments)
+    is_shown = truth("open", values.get("open", "false"))
     console = Console(highlight=False)
     failed: list[str] = []
     with notes():
@@ -120,12 +120,12 @@ def lab(arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _asked(given: Mapping[str, str], arguments: Sequence[str]) -> Lab:
-    profile = given.get("profile", PROFILES[0])
+def _asked(values: Mapping[str, str], arguments: Sequence[str]) -> Lab:
+    profile = values.get("profile", PROFILES[0])
     one_of("profile", profile, PROFILES)
-    folder = Path(given["out"]).expanduser() if "out" in given else OUTPUTS / profile
+    folder = Path(values["out"]).expanduser() if "out" in values else OUTPUTS / profile
     require(not folder.exists() or folder.is_dir(), f"out={folder}: is a file, not a folder")
-    names = [_name(text) for text in several(given["chapter"])] if "chapter" in given else None
+    names = [_name(text) for text in several(values["chapter"])] if "chapter" in values else None
     require(names is None or bool(names), "chapter=[]: name at least one chapter")
     chosen = [one for one in CHAPTERS if names is None or one.name in names]
     return Lab(chosen, cast(Profile, profile), folder, arguments)

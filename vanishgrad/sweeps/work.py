@@ -58,21 +58,21 @@ def grouped(jobs: Sequence[Job], workers: int, max_stack: int | None = None) -> 
     Arguments:
         jobs: of a sweep, each checked.
         workers: processes that share the work; structures are divided so that all have some.
-        max_stack: runs in a stack at the most; None leaves the choice to the size of the network.
+        max_stack: runs in a stack at most; None leaves the choice to the size of the network.
     """
-    found: list[JobGroup] = []
+    groups: list[JobGroup] = []
     alike: dict[Run, list[Job]] = defaultdict(list)
     for job in jobs:
         reason = alone_because(job.run)
         if reason is None:
             alike[structure(job.run)].append(job)
         else:
-            found.append(JobGroup((job,), reason))
+            groups.append(JobGroup((job,), reason))
     share = math.ceil(sum(map(len, alike.values())) / workers)
     for members in alike.values():
         most = max_stack or min(fitting(members[0].run), max(ENOUGH, share))
-        found += [JobGroup(tuple(part)) for part in _evenly(members, most)]
-    return sorted(found, key=lambda group: -len(group.jobs))
+        groups += [JobGroup(tuple(part)) for part in _evenly(members, most)]
+    return sorted(groups, key=lambda group: -len(group.jobs))
 
 
 def fitting(run: Run) -> int:
