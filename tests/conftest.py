@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+
+from vanishgrad.choices import named
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -21,3 +25,22 @@ def data_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"no data in {root}: set VANISHGRAD_DATA to a folder with mnist/")
     return root
+
+
+_every_kind, _own = named._kinds, [False]
+
+
+def _kinds(protocol: type) -> Iterator[Any]:
+    return (kind for kind in _every_kind(protocol) if _own[0] or kind.__module__.startswith("vanishgrad."))
+
+
+# A choice that a test defines counts once it is imported: elsewhere the shipped ones are all there are.
+named._kinds = _kinds
+
+
+@pytest.fixture
+def own_choices() -> Iterator[None]:
+    """Choices that tests define are known by name, as the user's own are."""
+    _own[0] = True
+    yield
+    _own[0] = False

@@ -37,6 +37,8 @@ from vanishgrad.report import Wanted, write_report
 from vanishgrad.run import structure
 from vanishgrad.sweeps.work import train_stack
 
+pytestmark = pytest.mark.usefixtures("own_choices")
+
 
 @dataclass(frozen=True)
 class HardSwish(Activation):
@@ -307,11 +309,12 @@ def test_theory_has_a_figure_or_says_that_it_has_none(group: str) -> None:
 def test_its_folder_is_diagnosed_reported_and_read_back(group: str, tmp_path: Path) -> None:
     run = run_of(group)
     train(run, tmp_path / "run")
+    train(Run(**BASE), tmp_path / "twin")  # beside it, labels say what differs
     record = read_run(tmp_path / "run")
     assert record["targets"] == {group: f"{__name__}.{type(CHOICES[group]).__name__}"} == targets(run)
     back = described(record["effective"], record["targets"])
     assert back == replace(run, lr=run.rate, loss=run.criterion)
-    assert diagnose(tmp_path / "run").findings == load_runs(tmp_path).runs[0].diagnosis.findings
+    assert diagnose(tmp_path / "run").findings == load_runs(tmp_path / "run").runs[0].diagnosis.findings
     page = write_report([tmp_path], tmp_path / "report", Wanted(figures=("gradient_profile",))).page
     assert CHOICES[group].name in page.read_text()
 

@@ -12,6 +12,8 @@ import pytest
 
 from .conftest import Vanishgrad
 
+pytestmark = pytest.mark.usefixtures("own_choices")
+
 CODE = '''
 from dataclasses import dataclass
 from typing import ClassVar
