@@ -67,7 +67,7 @@ SLOPES: dict[str, Slope] = {
     "GELU": _gelu,
     "SiLU": _silu,
     "Mish": _mish,
-    "Erf": lambda m, x: 2 / math.sqrt(math.pi) * torch.exp(-x.square()),
+    "ErfModule": lambda m, x: 2 / math.sqrt(math.pi) * torch.exp(-x.square()),
     "Identity": lambda m, x: torch.ones_like(x),
 }
 LINE = torch.linspace(-12, 12, 240_001, dtype=torch.float64)

@@ -342,3 +342,16 @@ def test_the_global_norm_takes_in_every_parameter() -> None:
     gradients = torch.autograd.grad(model(batch()).square().mean(), list(model.parameters()))
     expected = math.sqrt(sum(length(gradient) ** 2 for gradient in gradients))
     assert float(measurement.grad_norm) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_step_without_any_gradient_has_no_norm_and_is_measured_all_the_same() -> None:
+    model = network()
+    measurement = Measurement(model, listen=True)
+    measurement.gradients([None for _ in model.parameters()])
+    rows, _ = measurement.rows(0, 0)
+    assert float(measurement.grad_norm) == 0
+    figures = [dict(zip(GRADIENT_COLUMNS, row, strict=True)) for row in rows]
+    assert [row["grad_norm"] for row in figures] == [None, None]
+    assert [row["weight_norm"] for row in figures] == pytest.approx(
+        [length(model[0].weight), length(model[2].weight)]
+    )

@@ -26,21 +26,21 @@ SMALL = Run(
 ACTIVATIONS = [
     activation.ReLU(), activation.Sigmoid(), activation.Tanh(), activation.Softsign(), activation.Softplus(),
     activation.LeakyReLU(), activation.PReLU(), activation.ELU(alpha=1.5), activation.SELU(),
-    activation.GELU(), activation.SiLU(), activation.Mish(), activation.ErrorFunction(),
+    activation.GELU(), activation.SiLU(), activation.Mish(), activation.Erf(),
     activation.Identity(),
 ]  # fmt: skip
 NORMS = [
-    normalization.NoNorm(), normalization.Weight(), *(
+    normalization.NoNorm(), normalization.WeightNorm(), *(
         kind(position=position)
-        for kind in (normalization.Batch, normalization.Layer, normalization.RMS)
+        for kind in (normalization.BatchNorm, normalization.LayerNorm, normalization.RMSNorm)
         for position in normalization.POSITIONS
     ),
-    *(normalization.Group(groups=2, position=position) for position in normalization.POSITIONS),
+    *(normalization.GroupNorm(groups=2, position=position) for position in normalization.POSITIONS),
 ]  # fmt: skip
 RESIDUALS = [
-    residual.IdentityShortcut(), residual.IdentityShortcut(every=1), residual.Scaled(),
-    residual.Scaled(scale=0.3), residual.Rezero(), residual.Fixup(), residual.Highway(),
-    residual.Highway(every=1), residual.Dense(),
+    residual.IdentityShortcut(), residual.IdentityShortcut(every=1), residual.ScaledShortcut(),
+    residual.ScaledShortcut(scale=0.3), residual.Rezero(), residual.Fixup(), residual.HighwayShortcut(),
+    residual.HighwayShortcut(every=1), residual.DenseShortcut(),
 ]  # fmt: skip
 
 
@@ -67,7 +67,9 @@ def test_every_figure_equals_the_naive_twins(
     agrees(replace(SMALL, act=act, norm=norm), naive)
 
 
-@pytest.mark.parametrize("norm", [normalization.NoNorm(), normalization.Batch()], ids=lambda norm: norm.name)
+@pytest.mark.parametrize(
+    "norm", [normalization.NoNorm(), normalization.BatchNorm()], ids=lambda norm: norm.name
+)
 @pytest.mark.parametrize("choice", RESIDUALS, ids=str)
 def test_every_figure_of_residual_networks_equals_the_naive_twins(
     choice: residual.Residual, norm: normalization.Normalization, naive: Naive
@@ -78,7 +80,9 @@ def test_every_figure_of_residual_networks_equals_the_naive_twins(
 @pytest.mark.parametrize(
     "reg", [L1(0.01), L2(0.01), ElasticNet(0.01, 0.02), Dropout(0.3)], ids=lambda r: r.name
 )
-@pytest.mark.parametrize("norm", [normalization.NoNorm(), normalization.Weight()], ids=lambda norm: norm.name)
+@pytest.mark.parametrize(
+    "norm", [normalization.NoNorm(), normalization.WeightNorm()], ids=lambda norm: norm.name
+)
 def test_gradients_include_the_penalty_and_see_the_dropout(
     reg: L1 | L2 | ElasticNet | Dropout, norm: normalization.Normalization, naive: Naive
 ) -> None:
@@ -87,7 +91,7 @@ def test_gradients_include_the_penalty_and_see_the_dropout(
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
 @pytest.mark.parametrize(
-    "norm", [normalization.NoNorm(), normalization.Batch(), normalization.Weight()], ids=str
+    "norm", [normalization.NoNorm(), normalization.BatchNorm(), normalization.WeightNorm()], ids=str
 )
 def test_networks_of_no_and_few_hidden_layers_equal_the_naive_twins(
     depth: int, norm: normalization.Normalization, naive: Naive
@@ -98,7 +102,7 @@ def test_networks_of_no_and_few_hidden_layers_equal_the_naive_twins(
 @pytest.mark.parametrize("recompute_every", [1, 2, 5])
 def test_recomputed_segments_are_measured_like_kept_ones(recompute_every: int, naive: Naive) -> None:
     run = replace(
-        SMALL, depth=6, reg=Dropout(0.3), norm=normalization.Batch(), recompute_every=recompute_every
+        SMALL, depth=6, reg=Dropout(0.3), norm=normalization.BatchNorm(), recompute_every=recompute_every
     )
     agrees(run, naive)
 

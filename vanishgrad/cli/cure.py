@@ -23,7 +23,7 @@ from vanishgrad.cli.cure_table import (
     write_files,
 )
 from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of
-from vanishgrad.cli.jobs import checked
+from vanishgrad.cli.jobs import checked_setting
 from vanishgrad.cli.progress import Interruption, progress_bar
 from vanishgrad.cli.run_table import show_run
 from vanishgrad.cli.sweep import train_shown
@@ -145,7 +145,7 @@ def cure(arguments: Sequence[str]) -> int:
         plan = plan_of(overrides, False, typed.search)
         require(not plan.swept, _sweep(overrides))
         own = [text for text in overrides if not text.startswith(PLACE)]  # a cure has a folder of its own
-        asked = _asked(own, typed.search, checked(plan.config), options)
+        asked = _asked(own, typed.search, checked_setting(plan.config), options)
         place = plan if options.out is None else replace(plan, folder=options.out, dated=False)
         with _place(place) as folder:
             return _cure(asked, folder)

@@ -89,7 +89,7 @@ class SweepJob:
         from vanishgrad.cli.sweep import job_of, returned, sweep_of, train_shown
         from vanishgrad.sweeps.pool import Workers
 
-        configs = numbered([load.take(config, job) for job in overrides], first)
+        configs = with_numbers([load.take(config, job) for job in overrides], first)
         settings = self.validate(configs)
         labels = [self._label(_typed(job.hydra.overrides.task)) for job in configs]
         jobs = list(map(job_of, range(first, first + len(configs)), configs, settings, labels))
@@ -184,7 +184,7 @@ def _line(result: Result) -> str:
     return "  ".join(parts)
 
 
-def checked(config: DictConfig) -> ComposedRun:
+def checked_setting(config: DictConfig) -> ComposedRun:
     """The setting of a composed configuration that can run here.
 
     Raises:
@@ -199,7 +199,7 @@ def checked(config: DictConfig) -> ComposedRun:
     return setting
 
 
-def numbered(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:
+def with_numbers(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:
     """Composed jobs with their numbers in the sweep."""
     for number, config in enumerate(configs, first):
         with open_dict(config):
@@ -210,7 +210,7 @@ def numbered(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:
 def _setting_or_refusal(config: DictConfig) -> ComposedRun | str:
     """The setting of a job, or why it cannot run."""
     try:
-        return checked(config)
+        return checked_setting(config)
     except SettingError as error:
         return str(error)
 

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vanishgrad.cli.arguments import keywords, several, truth
-from vanishgrad.cli.jobs import checked, numbered
-from vanishgrad.cli.report import activation_curves, activation_inputs, landscapes
+from vanishgrad.cli.jobs import checked_setting, with_numbers
+from vanishgrad.cli.report import compute_activation_curves, compute_activation_inputs, landscapes
 from vanishgrad.cli.sweep import job_of, train_shown
 from vanishgrad.cli.terminal import notes, show
 from vanishgrad.config.overrides import as_typed
@@ -77,7 +77,8 @@ def _case(one: Conclusion, condition: str) -> str:
 KEYS = ("chapter", "profile", "out", "open")
 OUTPUTS = Path("outputs") / "lab"
 COMPUTED = {
-    "activations": activation_curves, "landscape": landscapes, "activation_inputs": activation_inputs,
+    "activations": compute_activation_curves, "landscape": landscapes,
+    "activation_inputs": compute_activation_inputs,
 }  # fmt: skip
 
 Jobs = Mapping[str, Sequence[Job]]  # of each sweep of a chapter
@@ -152,12 +153,12 @@ def _jobs(asked: Lab, chapter: Chapter) -> Jobs:
 
 def _sweep(training: Training, profile: Profile, folder: Path, first: int) -> list[Job]:
     plan = plan_of(training.typed(profile), multirun=True)
-    configs = numbered(jobs_of(plan), 0)
+    configs = with_numbers(jobs_of(plan), 0)
     jobs = []
     for number, config in enumerate(configs, first):
         config.hydra.sweep.dir = str(folder)
         label = " ".join(as_typed(override) for override in config.hydra.overrides.task)
-        jobs.append(job_of(number, config, checked(config), label))
+        jobs.append(job_of(number, config, checked_setting(config), label))
     return jobs
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vanishgrad.report import Runs
 
 
-def activation_curves(runs: Runs) -> pd.DataFrame:
+def compute_activation_curves(runs: Runs) -> pd.DataFrame:
     """`act, x, value, slope` of each activation of `runs`, from the modules that train; imports torch."""
     import pandas as pd
 
@@ -56,7 +56,7 @@ def landscapes(runs: Runs) -> pd.DataFrame:
     return runs.extra("landscape")
 
 
-def activation_inputs(runs: Runs) -> pd.DataFrame:
+def compute_activation_inputs(runs: Runs) -> pd.DataFrame:
     """The table of what enters activations; those that are missing are computed."""
     from vanishgrad.engine.computed_arrays import write_activation_inputs
     from vanishgrad.records import ACTIVATIONS_ARRAYS
@@ -85,8 +85,10 @@ def _complete(runs: Runs, among: set[Path], file: str, write: Callable[[Path], N
 
 
 KEYS = ("runs", "out", "figures", "format", "style", "open")
-COMPUTED = {"activations": activation_curves, "landscape": landscapes}
-ASKED_FOR = {"activation_inputs": activation_inputs}  # runs every network once: only for who names the figure
+COMPUTED = {"activations": compute_activation_curves, "landscape": landscapes}
+ASKED_FOR = {
+    "activation_inputs": compute_activation_inputs
+}  # runs every network once: only for who names the figure
 
 
 def report(arguments: Sequence[str]) -> int:

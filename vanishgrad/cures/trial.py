@@ -35,7 +35,7 @@ from vanishgrad.sweeps.job import Job, Outcome
 
 def diagnosed(trial: Trial) -> Diagnosis:
     """What is wrong in the runs of a trial."""
-    return pooled([one for one in map(_diagnosed, trial.courses) if one is not None])
+    return pooled_diagnosis([one for one in map(_diagnosed, trial.courses) if one is not None])
 
 
 def _diagnosed(one: Course) -> Diagnosis | None:
@@ -45,7 +45,7 @@ def _diagnosed(one: Course) -> Diagnosis | None:
         return None
 
 
-def pooled(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
+def pooled_diagnosis(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
     """All that was found, each pathology once, in its worst form; the one found in most runs first.
 
     It learned if it did so in all runs.

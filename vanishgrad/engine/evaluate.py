@@ -27,8 +27,8 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor | None:
         outputs: `(batch, classes)` or `(batch, time, classes)`.
         targets: class numbers, `(batch,)` or `(batch, time)`, or values.
     """
-    found = accuracies(outputs.unsqueeze(0), targets.unsqueeze(0))
-    return None if found is None else found[0]
+    correct = accuracies(outputs.unsqueeze(0), targets.unsqueeze(0))
+    return None if correct is None else correct[0]
 
 
 def accuracies(outputs: Tensor, targets: Tensor) -> Tensor | None:
@@ -49,7 +49,7 @@ def evaluate(model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -> S
     size = examples_per_pass(inputs, targets)
     pairs = zip(inputs.split(size), targets.split(size), strict=True)
     with evaluation_mode(model):
-        return pooled([(len(y), score(model(x), y, loss)) for x, y in pairs])
+        return pooled_score([(len(y), score(model(x), y, loss)) for x, y in pairs])
 
 
 def examples_per_pass(inputs: Tensor, targets: Tensor) -> int:
@@ -72,11 +72,11 @@ def scores(outputs: Tensor, targets: Tensor, loss: Loss) -> list[Score]:
     if correct is None:
         return [(one, None) for one in losses]
     finite = outputs.flatten(1).isfinite().all(1)
-    found = correct.masked_fill(~finite, float("nan")).tolist()
-    return list(zip(losses, found, strict=True))
+    fractions = correct.masked_fill(~finite, float("nan")).tolist()
+    return list(zip(losses, fractions, strict=True))
 
 
-def pooled(parts: Sequence[tuple[int, Score]]) -> Score:
+def pooled_score(parts: Sequence[tuple[int, Score]]) -> Score:
     """(mean loss, accuracy) of all parts together, from (examples, score) of each."""
     total = sum(count for count, _ in parts)
     losses = [count / total * part_loss for count, (part_loss, _) in parts]
@@ -113,10 +113,10 @@ class Metrics:
         """A step was done."""
         self.last = self.last | numbers
 
-    def evaluated(self, score: Score, beside: Mapping[str, float]) -> None:
+    def evaluated(self, score: Score, extra: Mapping[str, float]) -> None:
         """The held-out split was evaluated; `beside` is what follows from the score, under other names."""
         loss, accuracy = score
-        self.last = {**self.last, "val_loss": loss, "val_accuracy": accuracy, **beside}
+        self.last = {**self.last, "val_loss": loss, "val_accuracy": accuracy, **extra}
         if loss < self._lowest:
             self._lowest, self.best = loss, self.last
 

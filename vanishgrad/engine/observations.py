@@ -51,8 +51,8 @@ class Alive:
 
     def module(self, module: nn.Module, inputs: Tensor, output: Tensor) -> None:
         if is_activation(module):
-            found = (slope(module, inputs) != 0).any(0)
-            self.units[module] = self.units.get(module, found) | found
+            alive = (slope(module, inputs) != 0).any(0)
+            self.units[module] = self.units.get(module, alive) | alive
 
     def fork(self, block: nn.Module, direct: Tensor, into: Tensor) -> None:
         return None
@@ -92,7 +92,7 @@ def _with_hidden_activations(model: nn.Module) -> list[Sequence]:
 SHOWN = 4  # sequences kept to look at
 
 
-def predicted_frames(model: nn.Module, given: Tensor, true: Tensor) -> Tensor:
+def frame_predictions(model: nn.Module, given: Tensor, true: Tensor) -> Tensor:
     """What the network gives for the frames `true` that follow `given`, `(n, predicted, 1, side, side)`."""
     with evaluation_mode(model):
         return torch.cat([model(chunk) for chunk in given.split(examples_per_pass(given, true))])
@@ -105,7 +105,7 @@ def frame_rows(step: int, model: nn.Module, data: Dataset) -> list[tuple[Cell, .
     that of always answering the mean training frame, and the least that is possible: a grey pixel has an
     entropy of its own.
     """
-    logits = predicted_frames(model, data.val_x, data.val_y).cpu().double()
+    logits = frame_predictions(model, data.val_x, data.val_y).cpu().double()
     true = data.val_y.cpu().double()
     lost = F.binary_cross_entropy_with_logits(logits, true, reduction="none")
     entropy = -(torch.xlogy(true, true) + torch.xlogy(1 - true, 1 - true))
@@ -124,7 +124,7 @@ def save_frames(folder: Path, model: nn.Module, data: Dataset, loss: Loss) -> No
     What a network gives is a logit to the binary cross-entropy, and a pixel to the squared error.
     """
     given, true = data.val_x[:SHOWN], data.val_y[:SHOWN]
-    outputs = predicted_frames(model, given, true)
+    outputs = frame_predictions(model, given, true)
     predicted = loss.values(outputs)
     write_arrays(
         folder / FRAMES_ARRAYS, given=given.cpu().numpy(), true=true.cpu().numpy(),
@@ -151,8 +151,8 @@ def correlation_rows(step: int, model: nn.Module, inputs: Tensor, points: int) -
     """
     lines = [_line(inputs[k], inputs[k + 1], points) for k in range(min(LINES, len(inputs) - 1))]
     with unchanged(model):
-        found = torch.stack([_correlations(_input_gradients(model, line)) for line in lines]).nanmean(0)
-    return [(step, lag, None if math.isnan(mean) else mean) for lag, mean in enumerate(found.tolist())]
+        means = torch.stack([_correlations(_input_gradients(model, line)) for line in lines]).nanmean(0)
+    return [(step, lag, None if math.isnan(mean) else mean) for lag, mean in enumerate(means.tolist())]
 
 
 def _line(start: Tensor, end: Tensor, points: int) -> Tensor:
@@ -193,7 +193,7 @@ class Observations:
         self._filters: dict[str, NDArray[np.float32]] = {}
 
     @property
-    def known(self) -> dict[str, Any]:
+    def remembered(self) -> dict[str, Any]:
         """What a checkpoint needs to be used without the data."""
         return self.run.data.remembered()
 
@@ -201,14 +201,14 @@ class Observations:
         """Look at the network as it is before a step."""
         inputs, every, points = self.data.train_x, self.run.dead_every, self.run.input_gradients
         if every and (last or step % every == 0):
-            self.recorder.beside({DEAD_UNITS_FILE: dead_rows(step, model, inputs)})
+            self.recorder.append({DEAD_UNITS_FILE: dead_rows(step, model, inputs)})
         if points and (last or step == 0):
-            self.recorder.beside({INPUT_GRADIENTS_FILE: correlation_rows(step, model, inputs, points)})
+            self.recorder.append({INPUT_GRADIENTS_FILE: correlation_rows(step, model, inputs, points)})
 
     def evaluated(self, step: int, model: AnyNetwork) -> None:
         """Look at what it gives on the held-out data."""
         if self.run.data.frames and self.run.criterion.bits:
-            self.recorder.beside({FRAMES_FILE: frame_rows(step, model, self.data)})
+            self.recorder.append({FRAMES_FILE: frame_rows(step, model, self.data)})
 
     def filters(self, when: str, model: AnyNetwork) -> None:
         """Remember the first layer's weights as images: at the start, pretrained, or trained."""
@@ -234,7 +234,9 @@ class Observations:
         assert isinstance(model, Recurrent)
         noise = stream(self.run.seed, "sample")
         try:
-            text = generate(model, self.known["vocabulary"], "", SAMPLE_LENGTH, SAMPLE_TEMPERATURE, noise)
+            text = generate(
+                model, self.remembered["vocabulary"], "", SAMPLE_LENGTH, SAMPLE_TEMPERATURE, noise
+            )
         except SettingError:
             return  # outputs that are not finite choose no character, and the run is a result all the same
         replace_file(folder / SAMPLE_FILE, text.encode())

@@ -87,14 +87,14 @@ class Stopping:
             record["effective"], record["baseline"], answers=record.get("answers"),
             fitting=record.get("fitting"),
         )  # fmt: skip
-        self.found: Finding | None = None
+        self.finding: Finding | None = None
 
-    def gradients(self, rows: Rows, beside: Mapping[str, Rows]) -> None:
+    def gradients(self, rows: Rows, extra: Mapping[str, Rows]) -> None:
         """Take the rows of a logged step: of gradients.csv, and of the other tables by file name."""
-        self._watch.add(rows, time_gradients=beside.get(TIME_GRADIENTS_FILE, ()))
+        self._watch.add(rows, time_gradients=extra.get(TIME_GRADIENTS_FILE, ()))
 
     def metrics(self, row: Sequence[Cell]) -> None:
-        """Take a row of metrics.csv, the last of a step; `found` is the worst finding that ends the run."""
+        """Take a row of metrics.csv, the last of a step; `finding` is the worst one that ends the run."""
         self._watch.add((), [row])
         self._judge()
 
@@ -109,15 +109,15 @@ class Stopping:
         self._judge()
 
     def _judge(self) -> None:
-        found = self._watch.diagnosis().findings
-        self.found = next((one for one in found if self._wanted in (ANY, one.finding)), None)
+        findings = self._watch.diagnosis().findings
+        self.finding = next((one for one in findings if self._wanted in (ANY, one.finding)), None)
 
 
 def _by_step(table: pd.DataFrame, before: int) -> dict[int, list[tuple[Cell, ...]]]:
-    found: dict[int, list[tuple[Cell, ...]]] = {}
+    steps: dict[int, list[tuple[Cell, ...]]] = {}
     for row in _rows(table[table["step"] < before]):
-        found.setdefault(int(row[0] or 0), []).append(row)
-    return found
+        steps.setdefault(int(row[0] or 0), []).append(row)
+    return steps
 
 
 def _rows(table: pd.DataFrame) -> Iterable[tuple[Cell, ...]]:
@@ -186,8 +186,8 @@ def batches(run: Run, train: Dataset, order: Order, done: int = 0) -> Iterator[B
     while run.batch_size == "full":
         yield Batch(train.train_x, train.train_y)
     for rows in order:
-        there = rows.to(train.train_x.device)
-        yield Batch(train.train_x.index_select(0, there), train.train_y.index_select(0, there))
+        chosen = rows.to(train.train_x.device)
+        yield Batch(train.train_x.index_select(0, chosen), train.train_y.index_select(0, chosen))
 
 
 def pieces(inputs: Tensor, targets: Tensor, size: int, length: int) -> Iterator[Batch]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from vanishgrad.description import answers, describe, fitting, targets
+from vanishgrad.description import answers, describe, fitting_remedies, targets
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.records import (
     EXTRA_COLUMNS,
@@ -55,13 +55,13 @@ class Provenance:
 
 def first_record(run: Run, provenance: Provenance | None, device: torch.device) -> dict[str, Any]:
     """run.json as it is before the first step; later values replace its own."""
-    given = provenance or Provenance()
+    origin = provenance or Provenance()
     effective = describe(run)
     return {
         "schema_version": SCHEMA_VERSION, "status": "running",
-        "choices": given.choices or effective, "effective": effective,
-        "answers": answers(run), "fitting": fitting(run),
-        "config": given.config or effective, "overrides": given.overrides, "seed": run.seed,
+        "choices": origin.choices or effective, "effective": effective,
+        "answers": answers(run), "fitting": fitting_remedies(run),
+        "config": origin.config or effective, "overrides": origin.overrides, "seed": run.seed,
         "parameters": None, "steps": 0, "seconds": 0.0, "metrics": {"final": {}, "best": {}},
         "targets": targets(run),
         "baseline": baseline(run), "diverged_at": None, "stopped_on": None, "error": None,
@@ -71,11 +71,11 @@ def first_record(run: Run, provenance: Provenance | None, device: torch.device) 
 
 def baseline(run: Run) -> dict[str, Any] | None:
     """What ignorance scores on the data, where that is known and the loss is the data's own."""
-    found = run.data.baseline
-    comparable = found is not None and (
-        found.metric != "val_loss" or run.criterion.name == run.data.default_loss
+    score = run.data.baseline
+    comparable = score is not None and (
+        score.metric != "val_loss" or run.criterion.name == run.data.default_loss
     )
-    return asdict(found) if found is not None and comparable else None
+    return asdict(score) if score is not None and comparable else None
 
 
 def versions() -> dict[str, str]:
@@ -140,7 +140,7 @@ class Result:
             self.gradients, self.metrics, setting=self.setting, status=self.status,
             diverged_at=self.diverged_at, baseline=baseline(self.run),
             time_gradients=self.extra.get("time_gradients"), dead_units=self.extra.get("dead_units"),
-            answers=answers(self.run), fitting=fitting(self.run),
+            answers=answers(self.run), fitting=fitting_remedies(self.run),
         )  # fmt: skip
 
 
@@ -202,7 +202,7 @@ class Recorder:
         self.metrics = self._table(METRICS_FILE, METRIC_COLUMNS)
         self.extra: dict[str, Table | MemoryTable] = {}
 
-    def beside(self, tables: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
+    def append(self, tables: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
         """Add rows to tables that not every run has, by file name; a table begins with its first rows."""
         for file, rows in tables.items():
             if rows and file not in self.extra:

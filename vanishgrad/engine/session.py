@@ -89,13 +89,13 @@ class Session:
         if self.recorder.folder is not None:
             write_theory(self.recorder.folder, predict(self.run, self._unscaled))
 
-    def look(self, step: int, known: Score | None = None) -> Score | None:
+    def look(self, step: int, score: Score | None = None) -> Score | None:
         """Look at the network as it is before a step, when it is due.
 
-        The evaluation comes back: `known`, if somebody has made it already.
+        The evaluation comes back: `score`, if somebody has made it already.
         """
         self.observations.before(step, step == self.plan.total, self.model)
-        score = (known or self._evaluate()) if self.plan.evaluated(step) else None
+        score = (score or self._evaluate()) if self.plan.evaluated(step) else None
         if score:
             self.observations.evaluated(step, self.model)
         if step in self.plan.snapshots and self.recorder.folder is not None:
@@ -104,7 +104,7 @@ class Session:
 
     def log(self, rows: Sequence[Sequence[Cell]], extra: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
         """Write the rows of a logged step: of gradients.csv, and of the tables that not every run has."""
-        self.recorder.beside(extra)
+        self.recorder.append(extra)
         self.recorder.gradients.append(rows)
         if self._stopping is not None:
             self._stopping.gradients(rows, extra)
@@ -164,7 +164,7 @@ class Session:
             self.recorder.flush()  # what is to be resumed needs the rows before
             save_checkpoint(self.recorder.folder, {
                 "step": step, **state, "generators": {"order": self.order.epoch, "done": done},
-                "metrics": self.metrics.state, **self.observations.known,
+                "metrics": self.metrics.state, **self.observations.remembered,
             })  # fmt: skip
 
     def close(self, step: int, diverged_at: dict[str, Any] | None, state: dict[str, Any]) -> Result:
@@ -191,7 +191,7 @@ class Session:
     def _pretrained(self, done: LayerEpoch) -> None:
         if not math.isfinite(done.loss):
             self._lost = done
-        self.recorder.beside({PRETRAIN_FILE: [(done.layer, done.epoch, done.loss)]})
+        self.recorder.append({PRETRAIN_FILE: [(done.layer, done.epoch, done.loss)]})
         if self._callback is not None:
             self._callback(done)
 
@@ -203,7 +203,7 @@ class Session:
 
     def _shorten(self, last: int) -> None:
         """Let the step `last` be the last if something was found that ends the run."""
-        finding = None if self._stopping is None else self._stopping.found
+        finding = None if self._stopping is None else self._stopping.finding
         if finding is not None and last < self.plan.total:
             self.plan = replace(self.plan, total=last)
             self._stopped_on = finding.finding

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.engine.evaluate import Score, accuracies, checked_accuracy, pooled, scores
+from vanishgrad.engine.evaluate import Score, accuracies, checked_accuracy, pooled_score, scores
 from vanishgrad.engine.passes import StackedPass
 from vanishgrad.engine.plan import Batch, batches
 from vanishgrad.engine.recorder import Recorder, Result
@@ -157,10 +157,10 @@ class Stack:
         numbers = self._record_gradients(step, logged, updated, table) if logged else table.flatten().tolist()
         width = len(self.runs)
         values = iter([numbers[start : start + width] for start in range(0, len(numbers), width)])
-        known = [None if column is None else next(values) for column in columns]
+        figures = [None if column is None else next(values) for column in columns]
         rates = self._rates.each(step)
         for row in rows:
-            mine: Numbers = [None if column is None else column[row] for column in known]
+            mine: Numbers = [None if column is None else column[row] for column in figures]
             self.sessions[row].record(step, rates[row], mine, looked.get(row))
             self.sessions[row].recorder.flush(WAIT)
 
@@ -175,16 +175,16 @@ class Stack:
 
     def _look(self, step: int) -> dict[int, Score]:
         """Look at the networks as they are before a step and save them; their scores, when those are due."""
-        known = self._evaluated() if self._plan.evaluated(step) else {}
-        found: dict[int, Score] = {}
+        evaluated = self._evaluated() if self._plan.evaluated(step) else {}
+        due: dict[int, Score] = {}
         for row in self._active:
             session = self.sessions[row]
-            score = session.look(step, known.get(row))
+            score = session.look(step, evaluated.get(row))
             if session.plan.saved(step) and step < session.plan.total:
                 session.checkpoint(step, step % self._plan.per_epoch, self.trainer.state_of(row))
             if score is not None:
-                found[row] = score
-        return found
+                due[row] = score
+        return due
 
     def _evaluated(self) -> dict[int, Score]:
         """The scores of all runs on the held-out data, where the stack can give them."""
@@ -195,7 +195,7 @@ class Stack:
             if outputs is None:
                 return {}
             parts.append((len(y), scores(outputs, y, loss)))
-        return {row: pooled([(count, part[row]) for count, part in parts]) for row in self._active}
+        return {row: pooled_score([(count, part[row]) for count, part in parts]) for row in self._active}
 
     def _diverge(self, row: int, step: int, done: StackedPass, batch: Batch) -> dict[str, Any]:
         """Record the step at which a number of a run stopped being finite, and let the run go.

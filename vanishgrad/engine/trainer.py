@@ -14,7 +14,7 @@ from vanishgrad.choices.regularization import decaying
 from vanishgrad.engine.chain import Chain
 from vanishgrad.engine.passes import Eager, StackedNetwork, StackedPass, Vmapped, share_noise
 from vanishgrad.engine.text import Carried
-from vanishgrad.engine.update import Clipper, Descent, FiniteCheck, first_nonfinite
+from vanishgrad.engine.update import Clipper, Descent, FiniteCheck, first_nonfinite_layer
 from vanishgrad.measure.history import HistoryOfRun
 from vanishgrad.measure.measurement import Measurement
 from vanishgrad.modules.dropout import replay
@@ -95,8 +95,9 @@ class Trainer:
         """Go on, as a run alone, with what another process kept; drift counts from the weights of now."""
         self.models[0].load_state_dict(state["model"])
         for name, mine in self._descent.state_of(0).items():
-            for one, kept in zip(mine, state["optimizer"][name], strict=True):
-                one.copy_(kept)
+            kept = state["optimizer"][name]
+            for one, value in zip(mine[-len(kept) :], kept, strict=True):  # version 0.1: of what is trained
+                one.copy_(value)
         if self.carried is not None:
             self.carried.restore(_moved(state["carried"], self.values.all[0].device))
 
@@ -160,7 +161,7 @@ class Trainer:
         rows, _ = self.measured_again(row, inputs, targets, everything=True).rows(step, 0, updated=False)
         matrices = weight_matrices(self.models[row])
         biases = {m.name for m in matrices if m.bias is not None and not m.bias.isfinite().all()}
-        return {"step": step} | first_nonfinite(rows, biases)
+        return {"step": step} | first_nonfinite_layer(rows, biases)
 
 
 def _moved(state: State | None, device: torch.device) -> State | None:

@@ -37,8 +37,8 @@ def slope(module: nn.Module, inputs: Tensor) -> Tensor:
     # hooks on saved tensors belong to the pass around: activation checkpointing would begin to recompute
     with torch.enable_grad(), saved_tensors_hooks(_same, _same):
         inputs = inputs.detach().clone().requires_grad_()
-        given = inputs.clone() if works_in_place(module) else inputs
-        (gradient,) = torch.autograd.grad(module(given).sum(), inputs)
+        entering = inputs.clone() if works_in_place(module) else inputs
+        (gradient,) = torch.autograd.grad(module(entering).sum(), inputs)
     return gradient
 
 

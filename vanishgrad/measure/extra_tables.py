@@ -48,26 +48,26 @@ def blocks_of(model: nn.Module) -> Blocks:
     """The residual blocks of `model`, counted from 1 at the input."""
     layers: dict[str, int] = getattr(model, "layer_of", {})
     forks = [(path, module) for path, module in model.named_modules() if isinstance(module, Fork)]
-    found: dict[nn.Module, tuple[int, int]] = {}
+    places: dict[nn.Module, tuple[int, int]] = {}
     for number, (path, fork) in enumerate(forks, 1):
         block = path.removesuffix("fork")
         inside = [layer for name, layer in layers.items() if name.startswith(block)]
-        found[fork] = number, min(inside, default=number)
-    return found
+        places[fork] = number, min(inside, default=number)
+    return places
 
 
 @torch.no_grad()
 def residual_rows(step: int, terms: Sequence[Terms], blocks: Blocks) -> list[tuple[Cell, ...]]:
     """Rows of residual_gradients.csv, in the order of the blocks; empty where a cosine does not exist."""
-    found = {one.fork: one.split for one in terms if one.split is not None}
+    rows = {one.fork: one.split for one in terms if one.split is not None}
     whole = [(one.fork, pair) for one in terms if (pair := one.gradients) is not None]
     if whole:
         table = split([around for _, (around, _) in whole], [through for _, (_, through) in whole])
-        found |= {fork: row for (fork, _), row in zip(whole, table, strict=True)}
-    if not found:
+        rows |= {fork: row for (fork, _), row in zip(whole, table, strict=True)}
+    if not rows:
         return []
-    places = [(fork, *place) for fork, place in blocks.items() if fork in found]
-    numbers = torch.stack([found[fork] for fork, *_ in places]).tolist()  # one transfer for all blocks
+    places = [(fork, *place) for fork, place in blocks.items() if fork in rows]
+    numbers = torch.stack([rows[fork] for fork, *_ in places]).tolist()  # one transfer for all blocks
     return [
         (step, block, layer, *lengths, None if math.isnan(cosine) else cosine)
         for (_, block, layer), (*lengths, cosine) in zip(places, numbers, strict=True)
@@ -153,7 +153,7 @@ def _lengths(timed: Sequence[Timed], states: Sequence[list[Awaited]]) -> dict[tu
     lengths: dict[tuple[int, int], list[float]] = defaultdict(list)
     for place, length in zip(places, norms(gradients).tolist(), strict=True):
         lengths[place].append(length)
-    return {place: math.hypot(*found) for place, found in lengths.items()}
+    return {place: math.hypot(*parts) for place, parts in lengths.items()}
 
 
 @torch.no_grad()
@@ -163,11 +163,11 @@ def gate_rows(step: int, timed: Sequence[Timed]) -> list[tuple[Cell, ...]]:
     Of gates alone, which are logistic; a candidate has no such ends.
     """
     return [
-        (step, one.layer, gate.name, t, *found)
+        (step, one.layer, gate.name, t, *figures)
         for one in timed
         for gate in one.gates
         if isinstance(gate.activation, nn.Sigmoid)
-        for t, found in enumerate(_activity(gate).tolist(), one.first)
+        for t, figures in enumerate(_activity(gate).tolist(), one.first)
     ]
 
 

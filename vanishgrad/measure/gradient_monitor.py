@@ -78,11 +78,6 @@ LAYER, NORM = GRADIENT_COLUMNS.index("layer"), METRIC_COLUMNS.index("grad_norm")
 class GradientMonitor:
     """Records every layer's gradients while a model trains; a context around any training loop.
 
-        with GradientMonitor(model, every=10) as monitor:
-            for x, y in loader:
-                loss = criterion(model(x), y); loss.backward(); optimizer.step(); optimizer.zero_grad()
-        monitor.frame()
-
     A step is one step of a `torch.optim.Optimizer` that has parameters of the model: accumulated backward
     passes give one row per layer, and so do several optimizers that share a backward pass. Gradients are
     measured as the optimizer receives them, `delta_norm` from the loss as it was scaled; with a closure, at
@@ -99,6 +94,21 @@ class GradientMonitor:
 
     Raises:
         SettingError: when `every` is not positive, or the model has no weight matrix (yet).
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from vanishgrad import GradientMonitor
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> x, y = torch.randn(16, 4), torch.randn(16, 1)
+        >>> with GradientMonitor(model, every=10) as monitor:
+        ...     for _ in range(20):
+        ...         optimizer.zero_grad()
+        ...         nn.functional.mse_loss(model(x), y).backward()
+        ...         _ = optimizer.step()
+        >>> monitor.frame()[["step", "layer", "name"]].values.tolist()
+        [[0, 1, '0'], [0, 2, '2'], [10, 1, '0'], [10, 2, '2']]
     """
 
     def __init__(self, model: nn.Module, every: int = 10) -> None:
@@ -173,8 +183,8 @@ class GradientMonitor:
     def _setting(self) -> dict[str, Any]:
         """What is known of the model."""
         activation = activation_of(self.model)
-        known = {} if activation is None else {"act": {"name": activation}}
-        return {"model": {"name": type(self.model).__name__}} | known
+        act = {} if activation is None else {"act": {"name": activation}}
+        return {"model": {"name": type(self.model).__name__}} | act
 
     @property
     def _answers(self) -> dict[str, bool]:

@@ -87,10 +87,9 @@ class ActivationStatistics:
     def _kind(self, module: nn.Module) -> object:
         """Equal for modules that are the same function: torch's own without parameters, and equally set."""
         if module not in self._kinds:
-            known = type(module).__module__.startswith("torch.nn.") and not any(
-                True for _ in module.parameters()
-            )
-            self._kinds[module] = (type(module), module.extra_repr()) if known else module
+            parameters = any(True for _ in module.parameters())
+            plain = type(module).__module__.startswith("torch.nn.") and not parameters
+            self._kinds[module] = (type(module), module.extra_repr()) if plain else module
         return self._kinds[module]
 
 
@@ -134,9 +133,11 @@ class Columns:
 
     def to_host(self, extra: Tensor | None = None) -> tuple[list[list[Any]], list[float]]:
         """The numbers of each run, and those of the vector `extra`; one transfer."""
-        table = torch.cat([values.double() for values in self._tables]).T  # (runs, entries)
+        device = self._tables[0].device
+        tables = [values.to(device, torch.float64) for values in self._tables]
+        table = torch.cat(tables).T  # (runs, entries)
         if extra is None:
             return table.tolist(), []
-        numbers = torch.cat([table.flatten(), extra.double().to(table.device)]).tolist()
+        numbers = torch.cat([table.flatten(), extra.to(device, torch.float64)]).tolist()
         rows, count = table.shape
         return [numbers[row * count : (row + 1) * count] for row in range(rows)], numbers[rows * count :]

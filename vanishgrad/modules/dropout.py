@@ -59,7 +59,11 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def unchanged(model: nn.Module) -> Iterator[None]:
-    """Running statistics and noise counters are afterwards what they were before; weights are left alone."""
+    """Running statistics and noise counters are afterwards what they were before; weights are left alone.
+
+    Values are put back in place, for those of a stack's networks lie in memory that they share. `replay` may
+    not touch them, since it runs in the middle of a backward pass that has saved them.
+    """
     weights = {name for name, _ in model.named_parameters()}
     kept = {name: deepcopy(value) for name, value in model.state_dict().items() if name not in weights}
     try:

@@ -74,7 +74,11 @@ def _owned(model: nn.Module) -> Iterator[tuple[str, nn.Module, str]]:
 
 
 class Linear(nn.Linear):
-    """`nn.Linear` whose constructor draws no random numbers; its values are undefined until they are set."""
+    """`nn.Linear` whose constructor draws no random numbers; its values are undefined until they are set.
+
+    Unlike `torch.nn.utils.skip_init` it takes no memory under `torch.device("meta")`, where parameters are
+    counted.
+    """
 
     def reset_parameters(self) -> None:
         return None

@@ -77,7 +77,7 @@ def sweep(
     with ExitStack() as stack:
         kept = None if out is None else Path(out)
         folder = Path(stack.enter_context(TemporaryDirectory())) if kept is None else kept.absolute()
-        jobs = jobs_of(settings, folder)
+        jobs = numbered_jobs(settings, folder)
         trained = Sweep(folder, _asked_again(kept, retry), max_stack, retry, fail_fast, key="out")
         ended = trained.train(trained.add(jobs), workers_of(workers), _Telling(tell))
         results = [_result(job, ended.get(job.number), in_memory=kept is None) for job in jobs]
@@ -129,7 +129,7 @@ def workers_of(workers: int | Workers | None) -> Workers:
     return Workers(workers)
 
 
-def jobs_of(runs: Sequence[Run], folder: Path) -> list[Job]:
+def numbered_jobs(runs: Sequence[Run], folder: Path) -> list[Job]:
     """Runs as the jobs of a sweep, each labelled with what tells it from the others."""
     settings = [flatten(describe(run)) for run in runs]
     varied = [

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from vanishgrad.engine import Result, train
 from vanishgrad.engine.memory import needed_bytes
 from vanishgrad.engine.plan import batch_size_of
-from vanishgrad.engine.prepare import check, device_of, parameters_of, threads, threads_of
+from vanishgrad.engine.prepare import check, device_of, parameter_count, threads, threads_of
 from vanishgrad.engine.recorder import Recorder
 from vanishgrad.engine.stack import Stack
 from vanishgrad.records import replace_file
@@ -77,7 +77,7 @@ def grouped(jobs: Sequence[Job], workers: int, max_stack: int | None = None) -> 
 
 def fitting(run: Run) -> int:
     """Runs like `run` that a stack holds: as many as are quickest, fewer where memory sets the limit."""
-    size = needed_bytes(run, parameters_of(run), batch_size_of(run, len(check(run).train_x)))
+    size = needed_bytes(run, parameter_count(run), batch_size_of(run, len(check(run).train_x)))
     return max(1, min(MOST, int(MEMORY // size)))
 
 
