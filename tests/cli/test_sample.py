@@ -87,7 +87,7 @@ def test_the_end_of_a_recurrent_run_shows_gradients_through_time_and_the_baselin
     )  # fmt: skip
     assert done.status == 0
     assert "||dLoss/dh_t||" in done.out
-    assert "Vanishing through time: at the start gradients shrink" in " ".join(done.out.split())
+    assert "Vanishing through time: the gradient of the state shrinks" in " ".join(done.out.split())
     assert "held-out loss" in done.out
     assert "baseline loss 0.1667 (always answering 1" in done.out
     assert read_run(tmp_path / "run")["baseline"]["value"] == pytest.approx(1 / 6)
