@@ -14,7 +14,7 @@ from vanishgrad.choices.loss import MSE
 from vanishgrad.choices.model.recurrent import LSTM
 from vanishgrad.choices.optimizer import Adam
 from vanishgrad.choices.schedule import StepLR
-from vanishgrad.description import choices_of, describe, described
+from vanishgrad.description import choices_in, describe, described
 from vanishgrad.errors import SettingError
 from vanishgrad.records import strict
 from vanishgrad.run import GROUPS
@@ -49,4 +49,4 @@ def test_a_choice_that_does_not_exist_is_named() -> None:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_the_choices_of_a_group_are_those_that_have_a_config_file(group: str) -> None:
-    assert set(choices_of(group)) == {file.stem for file in (CONF / group).glob("*.yaml")}
+    assert set(choices_in(group)) == {file.stem for file in (CONF / group).glob("*.yaml")}

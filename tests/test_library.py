@@ -31,7 +31,7 @@ from vanishgrad import (
 )
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.normalization import BatchNorm
-from vanishgrad.description import choices_of
+from vanishgrad.description import choices_in
 from vanishgrad.errors import SettingError
 from vanishgrad.run import GROUPS
 
@@ -62,7 +62,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_name_stands_for_the_choice_with_its_defaults(group: str) -> None:
-    for name, kind in choices_of(group).items():
+    for name, kind in choices_in(group).items():
         assert _made(group, name) == _made(group, kind())
 
 

@@ -20,13 +20,13 @@ from vanishgrad.records import (
     Cell,
     Table,
     UnreadableRun,
+    evenly_spaced,
     frame,
     read_gradients,
     read_metrics,
     read_run,
     replace_file,
     reserve_folder,
-    spread,
     strict,
     write_run,
 )
@@ -301,14 +301,14 @@ def test_reading_few_steps_is_reading_all_and_leaving_out_the_others(
     every = read_gradients(tmp_path)
     few = read_gradients(tmp_path, most_steps=most)
     kept = sorted(set(few["step"]))
-    assert kept == sorted({*spread(list(range(0, 3 * steps, 3)), most)})
+    assert kept == sorted({*evenly_spaced(list(range(0, 3 * steps, 3)), most)})
     assert few.equals(every[every["step"].isin(kept)].reset_index(drop=True))
 
 
 def test_spread_steps_have_the_first_and_the_last_and_are_even() -> None:
-    assert list(spread(range(5), 5)) == [0, 1, 2, 3, 4]
-    assert list(spread(range(6), 5)) == [0, 2, 4, 5]
-    assert list(spread(range(101), 26)) == [*range(0, 100, 4), 100]
+    assert list(evenly_spaced(range(5), 5)) == [0, 1, 2, 3, 4]
+    assert list(evenly_spaced(range(6), 5)) == [0, 2, 4, 5]
+    assert list(evenly_spaced(range(101), 26)) == [*range(0, 100, 4), 100]
 
 
 def test_a_table_that_does_not_begin_with_the_step_is_read_as_a_whole(tmp_path: Path) -> None:

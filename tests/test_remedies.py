@@ -20,7 +20,7 @@ from vanishgrad.choices.optimizer import SGD, Adagrad, Adam, RMSprop
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L1, L2
 from vanishgrad.choices.residual import IdentityShortcut, Rezero
-from vanishgrad.description import answers, describe, fitting, remedied
+from vanishgrad.description import answers, describe, fitting_remedies, remedied
 from vanishgrad.errors import SettingError
 from vanishgrad.remedies import Remedy, lookup
 
@@ -178,20 +178,20 @@ def test_a_remedy_survives_pickling_and_an_old_target_names_it() -> None:
 
 
 def test_what_fits_is_what_the_run_accepts_and_what_changes_it() -> None:
-    fits = fitting(SICK)
+    fits = fitting_remedies(SICK)
     assert {"batchnorm", "layernorm", "relu_he", "smaller_xavier", "small_rate", "adam"} <= set(fits)
     assert not {"none", "lstm", "gru", "orthogonal", "chrono", "no_penalty", "no_clipping"} & set(fits)
     assert "critical" not in fits  # sigmoid's saturates
-    assert "batchnorm" not in fitting(replace(SICK, batch_size=1))
-    assert {"lstm", "gru", "orthogonal"} <= set(fitting(replace(SICK, model=RNN(), act=Tanh())))
-    assert "orthogonal" not in fitting(replace(SICK, model=RNN("orthogonal"), act=Tanh()))
+    assert "batchnorm" not in fitting_remedies(replace(SICK, batch_size=1))
+    assert {"lstm", "gru", "orthogonal"} <= set(fitting_remedies(replace(SICK, model=RNN(), act=Tanh())))
+    assert "orthogonal" not in fitting_remedies(replace(SICK, model=RNN("orthogonal"), act=Tanh()))
     assert "large_batch" in fits
-    assert "large_batch" not in fitting(replace(SICK, batch_size=64))
+    assert "large_batch" not in fitting_remedies(replace(SICK, batch_size=64))
 
 
 def test_what_fits_leaves_no_warning_behind_and_takes_none_away() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        fitting(replace(SICK, act=Softsign()))
+        fitting_remedies(replace(SICK, act=Softsign()))
     for _ in range(2):
-        assert fitting(SICK) == fitting(replace(SICK, seed=9, name="other"))
+        assert fitting_remedies(SICK) == fitting_remedies(replace(SICK, seed=9, name="other"))

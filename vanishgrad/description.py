@@ -13,7 +13,7 @@ from vanishgrad.choices import named
 from vanishgrad.choices.protocol import Activation
 from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.records import flatten, strict
-from vanishgrad.remedies import CHOICES, TABLE, Change, Remedy, filled, holds, lookup, parsed, shown
+from vanishgrad.remedies import CHOICES, TABLE, Change, Remedy, filled, holds, lookup, parsed, typed_text
 from vanishgrad.run import GROUPS, Run
 from vanishgrad.theory import critical_point
 
@@ -79,7 +79,7 @@ def _restored(field: str, value: Any, target: str | None, trust: bool) -> Any:
 
 
 def _kind(field: str, name: str) -> Any:
-    kinds = choices_of(field)
+    kinds = choices_in(field)
     one_of(field, name, kinds)
     return kinds[name]
 
@@ -91,7 +91,7 @@ def _own_kind(field: str, target: str, trust: bool) -> Any:
             import_module(target.rpartition(".")[0])
         except Exception as error:  # code of the user's
             raise SettingError(f"{field}: {target} cannot be imported ({error})") from None
-    kinds = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in choices_of(field).values()}
+    kinds = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in choices_in(field).values()}
     require(
         target in kinds,
         f"{field}: {target} is a class of its own that is not imported; import it first, give --config-dir "
@@ -100,7 +100,7 @@ def _own_kind(field: str, target: str, trust: bool) -> Any:
     return kinds[target]
 
 
-def choices_of(group: str) -> dict[str, Any]:
+def choices_in(group: str) -> dict[str, Any]:
     """Every choice of a group by its name."""
     return named.choices_of(named.protocols_of(Run, GROUPS)[group])
 
@@ -151,9 +151,9 @@ def answers(run: Run) -> dict[str, bool]:
     return {key: bool(getattr(getattr(run, group), name)) for key, group, name in asked}
 
 
-def fitting(run: Run) -> list[str]:
+def fitting_remedies(run: Run) -> list[str]:
     """The remedies that are worth advising where they help: `run` accepts them, and they change it."""
-    return list(_fitting(replace(run, seed=0, name=None)))
+    return list(_fitting(replace(run, seed=0, name=None, lr=None)))  # the runs of a sweep are asked once
 
 
 @lru_cache(maxsize=1024)
@@ -259,11 +259,11 @@ def _critical_warning(act: Activation) -> str:
 
 def _typed(key: str, before: Any, value: Any) -> list[str]:
     if key not in GROUPS or value is None:
-        return [f"{key}={shown(value)}"]
+        return [f"{key}={typed_text(value)}"]
     same = type(before) is type(value)
     known = {item.name: getattr(before, item.name) if same else item.default for item in fields(value)}
     numbers = {name: getattr(value, name) for name in known}
-    texts = [f"{key}.{name}={shown(item)}" for name, item in numbers.items() if item != known[name]]
+    texts = [f"{key}.{name}={typed_text(item)}" for name, item in numbers.items() if item != known[name]]
     return texts if same else [f"{key}={value.name}", *texts]
 
 
@@ -278,7 +278,7 @@ def _choice(run: Run, group: str, given: Mapping[str, Any]) -> Any:
     name = given[group]
     if name is None:
         return None
-    kinds = choices_of(group)
+    kinds = choices_in(group)
     one_of(group, name, kinds)
     return _with(group, kinds[name](), _parameters(group, given))
 

@@ -203,11 +203,11 @@ def frame(rows: Iterable[Sequence[Cell]], columns: Sequence[str]) -> pd.DataFram
 def read_gradients(
     folder: Path, columns: Sequence[str] | None = None, most_steps: int | None = None
 ) -> pd.DataFrame:
-    """gradients.csv of a run folder; `columns` reads only those, `most_steps` only `spread` steps."""
+    """gradients.csv of a run folder; `columns` reads only those, `most_steps` only `evenly_spaced` steps."""
     return _read_table(folder, GRADIENTS_FILE, columns, most_steps)
 
 
-def spread(steps: Sequence[Any], most: int) -> Sequence[Any]:
+def evenly_spaced(steps: Sequence[Any], most: int) -> Sequence[Any]:
     """At most about `most` of the logged steps, evenly spaced, always the first and the last.
 
     Strides are powers of two, so that runs of one length keep the same steps.
@@ -415,7 +415,7 @@ def _complete_rows(path: Path) -> Path | io.BytesIO:
 
 
 def _few_rows(path: Path, most_steps: int) -> Path | io.BytesIO:
-    """The rows of `spread` steps, all where the step is not the first column: quicker than reading them."""
+    """The rows of `evenly_spaced` steps; all where the step is not the first column. Saves time."""
     import numpy as np
 
     with open(path, "rb") as file:
@@ -425,7 +425,7 @@ def _few_rows(path: Path, most_steps: int) -> Path | io.BytesIO:
     ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1  # of the head and the whole rows
     begins = _begins(content, ends.tolist())
     after = dict(itertools.pairwise(begins))
-    kept = [content[begin : after[begin]] for begin in spread(begins[:-1], most_steps)]
+    kept = [content[begin : after[begin]] for begin in evenly_spaced(begins[:-1], most_steps)]
     return io.BytesIO(content[: ends[0] if len(ends) else None] + b"".join(kept))
 
 

@@ -2,7 +2,7 @@
 
 A row has a name, the overrides to type, the reason why it helps, its source, and the same in words of
 PyTorch. Those with a class name are choices of the group `remedy`, as in `vanishgrad train remedy=clipping
-remedy.max_norm=0.5`. Whether a remedy fits is asked of the run: see `vanishgrad.description.fitting`.
+remedy.max_norm=0.5`. Whether a remedy fits is asked of the run: `vanishgrad.description.fitting_remedies`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Change:
         relative = any(NUMBER.match(str(value)) for value in self.changes.values())
         if isinstance(self, Remedy) and not relative:
             return f"remedy={self.name}"
-        return " ".join(f"{key}={shown(value)}" for key, value in self.changes.items())
+        return " ".join(f"{key}={typed_text(value)}" for key, value in self.changes.items())
 
     def _value(self, value: Any) -> Any:
         if not isinstance(value, str):
@@ -88,12 +88,12 @@ def parsed(overrides: str) -> dict[str, Any]:
     return {key: _plain(value) for key, value in pairs}
 
 
-def shown(value: Any) -> str:
+def typed_text(value: Any) -> str:
     """A value as it is typed: `null`, `true`, `[0.5,0.9]`."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(shown, value))}]"
+        return f"[{','.join(map(typed_text, value))}]"
     return str(value)
 
 
@@ -147,7 +147,7 @@ def _holds(condition: str, value: Lookup) -> bool:
     if not sign:
         return own is not None and bool(own) != bool(negated)
     if sign in ("=", "!="):
-        return (shown(own) in right.split(",")) == (sign == "=")
+        return (typed_text(own) in right.split(",")) == (sign == "=")
     number = isinstance(own, int | float) and not isinstance(own, bool)
     return number and (own >= float(right) if sign == ">=" else own <= float(right))
 

@@ -10,7 +10,7 @@ import pytest
 
 from vanishgrad.choices.activation import ELU, LeakyReLU, Sigmoid
 from vanishgrad.cli import main
-from vanishgrad.cli.report import activation_curves, landscapes
+from vanishgrad.cli.report import compute_activation_curves, landscapes
 from vanishgrad.engine import train
 from vanishgrad.report import load_runs
 from vanishgrad.run import Run
@@ -19,7 +19,7 @@ from vanishgrad.run import Run
 def test_each_activation_has_one_curve_with_the_slopes_of_its_derivative(tmp_path: Path) -> None:
     for place, act in enumerate((Sigmoid(), Sigmoid(), LeakyReLU(slope=0.2), ELU())):
         train(Run(depth=1, width=4, max_steps=1, act=act, seed=place), out=tmp_path / str(place))
-    curves = activation_curves(load_runs(tmp_path))
+    curves = compute_activation_curves(load_runs(tmp_path))
     assert list(dict.fromkeys(curves["act"])) == ["sigmoid", "leaky_relu slope=0.2", "elu alpha=1"]
     sigmoid = curves[curves["act"] == "sigmoid"]
     value = 1 / (1 + np.exp(-sigmoid["x"]))

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from vanishgrad import Run
-from vanishgrad.cli.cure_table import MOST_OUT, Document, show_cure, told
+from vanishgrad.cli.cure_table import MOST_OUT, Document, announcement, show_cure
 from vanishgrad.cures import Cure, Stage, Standing, Treatment, Trial
 from vanishgrad.cures.candidates import ALREADY, LeftOut
 from vanishgrad.cures.trial import Course
@@ -109,5 +109,5 @@ def test_losses_stand_where_there_are_no_accuracies() -> None:
 
 
 def test_a_round_is_told_in_a_line() -> None:
-    assert told(Stage(0, 3, 1, 400), 3) == "untreated: 3 seeds, 400 steps"
-    assert told(Stage(2, 3, 16, 200), 1) == "round 2 of 3: 16 treatments, 1 seed, 200 steps"
+    assert announcement(Stage(0, 3, 1, 400), 3) == "untreated: 3 seeds, 400 steps"
+    assert announcement(Stage(2, 3, 16, 200), 1) == "round 2 of 3: 16 treatments, 1 seed, 200 steps"

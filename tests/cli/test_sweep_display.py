@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vanishgrad.cli.sweep_table import LONGEST, Tally, drawn, one_line, setting, sweep_display, told
+from vanishgrad.cli.sweep_table import LONGEST, Tally, drawn, one_line, outcome_text, setting, sweep_display
 from vanishgrad.run import Run
 from vanishgrad.sweeps.job import Job, Outcome
 
@@ -99,7 +99,7 @@ def test_a_terminal_that_cannot_be_drawn_on_gets_lines() -> None:
     ],
 )
 def test_how_a_run_ended(outcome: Outcome, line: str) -> None:
-    assert told(outcome) == line
+    assert outcome_text(outcome) == line
 
 
 def test_a_long_error_is_cut() -> None:

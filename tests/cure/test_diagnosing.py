@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vanishgrad import Run, train
 from vanishgrad.choices.activation import Sigmoid
-from vanishgrad.cures.trial import Trial, Yardstick, course, diagnosed, pooled
+from vanishgrad.cures.trial import Trial, Yardstick, course, diagnosed, pooled_diagnosis
 from vanishgrad.diagnosis import Diagnosis, Finding, Pathology
 from vanishgrad.sweeps.job import Outcome
 
@@ -18,15 +18,15 @@ def finding(name: Pathology, severity: float) -> Finding:
 def test_what_is_worst_in_all_runs_together_comes_first() -> None:
     first = Diagnosis((finding("saturated", 0.9), finding("vanishing", 0.6)), False)
     second = Diagnosis((finding("vanishing", 0.7),), False)
-    found = pooled([first, second, Diagnosis((), True)])
+    found = pooled_diagnosis([first, second, Diagnosis((), True)])
     assert [(one.finding, one.severity) for one in found.findings] == [("vanishing", 0.7), ("saturated", 0.9)]
     assert found.learned is False
 
 
 def test_it_learned_if_all_runs_did() -> None:
-    assert pooled([Diagnosis((), True), Diagnosis((), True), Diagnosis()]).learned is True
-    assert pooled([Diagnosis()]).learned is None
-    assert pooled([]).findings == ()
+    assert pooled_diagnosis([Diagnosis((), True), Diagnosis((), True), Diagnosis()]).learned is True
+    assert pooled_diagnosis([Diagnosis()]).learned is None
+    assert pooled_diagnosis([]).findings == ()
 
 
 def test_the_run_folders_of_a_trial_are_diagnosed(tmp_path: Path) -> None:

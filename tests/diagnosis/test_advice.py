@@ -9,7 +9,7 @@ import pytest
 
 from vanishgrad.config.plan import jobs_of, plan_of, without_hydra
 from vanishgrad.config.setting import to_setting
-from vanishgrad.description import answers, describe, fitting
+from vanishgrad.description import answers, describe, fitting_remedies
 from vanishgrad.diagnosis import Advice
 from vanishgrad.diagnosis import advice as module
 from vanishgrad.diagnosis.advice import advised
@@ -47,7 +47,7 @@ def composed(overrides: list[str]) -> RecordedSetting:
     """The setting as its run folder has it."""
     (job,) = jobs_of(plan_of(overrides, multirun=False))
     run = to_setting(without_hydra(job)).effective
-    return RecordedSetting(describe(run), answers(run), fitting(run))
+    return RecordedSetting(describe(run), answers(run), fitting_remedies(run))
 
 
 # A composition takes a tenth of a second: without `slow`, a few of every kind.

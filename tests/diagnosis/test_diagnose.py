@@ -89,6 +89,17 @@ def test_rows_as_they_come_say_what_the_tables_say(folder: Path) -> None:
     assert OnlineDiagnosis().diagnosis() == Diagnosis()
 
 
+@pytest.mark.parametrize("bounded", [True, False])
+def test_what_a_monitor_measured_of_the_activation_is_believed(tables: Tables, bounded: bool) -> None:
+    """Nine outputs of ten are flat, with a deviation of 0.5 that is neither tanh's nor sigmoid's."""
+    rows, metrics = tables(accuracy=(0.1, 0.1), saturation=0.9, drift=0.1)
+    watch, told = OnlineDiagnosis(answers={"act.bounded": bounded}), cells(metrics, METRIC_COLUMNS)
+    for place, (_, group) in enumerate(rows.groupby("step")):
+        watch.add(cells(group, GRADIENT_COLUMNS), [told[place]])
+    assert ("saturated" in watch.diagnosis()) == bounded
+    assert ("saturated" in diagnose(rows, metrics, answers={"act.bounded": bounded})) == bounded
+
+
 def test_a_long_run_is_watched_in_bounded_memory(tables: Tables) -> None:
     rows, metrics = tables(5.0, steps=300, depth=4, accuracy=(0.1, 0.1))
     watch, told = OnlineDiagnosis(most_steps=32), cells(metrics, METRIC_COLUMNS)

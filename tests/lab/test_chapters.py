@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from vanishgrad.cli.jobs import checked
+from vanishgrad.cli.jobs import checked_setting
 from vanishgrad.config.plan import jobs_of, plan_of
 from vanishgrad.lab import CHAPTERS, PROFILES, Chapter, Probe, Training, trainings
 from vanishgrad.lab.page import figures_named, html
@@ -65,4 +65,4 @@ def test_every_experiment_is_a_sweep_that_can_be_typed(chapter: Chapter, profile
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SaturatedCriticalPoint)  # which is what it is there for
             for job in jobs:
-                checked(job)
+                checked_setting(job)

@@ -33,7 +33,7 @@ from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm
 from vanishgrad.choices.pretraining import Autoencoder
 from vanishgrad.choices.regularization import L2
 from vanishgrad.choices.residual import Fixup, HighwayShortcut, IdentityShortcut, Rezero, ScaledShortcut
-from vanishgrad.description import choices_of
+from vanishgrad.description import choices_in
 from vanishgrad.errors import SettingError
 from vanishgrad.prediction import inputs_of
 from vanishgrad.records import strict
@@ -228,7 +228,7 @@ def valid(**choices: Any) -> Run | None:
             return None
 
 
-GROUPS = {g: [kind() for kind in choices_of(g).values()] for g in ("act", "init", "norm", "residual")}
+GROUPS = {g: [kind() for kind in choices_in(g).values()] for g in ("act", "init", "norm", "residual")}
 SINGLE = [{group: choice} for group, choices in GROUPS.items() for choice in choices]
 BESIDE = [
     {"norm": replace(norm, position=position), "residual": residual, "model": model}

@@ -17,10 +17,10 @@ from vanishgrad.choices.initialization import (
     Orthogonal,
 )
 from vanishgrad.choices.protocol import Activation
-from vanishgrad.description import choices_of
+from vanishgrad.description import choices_in
 from vanishgrad.streams import stream
 
-INITS: list[Any] = [kind() for kind in choices_of("init").values() if kind is not LSUV]
+INITS: list[Any] = [kind() for kind in choices_in("init").values() if kind is not LSUV]
 INITS += [Gaussian(1.7, 0.4), Normal(0.05), Orthogonal(1.3)]
 SHAPES = [(256, 256), (400, 256), (256, 400), (64, 512)]
 

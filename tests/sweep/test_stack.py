@@ -28,7 +28,7 @@ from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencode
 from vanishgrad.choices.regularization import L1, L2, Dropout, ElasticNet, WeightDecay
 from vanishgrad.choices.residual import Fixup, IdentityShortcut, Rezero
 from vanishgrad.choices.schedule import CosineLR, StepLR
-from vanishgrad.description import choices_of
+from vanishgrad.description import choices_in
 from vanishgrad.engine import Result
 from vanishgrad.engine.chain import Chain
 from vanishgrad.engine.passes import StackedDropout
@@ -106,7 +106,7 @@ def assert_same_state(mine: nn.Module, lone: nn.Module, tolerance: float, floor:
 
 
 def of_group(group: str, but: str = "") -> list[Any]:
-    return [pytest.param(kind, id=name) for name, kind in choices_of(group).items() if name != but]
+    return [pytest.param(kind, id=name) for name, kind in choices_in(group).items() if name != but]
 
 
 def small_norm(kind: type, position: str) -> Any:
@@ -200,8 +200,8 @@ def test_every_model(changes: dict[str, Any]) -> None:
         ("reg", (WeightDecay(0.0), WeightDecay(1.0))),
         ("reg", (Dropout(0.2), Dropout(0.5), Dropout(0.0))),
         ("optim", (SGD(), SGD(momentum=0.9))),
-        ("init", (He(), Normal(std=0.3), LSUV(), choices_of("init")["zeros"]())),
-        ("schedule", (CosineLR(), StepLR(), choices_of("schedule")["constant"]())),
+        ("init", (He(), Normal(std=0.3), LSUV(), choices_in("init")["zeros"]())),
+        ("schedule", (CosineLR(), StepLR(), choices_in("schedule")["constant"]())),
         ("warmup", (0, 5)),
         ("name", (None, "one")),
     ],

@@ -17,7 +17,7 @@ from vanishgrad.choices.model.feedforward import CNN
 from vanishgrad.choices.model.recurrent import RNN
 from vanishgrad.choices.optimizer import SGD, Adam
 from vanishgrad.choices.regularization import L1, L2, Dropout
-from vanishgrad.description import choices_of
+from vanishgrad.description import choices_in
 from vanishgrad.errors import SettingError
 from vanishgrad.run import GROUPS, SCALARS, Run, structure
 
@@ -79,7 +79,7 @@ def _pair(group: str, choice: Any, parameter: str) -> tuple[Run, Run]:
 CHOICES = [
     pytest.param(group, kind, id=f"{group}={name}")
     for group in GROUPS
-    for name, kind in choices_of(group).items()
+    for name, kind in choices_in(group).items()
 ]
 
 
@@ -110,7 +110,7 @@ def test_numbers_that_vary_may_all_differ_at_once() -> None:
     one = Run(clip=ClipByNorm(0.1), reg=L1(1e-4), optim=SGD())
     two = Run(
         clip=ClipByNorm(3.0), reg=L1(1e-2), optim=SGD(momentum=0.9), init=He(), seed=7, lr=1.0, warmup=5,
-        name="two", schedule=choices_of("schedule")["cosine"](),
+        name="two", schedule=choices_in("schedule")["cosine"](),
     )  # fmt: skip
     assert structure(one) == structure(two)
     assert hash(structure(one)) == hash(structure(two))

@@ -16,7 +16,7 @@ from vanishgrad import Result, Run, sweep, train
 from vanishgrad.errors import SettingError
 from vanishgrad.records import read_run
 from vanishgrad.sweeps.job import Outcome
-from vanishgrad.sweeps.sweep import jobs_of
+from vanishgrad.sweeps.sweep import numbered_jobs
 
 SMALL: dict[str, Any] = {"depth": 2, "width": 8, "max_steps": 6, "threads": 1}
 RUNS = [Run(act=act, seed=seed, **SMALL) for act in ("sigmoid", "relu") for seed in range(2)]
@@ -144,7 +144,7 @@ def test_a_run_that_diverges_is_a_result() -> None:
 
 
 def test_the_labels_say_what_differs() -> None:
-    jobs = jobs_of([*RUNS[:1], Run(act="leaky_relu", **SMALL)], Path("somewhere"))
+    jobs = numbered_jobs([*RUNS[:1], Run(act="leaky_relu", **SMALL)], Path("somewhere"))
     assert [job.label for job in jobs] == ["act=sigmoid", "act=leaky_relu act.slope=0.01"]
     assert [job.folder for job in jobs] == [Path("somewhere/0"), Path("somewhere/1")]
 

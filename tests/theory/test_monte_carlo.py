@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.activation import function_of
-from vanishgrad.description import choices_of
+from vanishgrad.description import choices_in
 from vanishgrad.theory.correlation import correlation_map
 from vanishgrad.theory.gaussian import Function, in_float64
 from vanishgrad.theory.mean_field import chi_1, layer_variance, length_map, slope_ratio
 
 WIDTH, DEPTH, NETWORKS, INPUTS, INDEPENDENT = 512, 5, 4, 32, 16
 SIGMA_W, SIGMA_B, CORRELATION = 1.3, 0.4, 0.6
-FUNCTIONS = {name: function_of(kind()) for name, kind in choices_of("act").items()}
+FUNCTIONS = {name: function_of(kind()) for name, kind in choices_in("act").items()}
 
 
 class Measured(NamedTuple):

@@ -7,12 +7,12 @@ import torch
 from numpy.polynomial.hermite_e import hermegauss
 
 from vanishgrad.choices.activation import function_of
-from vanishgrad.description import choices_of
+from vanishgrad.description import choices_in
 from vanishgrad.theory.correlation import pair_expectation, product_expectation, sphere_radii
 from vanishgrad.theory.gaussian import Function, derivative, expectation, in_float64
 from vanishgrad.theory.mean_field import first_moment, second_moment
 
-FUNCTIONS = {name: function_of(kind()) for name, kind in choices_of("act").items()}
+FUNCTIONS = {name: function_of(kind()) for name, kind in choices_in("act").items()}
 every_activation = pytest.mark.parametrize("f", list(FUNCTIONS.values()), ids=list(FUNCTIONS))
 
 

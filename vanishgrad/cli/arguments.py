@@ -15,7 +15,7 @@ def keywords(
     arguments: Sequence[str], valid: Collection[str], may_be_empty: Collection[str] = ()
 ) -> dict[str, str]:
     """`["out=DIR"]` -> `{"out": "DIR"}`; keys that are not `valid`, or given twice, are refused."""
-    found: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     for argument in arguments:
         key, sign, value = argument.partition("=")
         require(bool(sign), f"{argument}: write key=value; valid are {', '.join(valid)}")
@@ -24,9 +24,9 @@ def keywords(
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise SettingError(f"{argument}: there is no option {key}; valid are {', '.join(valid)}{hint}")
         require(value != "" or key in may_be_empty, f"{argument}: has no value")
-        require(key not in found, f"{argument}: {key} is given twice")
-        found[key] = value
-    return found
+        require(key not in pairs, f"{argument}: {key} is given twice")
+        pairs[key] = value
+    return pairs
 
 
 def own_choices(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -70,9 +70,9 @@ class SweepOptions:
     """How a sweep is run.
 
     Arguments:
-        max_stack: runs that are trained as one computation at the most; None leaves it to the network's size.
+        max_stack: runs that are trained as one computation at most; None leaves it to the network's size.
         resume: the folder of a sweep to go on with.
-        retry: failed or diverged: what is done again when going on, beside what had not ended.
+        retry: failed or diverged: what is done again when going on, next to what had not ended.
         fail_fast: begin no more runs once one has failed.
         verbose: tell why runs are trained alone.
         typed: the other overrides, as sweep.json keeps them.
@@ -95,16 +95,16 @@ def sweep_options(texts: Sequence[str], verbose: bool = False) -> tuple[SweepOpt
     Raises:
         SettingError: for an option that there is not, or a value that it cannot have.
     """
-    given = dict(text.removeprefix(PREFIX).partition("=")[::2] for text in texts if text.startswith(PREFIX))
+    values = dict(text.removeprefix(PREFIX).partition("=")[::2] for text in texts if text.startswith(PREFIX))
     others = [text for text in texts if not text.startswith(PREFIX)]
-    for name in given:
+    for name in values:
         require(name in NAMES, f"sweep.{name}: there is no such option; valid are {', '.join(NAMES)}")
         _is_vectorized(name, others)
     options = SweepOptions(
-        _count(given["max_stack"]) if "max_stack" in given else None,
-        _folder(given["resume"]) if "resume" in given else None,
-        _retry(given),
-        _truth(given.get("fail_fast", "false")),
+        _count(values["max_stack"]) if "max_stack" in values else None,
+        _folder(values["resume"]) if "resume" in values else None,
+        _retry(values),
+        _truth(values.get("fail_fast", "false")),
         verbose,
         tuple(others),
     )
@@ -126,19 +126,19 @@ def _count(text: str) -> int:
 
 
 def _folder(text: str) -> Path:
-    found = text.strip("'\"")
-    require(found != "", "sweep.resume=: must be the folder of a sweep")
-    folder = Path(found).expanduser()
-    require(folder.is_dir(), f"sweep.resume={found}: there is no such folder")
+    name = text.strip("'\"")
+    require(name != "", "sweep.resume=: must be the folder of a sweep")
+    folder = Path(name).expanduser()
+    require(folder.is_dir(), f"sweep.resume={name}: there is no such folder")
     return folder
 
 
-def _retry(given: dict[str, str]) -> str | None:
-    if "retry" not in given:
+def _retry(values: dict[str, str]) -> str | None:
+    if "retry" not in values:
         return None
-    one_of("sweep.retry", given["retry"], ("failed", "diverged"))
-    require("resume" in given, f"sweep.retry={given['retry']}: is for sweep.resume=DIR; give that too")
-    return given["retry"]
+    one_of("sweep.retry", values["retry"], ("failed", "diverged"))
+    require("resume" in values, f"sweep.retry={values['retry']}: is for sweep.resume=DIR; give that too")
+    return values["retry"]
 
 
 def _truth(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""What is typed behind `vanishgrad cure` beside the setting: how a cure is looked for."""
+"""`vanishgrad cure`: a thin layer over `vanishgrad.cure`, with a display, files and a report."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from rich.console import Console
 from vanishgrad.cli.arguments import keywords, truth
 from vanishgrad.cli.cure_table import (
     Document,
+    announcement,
     composed,
     document,
     show_cure,
-    told,
     write_document,
     write_files,
 )
 from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of
-from vanishgrad.cli.jobs import checked
+from vanishgrad.cli.jobs import checked_setting
 from vanishgrad.cli.progress import Interruption, progress_bar
 from vanishgrad.cli.run_table import show_run
 from vanishgrad.cli.sweep import train_shown
@@ -80,16 +80,16 @@ def cure_options(texts: Sequence[str]) -> tuple[CureOptions, list[str]]:
         require(
             not text.startswith("sweep."), f"{text}: is for vanishgrad train -m; of cure there are {_valid()}"
         )
-    given = keywords(own, [*(f"{PREFIX}{name}" for name in OWN), *BARE])
-    style = given.get("format", "text")
+    values = keywords(own, [*(f"{PREFIX}{name}" for name in OWN), *BARE])
+    style = values.get("format", "text")
     one_of("format", style, ("text", "json"))
     return CureOptions(
-        _count("cure.budget", given["cure.budget"]) if "cure.budget" in given else None,
-        _count("cure.seeds", given.get("cure.seeds", "3")),
-        truth("cure.pairs", given.get("cure.pairs", "true")),
-        truth("apply", given.get("apply", "false")),
-        truth("report", given.get("report", "true")),
-        _folder(given["out"]) if "out" in given else None,
+        _count("cure.budget", values["cure.budget"]) if "cure.budget" in values else None,
+        _count("cure.seeds", values.get("cure.seeds", "3")),
+        truth("cure.pairs", values.get("cure.pairs", "true")),
+        truth("apply", values.get("apply", "false")),
+        truth("report", values.get("report", "true")),
+        _folder(values["out"]) if "out" in values else None,
         style == "json",
     ), others  # fmt: skip
 
@@ -145,7 +145,7 @@ def cure(arguments: Sequence[str]) -> int:
         plan = plan_of(overrides, False, typed.search)
         require(not plan.swept, _sweep(overrides))
         own = [text for text in overrides if not text.startswith(PLACE)]  # a cure has a folder of its own
-        asked = _asked(own, typed.search, checked(plan.config), options)
+        asked = _asked(own, typed.search, checked_setting(plan.config), options)
         place = plan if options.out is None else replace(plan, folder=options.out, dated=False)
         with _place(place) as folder:
             return _cure(asked, folder)
@@ -202,7 +202,7 @@ def _searched(asked: Asked, folder: Path, console: Console) -> tuple[Cure, list[
     watched = console if console.is_terminal else Console(file=io.StringIO())
 
     def tell(stage: Stage) -> None:
-        console.print(told(stage, options.seeds), soft_wrap=True)
+        console.print(announcement(stage, options.seeds), soft_wrap=True)
 
     result = find(
         asked.setting.effective, folder, budget=options.budget, seeds=options.seeds, pairs=options.pairs,

@@ -169,7 +169,7 @@ MOST_OUT = 12  # treatments that a round left behind and that are shown, of each
 NOTHING = "–"
 
 
-def told(stage: Stage, seeds: int) -> str:
+def announcement(stage: Stage, seeds: int) -> str:
     """`round 1 of 3: 30 treatments, 3 seeds each, 110 steps`."""
     each = f"{counted(seeds, 'seed')}, {counted(stage.steps, 'step')}"
     if stage.number == 0:

@@ -89,7 +89,7 @@ class SweepJob:
         from vanishgrad.cli.sweep import job_of, returned, sweep_of, train_shown
         from vanishgrad.sweeps.pool import Workers
 
-        configs = numbered([load.take(config, job) for job in overrides], first)
+        configs = with_numbers([load.take(config, job) for job in overrides], first)
         settings = self.validate(configs)
         labels = [self._label(_typed(job.hydra.overrides.task)) for job in configs]
         jobs = list(map(job_of, range(first, first + len(configs)), configs, settings, labels))
@@ -116,16 +116,16 @@ class SweepJob:
         counts = Counter(override for job in overrides for override in set(job))
         self.common = {override for override, count in counts.items() if count == len(jobs) > 1}
         self.width = max((len(self._label(job)) for job in overrides), default=0)
-        found = [_setting_or_refusal(config) for config in jobs]
+        settings = [_setting_or_refusal(config) for config in jobs]
         if jobs and jobs[0].hydra.sweeper._target_ != BasicSweeperConf._target_:
-            found = [_with_objective(setting) for setting in found]
-        refused = [(job, why) for job, why in zip(overrides, found, strict=True) if isinstance(why, str)]
+            settings = [_with_objective(setting) for setting in settings]
+        refused = [(job, why) for job, why in zip(overrides, settings, strict=True) if isinstance(why, str)]
         if refused:
             job, reason = refused[0]
             others = f" ({len(refused)} of {len(jobs)} jobs are refused)" if len(refused) > 1 else ""
             raise SettingError(f"{_named(job, reason)}{others}")
         print(counted(len(jobs), "run"), flush=True)
-        return [setting for setting in found if isinstance(setting, ComposedRun)]
+        return [setting for setting in settings if isinstance(setting, ComposedRun)]
 
     def __call__(self, config: DictConfig) -> float:
         """Train one job; its objective."""
@@ -163,8 +163,8 @@ def _with_objective(setting: ComposedRun | str) -> ComposedRun | str:
 
 def _named(job: Sequence[str], reason: str) -> str:
     """The reason behind the overrides of the job, unless it begins with one of them."""
-    known = any(reason.startswith((f"{override}:", f"{override} ")) for override in job)
-    return reason if known else f"{' '.join(job)}: {reason}"
+    is_named = any(reason.startswith((f"{override}:", f"{override} ")) for override in job)
+    return reason if is_named else f"{' '.join(job)}: {reason}"
 
 
 def _line(result: Result) -> str:
@@ -172,7 +172,7 @@ def _line(result: Result) -> str:
     from vanishgrad.sweeps.sweep import initial_slope
 
     at = result.diverged_at
-    told = [result.status if at is None else f"diverged at step {at['step']}"]
+    parts = [result.status if at is None else f"diverged at step {at['step']}"]
     accuracy, loss = result.final.get("val_accuracy"), result.final.get("val_loss")
     numbers = {
         "accuracy {:.3f}": accuracy,
@@ -180,11 +180,11 @@ def _line(result: Result) -> str:
         "bits per character {:.3f}": result.final.get("bits_per_character"),
         "slope {:+.3f}": initial_slope(result.gradients),
     }
-    told += [form.format(x) for form, x in numbers.items() if x is not None and math.isfinite(x)]
-    return "  ".join(told)
+    parts += [form.format(x) for form, x in numbers.items() if x is not None and math.isfinite(x)]
+    return "  ".join(parts)
 
 
-def checked(config: DictConfig) -> ComposedRun:
+def checked_setting(config: DictConfig) -> ComposedRun:
     """The setting of a composed configuration that can run here.
 
     Raises:
@@ -199,7 +199,7 @@ def checked(config: DictConfig) -> ComposedRun:
     return setting
 
 
-def numbered(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:
+def with_numbers(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:
     """Composed jobs with their numbers in the sweep."""
     for number, config in enumerate(configs, first):
         with open_dict(config):
@@ -210,7 +210,7 @@ def numbered(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:
 def _setting_or_refusal(config: DictConfig) -> ComposedRun | str:
     """The setting of a job, or why it cannot run."""
     try:
-        return checked(config)
+        return checked_setting(config)
     except SettingError as error:
         return str(error)
 

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vanishgrad.cli.arguments import keywords, several, truth
-from vanishgrad.cli.jobs import checked, numbered
-from vanishgrad.cli.report import activation_curves, activation_inputs, landscapes
+from vanishgrad.cli.jobs import checked_setting, with_numbers
+from vanishgrad.cli.report import compute_activation_curves, compute_activation_inputs, landscapes
 from vanishgrad.cli.sweep import job_of, train_shown
 from vanishgrad.cli.terminal import notes, show
 from vanishgrad.config.overrides import as_typed
@@ -77,7 +77,8 @@ def _case(one: Conclusion, condition: str) -> str:
 KEYS = ("chapter", "profile", "out", "open")
 OUTPUTS = Path("outputs") / "lab"
 COMPUTED = {
-    "activations": activation_curves, "landscape": landscapes, "activation_inputs": activation_inputs,
+    "activations": compute_activation_curves, "landscape": landscapes,
+    "activation_inputs": compute_activation_inputs,
 }  # fmt: skip
 
 Jobs = Mapping[str, Sequence[Job]]  # of each sweep of a chapter
@@ -102,9 +103,9 @@ class Lab:
 
 def lab(arguments: Sequence[str]) -> int:
     """Run chapters of the lab and write the book; the exit status is 1 when a run failed."""
-    given = keywords(arguments, KEYS)
-    asked = _asked(given, arguments)
-    is_shown = truth("open", given.get("open", "false"))
+    values = keywords(arguments, KEYS)
+    asked = _asked(values, arguments)
+    is_shown = truth("open", values.get("open", "false"))
     console = Console(highlight=False)
     failed: list[str] = []
     with notes():
@@ -120,12 +121,12 @@ def lab(arguments: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def _asked(given: Mapping[str, str], arguments: Sequence[str]) -> Lab:
-    profile = given.get("profile", PROFILES[0])
+def _asked(values: Mapping[str, str], arguments: Sequence[str]) -> Lab:
+    profile = values.get("profile", PROFILES[0])
     one_of("profile", profile, PROFILES)
-    folder = Path(given["out"]).expanduser() if "out" in given else OUTPUTS / profile
+    folder = Path(values["out"]).expanduser() if "out" in values else OUTPUTS / profile
     require(not folder.exists() or folder.is_dir(), f"out={folder}: is a file, not a folder")
-    names = [_name(text) for text in several(given["chapter"])] if "chapter" in given else None
+    names = [_name(text) for text in several(values["chapter"])] if "chapter" in values else None
     require(names is None or bool(names), "chapter=[]: name at least one chapter")
     chosen = [one for one in CHAPTERS if names is None or one.name in names]
     return Lab(chosen, cast(Profile, profile), folder, arguments)
@@ -152,12 +153,12 @@ def _jobs(asked: Lab, chapter: Chapter) -> Jobs:
 
 def _sweep(training: Training, profile: Profile, folder: Path, first: int) -> list[Job]:
     plan = plan_of(training.typed(profile), multirun=True)
-    configs = numbered(jobs_of(plan), 0)
+    configs = with_numbers(jobs_of(plan), 0)
     jobs = []
     for number, config in enumerate(configs, first):
         config.hydra.sweep.dir = str(folder)
         label = " ".join(as_typed(override) for override in config.hydra.overrides.task)
-        jobs.append(job_of(number, config, checked(config), label))
+        jobs.append(job_of(number, config, checked_setting(config), label))
     return jobs
 
 

@@ -24,9 +24,9 @@ def options(arguments: Sequence[str]) -> int:
     """Print everything that can be set, or one group of it, as text or as JSON."""
     arguments, _ = own_choices(arguments)
     names = [argument for argument in arguments if "=" not in argument]
-    given = keywords([argument for argument in arguments if "=" in argument], ("format",))
+    values = keywords([argument for argument in arguments if "=" in argument], ("format",))
     require(len(names) <= 1, f"options {' '.join(names)}: one group at a time")
-    style = given.get("format", "text")
+    style = values.get("format", "text")
     one_of("format", style, ("text", "json"))
     numbers, listed = ([] if names else scalars()), groups()
     for name in names:
@@ -39,18 +39,18 @@ def options(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _json(numbers: Sequence[Parameter], found: Sequence[ChoiceGroup]) -> str:
-    document: dict[str, Any] = {"groups": [asdict(group) for group in found]}
+def _json(numbers: Sequence[Parameter], chosen: Sequence[ChoiceGroup]) -> str:
+    document: dict[str, Any] = {"groups": [asdict(group) for group in chosen]}
     if numbers:
         document = {"scalars": [asdict(number) for number in numbers]} | document
     return json.dumps(strict(document), indent=2, allow_nan=False, ensure_ascii=False)
 
 
-def _show(console: Console, numbers: Sequence[Parameter], found: Sequence[ChoiceGroup]) -> None:
+def _show(console: Console, numbers: Sequence[Parameter], chosen: Sequence[ChoiceGroup]) -> None:
     if numbers:
         console.print(Text("numbers", style="bold"))
         show(console, Padding(_parameters(numbers), (0, 0, 1, 2)))
-    for group in found:
+    for group in chosen:
         default = "the data's own" if group.default is None else group.default
         show(console, Text.assemble((group.name, "bold"), f"  {group.meaning}  Default: {default}"))
         show(console, Padding(_choices(group), (0, 0, 1, 2)))

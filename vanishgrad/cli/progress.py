@@ -54,18 +54,18 @@ class Bars:
             self._last = time.monotonic()
             if self._training is None:
                 self._training = self._progress.add_task("", total=state.total)
-            self._progress.update(self._training, completed=state.step, description=_told(state))
+            self._progress.update(self._training, completed=state.step, description=_described(state))
 
     def _pretrained(self, state: LayerEpoch) -> None:
         if state.layer not in self._layers:
             self._layers[state.layer] = self._progress.add_task("", total=state.epochs)
             for done in list(self._layers.values())[:-MOST_LAYERS]:
                 self._progress.update(done, visible=False)
-        told = f"pretraining layer {state.layer} of {state.layers}  loss {state.loss:.4g}"
-        self._progress.update(self._layers[state.layer], completed=state.epoch, description=told)
+        description = f"pretraining layer {state.layer} of {state.layers}  loss {state.loss:.4g}"
+        self._progress.update(self._layers[state.layer], completed=state.epoch, description=description)
 
 
-def _told(state: Progress) -> str:
+def _described(state: Progress) -> str:
     accuracy = "–" if state.accuracy is None else f"{state.accuracy:.3f}"
     norm = "–" if state.grad_norm is None else f"{state.grad_norm:.1e}"
     return f"loss {state.loss:.4f}  accuracy {accuracy}  gradient {norm}"

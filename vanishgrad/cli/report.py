@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vanishgrad.report import Runs
 
 
-def activation_curves(runs: Runs) -> pd.DataFrame:
+def compute_activation_curves(runs: Runs) -> pd.DataFrame:
     """`act, x, value, slope` of each activation of `runs`, from the modules that train; imports torch."""
     import pandas as pd
 
@@ -56,7 +56,7 @@ def landscapes(runs: Runs) -> pd.DataFrame:
     return runs.extra("landscape")
 
 
-def activation_inputs(runs: Runs) -> pd.DataFrame:
+def compute_activation_inputs(runs: Runs) -> pd.DataFrame:
     """The table of what enters activations; those that are missing are computed."""
     from vanishgrad.engine.computed_arrays import write_activation_inputs
     from vanishgrad.records import ACTIVATIONS_ARRAYS
@@ -85,22 +85,24 @@ def _complete(runs: Runs, among: set[Path], file: str, write: Callable[[Path], N
 
 
 KEYS = ("runs", "out", "figures", "format", "style", "open")
-COMPUTED = {"activations": activation_curves, "landscape": landscapes}
-ASKED_FOR = {"activation_inputs": activation_inputs}  # runs every network once: only for who names the figure
+COMPUTED = {"activations": compute_activation_curves, "landscape": landscapes}
+ASKED_FOR = {
+    "activation_inputs": compute_activation_inputs
+}  # runs every network once: only for who names the figure
 
 
 def report(arguments: Sequence[str]) -> int:
     """Write a report and print where it is."""
-    given = keywords(arguments, KEYS)
-    show = truth("open", given.get("open", "false"))
-    wanted = _wanted(given)
+    values = keywords(arguments, KEYS)
+    show = truth("open", values.get("open", "false"))
+    wanted = _wanted(values)
     folders = (
-        [Path(folder).expanduser() for folder in listed(given["runs"])]
-        if "runs" in given
+        [Path(folder).expanduser() for folder in listed(values["runs"])]
+        if "runs" in values
         else [newest_runs()]
     )
     require(bool(folders), "runs=[]: name at least one folder")
-    out = Path(given["out"]).expanduser() if "out" in given else _shared(folders) / "report"
+    out = Path(values["out"]).expanduser() if "out" in values else _shared(folders) / "report"
     named = {name: compute for name, compute in ASKED_FOR.items() if name in (wanted.figures or ())}
     written = write_report(folders, out, wanted, COMPUTED | named)
     for folder, reason in written.skipped:
@@ -113,11 +115,11 @@ def report(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _wanted(given: Mapping[str, str]) -> Wanted:
+def _wanted(values: Mapping[str, str]) -> Wanted:
     """Which figures, in which files and style; what is not given is as `Wanted` has it."""
     lists = {"figures": "figures", "format": "formats"}
-    chosen = {field: tuple(several(given[key])) for key, field in lists.items() if key in given}
-    return Wanted(**chosen, **({"style": given["style"]} if "style" in given else {}))  # type: ignore[arg-type]
+    chosen = {field: tuple(several(values[key])) for key, field in lists.items() if key in values}
+    return Wanted(**chosen, **({"style": values["style"]} if "style" in values else {}))  # type: ignore[arg-type]
 
 
 def _shared(folders: Sequence[Path]) -> Path:

@@ -98,12 +98,12 @@ def _slopes(run: SavedRun) -> str:
     last = int(run.gradients["step"].max())
     if math.isnan(start.slope):
         return ""
-    told = [f"{_signed(start.slope)} {moment_name(run.gradients, start.step)}{_theory(run, start.step)}"]
+    parts = [f"{_signed(start.slope)} {moment_name(run.gradients, start.step)}{_theory(run, start.step)}"]
     if end.step > start.step:
-        told.append(f"{_signed(end.slope)} {moment_name(run.gradients, end.step)}")
+        parts.append(f"{_signed(end.slope)} {moment_name(run.gradients, end.step)}")
     elif last > start.step:
-        told.append("none at the end")
-    return f"slope {', '.join(told)} (decades per layer, + vanishes)"
+        parts.append("none at the end")
+    return f"slope {', '.join(parts)} (decades per layer, + vanishes)"
 
 
 def _theory(run: SavedRun, step: int) -> str:
@@ -113,7 +113,7 @@ def _theory(run: SavedRun, step: int) -> str:
 
 
 def _advice(diagnosis: Diagnosis) -> list[Text]:
-    """What else was found beside the worst, and what to type against that."""
+    """The other findings after the worst, and what to type against that one."""
     if not diagnosis:
         return []
     worst, *others = diagnosis.findings
@@ -131,28 +131,32 @@ def _signed(slope: float) -> str:
 
 def _reached(result: Result) -> str:
     """The final losses and accuracies that are known and finite, and what ignorance scores."""
-    told = [_split(result, "held-out", "val"), _split(result, "training", "train")]
+    parts = [_split(result, "held-out", "val"), _split(result, "training", "train")]
     bits = result.final.get("bits_per_character")
     if bits is not None and math.isfinite(bits):
-        told.insert(0, f"held-out {bits:.3f} bits per character, perplexity {result.final['perplexity']:.3g}")
-    reached = ", ".join(part for part in told if part) or "no finite loss at the end"
+        parts.insert(
+            0, f"held-out {bits:.3f} bits per character, perplexity {result.final['perplexity']:.3g}"
+        )
+    reached = ", ".join(part for part in parts if part) or "no finite loss at the end"
     return f"{reached}{_baseline(result)}"
 
 
 def _split(result: Result, name: str, prefix: str) -> str:
     """`held-out accuracy 0.91, loss 0.3`, of the two what is known."""
-    known = {word: result.final.get(f"{prefix}_{word}") for word in ("accuracy", "loss")}
-    told = [
-        f"{word} {value:.4g}" for word, value in known.items() if value is not None and math.isfinite(value)
+    scores = {word: result.final.get(f"{prefix}_{word}") for word in ("accuracy", "loss")}
+    parts = [
+        f"{word} {value:.4g}" for word, value in scores.items() if value is not None and math.isfinite(value)
     ]
-    return f"{name} {', '.join(told)}" if told else ""
+    return f"{name} {', '.join(parts)}" if parts else ""
 
 
 def _baseline(result: Result) -> str:
     """What an answer that ignores the input would have reached."""
-    found = baseline(result.run)
-    if found is None:
+    known_baseline = baseline(result.run)
+    if known_baseline is None:
         return ""
-    word = "loss" if found["metric"] == "val_loss" else "accuracy"
-    bits = f", {found['value'] / math.log(2):.3f} bits" if "bits_per_character" in result.final else ""
-    return f"\nbaseline {word} {found['value']:.4g}{bits} ({found['source']})"
+    word = "loss" if known_baseline["metric"] == "val_loss" else "accuracy"
+    bits = (
+        f", {known_baseline['value'] / math.log(2):.3f} bits" if "bits_per_character" in result.final else ""
+    )
+    return f"\nbaseline {word} {known_baseline['value']:.4g}{bits} ({known_baseline['source']})"

@@ -15,28 +15,29 @@ TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
 def sample(arguments: Sequence[str]) -> int:
     """Print the prompt and what a trained character model makes of it."""
     arguments, search = own_choices(arguments)
-    given = keywords(arguments, ("run", "prompt", "temperature", "length", "seed"), ("prompt",))
-    require("run" in given, "sample: needs run=DIR, the folder of a run with data=text")
-    temperature = _number("temperature", given, TEMPERATURE)
-    length, seed = _integer("length", given, LENGTH, least=1), _integer("seed", given, SEED, least=None)
+    values = keywords(arguments, ("run", "prompt", "temperature", "length", "seed"), ("prompt",))
+    require("run" in values, "sample: needs run=DIR, the folder of a run with data=text")
+    temperature = _number("temperature", values, TEMPERATURE)
+    length, seed = _integer("length", values, LENGTH, least=1), _integer("seed", values, SEED, least=None)
     from vanishgrad.choices.model.recurrent import Recurrent
     from vanishgrad.engine.run_folder import load_trained
     from vanishgrad.engine.text import generate
     from vanishgrad.streams import stream
 
-    trained = load_trained(Path(given["run"]).expanduser(), trust=bool(search))
+    trained = load_trained(Path(values["run"]).expanduser(), trust=bool(search))
     model = trained.model
     if not trained.vocabulary or not isinstance(model, Recurrent):
         raise SettingError(
-            f"run={given['run']}: learned data={trained.run.data.name}; only a run with data=text writes text"
+            f"run={values['run']}: learned data={trained.run.data.name}; only a run with data=text writes "
+            "text"
         )
-    prompt = given.get("prompt", "")
+    prompt = values.get("prompt", "")
     print(prompt + generate(model, trained.vocabulary, prompt, length, temperature, stream(seed, "sample")))
     return 0
 
 
-def _number(key: str, given: dict[str, str], default: float) -> float:
-    text = given.get(key, str(default))
+def _number(key: str, values: dict[str, str], default: float) -> float:
+    text = values.get(key, str(default))
     try:
         value = float(text)
     except ValueError:
@@ -45,8 +46,8 @@ def _number(key: str, given: dict[str, str], default: float) -> float:
     return value
 
 
-def _integer(key: str, given: dict[str, str], default: int, least: int | None) -> int:
-    text = given.get(key, str(default))
+def _integer(key: str, values: dict[str, str], default: int, least: int | None) -> int:
+    text = values.get(key, str(default))
     rule = "an integer" if least is None else f"an integer of at least {least}"
     try:
         value = int(text)

@@ -27,7 +27,7 @@ from vanishgrad.report.tables import BEST, WORST, Column, best_first, settings_t
 from vanishgrad.sweeps.job import Job, Outcome
 
 SUMMARY_FILE = "sweep_summary.csv"
-LOGS = "logs"  # a folder beside those of the runs
+LOGS = "logs"  # a folder next to those of the runs
 MOST_STEPS = 120  # as many as the report reads
 MOST_NAMED = 10  # runs that ended in one way
 
@@ -74,21 +74,21 @@ def show_failures(console: Console, outcomes: Mapping[int, Outcome], jobs: Seque
     if counts["completed"] == len(jobs):
         return
     names = dict.fromkeys(["completed", "diverged", "failed", "interrupted", *counts])
-    told = ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
-    console.print(told, soft_wrap=True)
+    summary = ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
+    console.print(summary, soft_wrap=True)
     for status, describe in (("failed", _failed), ("diverged", _diverged)):
-        found = [one for one in ended.values() if one[1].status == status]
-        for job, outcome in found[:MOST_NAMED]:
+        alike = [one for one in ended.values() if one[1].status == status]
+        for job, outcome in alike[:MOST_NAMED]:
             for line in describe(job, outcome):
                 console.print(Text(line), soft_wrap=True)
-        if len(found) > MOST_NAMED:
-            console.print(f"     and {len(found) - MOST_NAMED} more {status}")
+        if len(alike) > MOST_NAMED:
+            console.print(f"     and {len(alike) - MOST_NAMED} more {status}")
 
 
 def failures(folder: Path) -> list[str]:
     """The runs of a sweep that failed, and why."""
-    found = ((path, _failure(path)) for path in run_folders(folder) if path != folder / LOGS)
-    return [f"{path}: {reason}" for path, reason in found if reason is not None]
+    reasons = ((path, _failure(path)) for path in run_folders(folder) if path != folder / LOGS)
+    return [f"{path}: {reason}" for path, reason in reasons if reason is not None]
 
 
 def _of_ended(summary: pd.DataFrame) -> pd.DataFrame:
@@ -127,10 +127,10 @@ def _failure(folder: Path) -> str | None:
 
 
 def _table(settings: pd.DataFrame) -> Table:
-    known = _known(settings)
+    columns = _filled_columns(settings)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("setting", overflow="fold")
-    for heading in (*(column.heading for column in known), "runs"):
+    for heading in (*(column.heading for column in columns), "runs"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict")
     left_out = len(settings) - BEST - WORST
@@ -138,20 +138,20 @@ def _table(settings: pd.DataFrame) -> Table:
         if left_out > 0 and number == BEST:
             table.add_row(Text(f"... {left_out} more in {SUMMARY_FILE}", style="dim"))
         if left_out <= 0 or not BEST <= number < BEST + left_out:
-            table.add_row(*_cells(row, known))
+            table.add_row(*_cells(row, columns))
     return table
 
 
-def _known(settings: pd.DataFrame) -> list[Column]:
+def _filled_columns(settings: pd.DataFrame) -> list[Column]:
     """The columns in which some setting has a number."""
     nothing = pd.Series(dtype=float)
-    known = [column for column in COLUMNS if settings.get(f"{column.name}_mean", nothing).notna().any()]
-    has_accuracy = any(column.name == "final_val_accuracy" for column in known)
-    return [column for column in known if not (has_accuracy and column.name == "final_val_loss")]
+    columns = [column for column in COLUMNS if settings.get(f"{column.name}_mean", nothing).notna().any()]
+    has_accuracy = any(column.name == "final_val_accuracy" for column in columns)
+    return [column for column in columns if not (has_accuracy and column.name == "final_val_loss")]
 
 
-def _cells(row: pd.Series[Any], known: Iterable[Column]) -> list[Text]:
-    numbers = [_number(row, column.name, column.form) for column in known]
+def _cells(row: pd.Series[Any], columns: Iterable[Column]) -> list[Text]:
+    numbers = [_number(row, column.name, column.form) for column in columns]
     return [
         Text(cell)
         for cell in (str(row["setting"]), *numbers, str(row["runs"]), str(row["verdict"]).replace("_", " "))
@@ -288,7 +288,7 @@ class SweepDisplay:
             self._tally.ended(outcome, time.monotonic())
         if self.live is None:
             job = self._tally.jobs[outcome.number]
-            line = f"{job.number:>3}  {job.label:<{self._width}}  {told(outcome)}"
+            line = f"{job.number:>3}  {job.label:<{self._width}}  {outcome_text(outcome)}"
             print(line, file=self._console.file, flush=True)
 
     def refresh(self) -> None:
@@ -344,7 +344,7 @@ def _bar_and_times(tally: Tally, now: float) -> Table:
     return line
 
 
-def told(outcome: Outcome) -> str:
+def outcome_text(outcome: Outcome) -> str:
     """`completed  accuracy 0.917  slope +0.021`; what is not finite is left out."""
     if outcome.status == "failed":
         return f"failed: {one_line(outcome.error or 'for an unknown reason')}"

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vanishgrad.cli.arguments import keywords, own_choices
-from vanishgrad.cli.jobs import checked
+from vanishgrad.cli.jobs import checked_setting
 from vanishgrad.cli.terminal import bar_table, notes, show
 from vanishgrad.config.plan import plan_of
 from vanishgrad.errors import SettingError, one_of, require
@@ -124,7 +124,7 @@ def theory(arguments: Sequence[str]) -> int:
     with notes():
         plan = plan_of(overrides, multirun=False, search=search)
         require(not plan.swept, f"{' '.join(overrides)}: is a sweep; vanishgrad theory predicts one setting")
-        run = checked(plan.config).effective
+        run = checked_setting(plan.config).effective
         prediction = predict(run)
     if style == "json":
         if "out" in own:

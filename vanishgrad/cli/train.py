@@ -15,7 +15,7 @@ from rich.console import Console
 
 from vanishgrad.cli.arguments import SweepOptions, sweep_options
 from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, run_hydra
-from vanishgrad.cli.jobs import SingleRun, SweepJob, checked
+from vanishgrad.cli.jobs import SingleRun, SweepJob, checked_setting
 from vanishgrad.cli.terminal import notes
 from vanishgrad.config.overrides import normalised
 from vanishgrad.config.plan import Composition, jobs_of, loader, plan_of, understood
@@ -81,7 +81,7 @@ def _show(typed: CommandLine) -> int:
 
 
 def _single(plan: Composition, typed: CommandLine) -> int:
-    checked(plan.config)
+    checked_setting(plan.config)
     task = SingleRun(_console())
     with folder_of(plan) as folder, _interruptible(folder):
         run_hydra(task, [*plan.overrides, _directory("hydra.run.dir", folder)], typed.flags)

@@ -47,7 +47,7 @@ def check_names(override: Override, groups: Groups, numbers: Sequence[str]) -> N
     require(override.package is None, f"{text}: write {head}=CHOICE, without @{override.package}")
     require(not parameter or head in groups, f"{text}: {head} has no parameters; write {head}=VALUE")
     if head in groups and not parameter:
-        for value in values(override):
+        for value in override_values(override):
             _check_choice(head, value, groups[head])
 
 
@@ -55,14 +55,14 @@ def check_parameters(override: Override, options: Sequence[str]) -> None:
     """Refuse `group.parameter=value` where one of the `options` chosen for the group lacks the parameter."""
     group, _, parameter = override.key_or_group.partition(".")
     for option in options:
-        valid = parameters_of(group, option)
+        valid = file_parameters(group, option)
         if valid is not None and parameter not in valid:
             there = _valid(parameter, valid) if valid else "it has none"
             message = f"{override.input_line}: {group}={option} has no parameter {parameter}; {there}"
             raise SettingError(message + _owners(group, parameter))
 
 
-def parameters_of(group: str, option: str) -> list[str] | None:
+def file_parameters(group: str, option: str) -> list[str] | None:
     """The parameters in the config file of a choice; None for a choice from elsewhere."""
     if option == NULL:
         return []
@@ -74,7 +74,7 @@ def parameters_of(group: str, option: str) -> list[str] | None:
     return [str(key) for key in config if key not in ("_target_", "defaults")]
 
 
-def values(override: Override) -> Iterator[Any]:
+def override_values(override: Override) -> Iterator[Any]:
     """The values of an override, one or those of a sweep; none for an interval, which has no list."""
     if override.is_interval_sweep():
         return
@@ -147,7 +147,7 @@ def _valid(name: str, names: Sequence[str]) -> str:
 
 def _owners(group: str, parameter: str) -> str:
     """`; act=leaky_relu, prelu have it`."""
-    owners = [name for name in choice_names(group) if parameter in (parameters_of(group, name) or ())]
+    owners = [name for name in choice_names(group) if parameter in (file_parameters(group, name) or ())]
     return f"; {group}={' or '.join(owners)} {'has' if len(owners) == 1 else 'have'} it" if owners else ""
 
 

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vanishgrad.config import overrides as typed_overrides
 from vanishgrad.config.compose import composed
 from vanishgrad.config.location import CONFIG_NAME, choice_names, config_folder, group_names
-from vanishgrad.description import choices_of
+from vanishgrad.description import choices_in
 from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.run import SCALARS
 
@@ -156,7 +156,7 @@ def _options(chosen: Mapping[str, str | None], overrides: Sequence[Override]) ->
     """The choices that the jobs make of each group: those typed, else the one composed."""
     options = {group: [name or typed_overrides.NULL] for group, name in chosen.items()}
     typed = {
-        o.key_or_group: list(typed_overrides.values(o))
+        o.key_or_group: list(typed_overrides.override_values(o))
         for o in overrides
         if not typed_overrides.is_parameter(o)
     }
@@ -166,7 +166,7 @@ def _options(chosen: Mapping[str, str | None], overrides: Sequence[Override]) ->
 
 def _own(group: str, options: Mapping[str, Sequence[str]]) -> list[str]:
     """The choices of a group with null resolved: the model's own activation, the data's own loss."""
-    models, sources = choices_of("model"), choices_of("data")
+    models, sources = choices_in("model"), choices_in("data")
     own = {
         "act": [models[name].default_act.name for name in options["model"] if name in models],
         "loss": [sources[name].default_loss for name in options["data"] if name in sources],

@@ -45,19 +45,19 @@ class Standing:
     @property
     def accuracy(self) -> tuple[float, float]:
         """Mean and sample standard deviation of the final accuracies; NaN where there are none."""
-        return spread([one.accuracy[-1] for one in self.trial.courses if one.accuracy])
+        return mean_and_spread([one.accuracy[-1] for one in self.trial.courses if one.accuracy])
 
     @property
     def loss(self) -> tuple[float, float]:
-        return spread([one.loss[-1] for one in self.trial.courses if one.loss])
+        return mean_and_spread([one.loss[-1] for one in self.trial.courses if one.loss])
 
     @property
     def slope(self) -> float:
         """Of the initial network's gradients, the mean over seeds."""
-        return spread([one.slope for one in self.trial.courses])[0]
+        return mean_and_spread([one.slope for one in self.trial.courses])[0]
 
 
-def spread(values: Sequence[float]) -> tuple[float, float]:
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     """Mean and sample standard deviation of the finite values; NaN where there are too few."""
     finite = [value for value in values if math.isfinite(value)]
     mean = statistics.fmean(finite) if finite else math.nan

@@ -70,7 +70,7 @@ def cure(
     Arguments:
         run: the failing setting.
         out: a new folder for the run folders of all trials; None keeps none of them.
-        budget: steps of a trial in the last round; None for those of `run`, at the most 1000.
+        budget: steps of a trial in the last round; None for those of `run`, at most 1000.
         seeds: of every treatment.
         pairs: whether pairs of treatments are tried too.
         workers: processes; None for one per GPU, or per core where there is none; 1 is this process.
@@ -316,8 +316,8 @@ def find_cure(
         _check_pretraining(after, len(check(after).train_x), plan.budget)
 
     tried = candidates(run, diagnosis, allowed, ADVISED_PAIRS if plan.pairs else 0)
-    found = _Search(run, trials, plan, allowed, tell).of(tried)
-    standings = _standings(untreated, found, trials, costs)
+    results = _Search(run, trials, plan, allowed, tell).of(tried)
+    standings = _standings(untreated, results, trials, costs)
     best = max([one.trial.gain for one in standings if one.round == len(plan.rounds)], default=alone.gain)
     untreated = replace(untreated, speed=speed(alone, trials.yard, best))
     return Cure(diagnosis, untreated, tuple(ranked(standings, len(plan.rounds))), tried.left_out, plan.rounds)
@@ -366,17 +366,17 @@ class _Search:
         if not self.plan.pairs:
             return []
         partners = best_of_each_kind(self.run, best_first, OF_A_KIND)
-        known = {one.run for one in best_first}
-        grown = pairs(self.run, partners, self.check, GROWN_PAIRS + len(known))
-        return [one for one in grown if one.run not in known][:GROWN_PAIRS]
+        tried_before = {one.run for one in best_first}
+        grown = pairs(self.run, partners, self.check, GROWN_PAIRS + len(tried_before))
+        return [one for one in grown if one.run not in tried_before][:GROWN_PAIRS]
 
 
 def _standings(
-    untreated: Standing, found: Sequence[Tried[Treatment]], trials: Trials, costs: Costs
+    untreated: Standing, results: Sequence[Tried[Treatment]], trials: Trials, costs: Costs
 ) -> list[Standing]:
     """All that was tried, with speed and cost of what came to the last round."""
     last = untreated.round
-    final = [one for one in found if one.round == last]
+    final = [one for one in results if one.round == last]
     best = max((one.result.gain for one in final), default=0.0)
     measured = costs(untreated.treatment.run, [one.candidate.run for one in final], trials.total)
     cost = dict(zip((one.candidate for one in final), measured, strict=True))
@@ -385,5 +385,5 @@ def _standings(
             one.candidate, one.result, one.round, cost.get(one.candidate),
             speed(one.result, trials.yard, best), cures(one.result, untreated.trial),
         )
-        for one in found
+        for one in results
     ]  # fmt: skip

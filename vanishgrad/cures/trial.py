@@ -35,7 +35,7 @@ from vanishgrad.sweeps.job import Job, Outcome
 
 def diagnosed(trial: Trial) -> Diagnosis:
     """What is wrong in the runs of a trial."""
-    return pooled([found for one in trial.courses if (found := _diagnosed(one)) is not None])
+    return pooled_diagnosis([one for one in map(_diagnosed, trial.courses) if one is not None])
 
 
 def _diagnosed(one: Course) -> Diagnosis | None:
@@ -45,23 +45,23 @@ def _diagnosed(one: Course) -> Diagnosis | None:
         return None
 
 
-def pooled(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
+def pooled_diagnosis(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
     """All that was found, each pathology once, in its worst form; the one found in most runs first.
 
     It learned if it did so in all runs.
     """
-    found: dict[tuple[str, str], list[Finding]] = {}
+    by_place: dict[tuple[str, str], list[Finding]] = {}
     for diagnosis in diagnoses:
         for finding in diagnosis.findings:
-            found.setdefault((finding.finding, finding.where), []).append(finding)
-    worst = [max(alike, key=lambda one: one.severity) for alike in found.values()]
+            by_place.setdefault((finding.finding, finding.where), []).append(finding)
+    worst = [max(alike, key=lambda one: one.severity) for alike in by_place.values()]
     weight = {
-        (one.finding, one.where): sum(alike.severity for alike in found[one.finding, one.where])
+        (one.finding, one.where): sum(alike.severity for alike in by_place[one.finding, one.where])
         for one in worst
     }
     worst.sort(key=lambda one: -weight[one.finding, one.where])
-    known = [one.learned for one in diagnoses if one.learned is not None]
-    return Diagnosis(tuple(worst), all(known) if known else None)
+    learned = [one.learned for one in diagnoses if one.learned is not None]
+    return Diagnosis(tuple(worst), all(learned) if learned else None)
 
 
 LOST = -1.0  # the gain of a run that diverged or failed
@@ -92,11 +92,11 @@ class Yardstick:
 
 def yardstick(run: Run, data: Dataset) -> Yardstick:
     """Of a setting: the published baseline, else the most frequent class, or the mean of values."""
-    known, loss = run.data.baseline, run.criterion
-    if known is not None and known.metric == "val_accuracy":
-        return Yardstick(known.metric, 1 - known.value)
-    if known is not None and loss.name == run.data.default_loss:
-        return Yardstick(known.metric, known.value)
+    baseline, loss = run.data.baseline, run.criterion
+    if baseline is not None and baseline.metric == "val_accuracy":
+        return Yardstick(baseline.metric, 1 - baseline.value)
+    if baseline is not None and loss.name == run.data.default_loss:
+        return Yardstick(baseline.metric, baseline.value)
     if data.val_y.is_floating_point():
         return Yardstick("val_loss", float(loss(_constant(run, data), data.val_y)))
     frequent = torch.bincount(data.val_y.flatten()).max() / data.val_y.numel()
@@ -144,7 +144,7 @@ class Course:
 
 
 def course(folder: Path, outcome: Outcome | None) -> Course:
-    """What a run folder and the line of its end tell."""
+    """A run as its folder and its outcome have it."""
     status = "failed" if outcome is None else outcome.status
     try:
         rows = read_metrics(folder, ("step", "val_loss", "val_accuracy")).dropna(subset="val_loss")
@@ -162,9 +162,9 @@ def _slope(folder: Path, numbers: Mapping[str, float | None]) -> float:
     if len(start):
         norms = root_sum_square(start["grad_norm"], [start["t"]])
         return log_slope(norms.index, norms)
-    found = numbers.get("gradient_slope")
-    if found is not None and math.isfinite(found):
-        return found
+    slope = numbers.get("gradient_slope")
+    if slope is not None and math.isfinite(slope):
+        return slope
     return _first_slope(by_layer(read_gradients(folder)))
 
 
@@ -176,7 +176,7 @@ def _first_slope(rows: pd.DataFrame) -> float:
 
 LOOKS = 12  # evaluations of a run of the last round, as many as steps to a threshold need
 EARLIER_LOOKS = 1  # of an earlier round: it ranks by the end
-LOGGED = 50  # rows of a run at the most, per layer
+LOGGED = 50  # rows of a run at most, per layer
 EARLIER_LOGGED = 5
 PERCENT = 2  # digits: what differs by less is a tie in a round
 
@@ -287,7 +287,7 @@ class Round:
 
     Arguments:
         steps: of every run.
-        kept: how many go on to the next round at the most; 0 in the last.
+        kept: how many go on to the next round at most; 0 in the last.
     """
 
     steps: int

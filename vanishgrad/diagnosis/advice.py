@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from vanishgrad.diagnosis.finding import Advice
 from vanishgrad.diagnosis.record import RecordedSetting
-from vanishgrad.remedies import TABLE, Change, filled, parsed, shown
+from vanishgrad.remedies import TABLE, Change, filled, parsed, typed_text
 
 Ladder: TypeAlias = Mapping[str, str]
 MOST = 4  # more are no advice
@@ -99,4 +99,4 @@ def _text(remedy: Change, setting: RecordedSetting) -> str:
 
 
 def _number(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else shown(value)
+    return f"{value:.3g}" if isinstance(value, float) else typed_text(value)

@@ -6,7 +6,7 @@ import numpy as np
 
 from vanishgrad.diagnosis.advice import DIVERGED, EXPLODING, EXPLODING_IN_TIME, advised
 from vanishgrad.diagnosis.finding import QUANTITIES, Evidence, Finding, counted, factor, severe, sure
-from vanishgrad.diagnosis.layers import BACKWARD, MEASURED, Floats, first_nonfinite, steady_fall
+from vanishgrad.diagnosis.layers import BACKWARD, MEASURED, Floats, first_nonfinite_place, steady_fall
 from vanishgrad.diagnosis.record import Mask, Record
 
 DECADES = 2.0  # in a network that is known not to learn, or that diverged
@@ -179,6 +179,6 @@ def _loss_growth(record: Record) -> float:
 def _first_lost(record: Record) -> tuple[int, int, str]:
     """Step, layer (0: none) and quantity."""
     for place in np.flatnonzero(record.lost.any(axis=(1, 2))):
-        if first := first_nonfinite(record.lost[place]):
+        if first := first_nonfinite_place(record.lost[place]):
             return int(record.steps[place]), int(record.layers[first[0]]), first[1]
     return int(record.steps[-1]), 0, "loss"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from vanishgrad.records import GRADIENT_COLUMNS, Cell, spread
+from vanishgrad.records import GRADIENT_COLUMNS, Cell, evenly_spaced
 
 When: TypeAlias = Literal["start", "end"]
 CELL: list[Hashable] = ["step", "layer"]
@@ -55,9 +55,13 @@ def measured(rows: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
 
 
 def thin(rows: pd.DataFrame, most_steps: int) -> pd.DataFrame:
-    """Rows of `spread` logged steps."""
+    """Rows of `evenly_spaced` logged steps."""
     steps = np.unique(rows["step"])
-    return rows if steps.size <= most_steps else rows[rows["step"].isin(spread(steps.tolist(), most_steps))]
+    return (
+        rows
+        if steps.size <= most_steps
+        else rows[rows["step"].isin(evenly_spaced(steps.tolist(), most_steps))]
+    )
 
 
 def at_start(rows: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -192,7 +196,7 @@ def values_of(rows: Sequence[Sequence[Cell]]) -> Floats:
     return np.array([row[FIRST:] for row in rows], dtype=np.float64)
 
 
-def first_nonfinite(lost: NDArray[np.bool_], biases: Collection[int] = ()) -> tuple[int, str] | None:
+def first_nonfinite_place(lost: NDArray[np.bool_], biases: Collection[int] = ()) -> tuple[int, str] | None:
     """The row that stopped being finite first, and in which quantity; None where all are finite.
 
     The forward pass meets trouble nearest the input first, the backward pass nearest the output.

@@ -11,7 +11,7 @@ from vanishgrad.diagnosis.diagnose import examine
 from vanishgrad.diagnosis.finding import Diagnosis
 from vanishgrad.diagnosis.layers import MEASURED, Floats, Matrices, matrices_of, values_of
 from vanishgrad.diagnosis.record import DeadUnits, Record, RecordedSetting, ThroughTime
-from vanishgrad.diagnosis.tables import through_time
+from vanishgrad.diagnosis.tables import time_course
 from vanishgrad.records import GRADIENT_COLUMNS, METRIC_COLUMNS, Baseline, Cell
 
 STEP = GRADIENT_COLUMNS.index("step")
@@ -69,7 +69,7 @@ class OnlineDiagnosis:
         self._metrics += [np.array(row, dtype=np.float64) for row in metrics]
         if time_gradients:
             step, _, t, norm, cell = np.array(time_gradients, dtype=np.float64).T
-            self._time.append(through_time(step.astype(np.int64), t.astype(np.int64), norm, cell))
+            self._time.append(time_course(step.astype(np.int64), t.astype(np.int64), norm, cell))
         if dead_units:
             step, _, units, fraction = np.array(dead_units, dtype=np.float64).T
             self._dead.append((int(step[0]), fraction, units))

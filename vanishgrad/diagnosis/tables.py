@@ -39,7 +39,7 @@ def record_of(
     )  # fmt: skip
 
 
-def through_time(step: Ints, t: Ints, norm: Floats, cell: Floats) -> ThroughTime:
+def time_course(step: Ints, t: Ints, norm: Floats, cell: Floats) -> ThroughTime:
     """From rows of time_gradients.csv, all layers together: a stack hands its gradient on through them."""
     steps, times = np.unique(step), np.unique(t)
     row, column = np.searchsorted(steps, step), np.searchsorted(times, t)
@@ -68,7 +68,7 @@ def _metrics(metrics: pd.DataFrame | None) -> dict[str, Floats]:
 def _through_time(rows: pd.DataFrame | None) -> ThroughTime | None:
     if rows is None or rows.empty:
         return None
-    return through_time(
+    return time_course(
         rows["step"].to_numpy(np.int64), rows["t"].to_numpy(np.int64),
         rows["grad_norm"].to_numpy(np.float64), rows["cell_grad_norm"].to_numpy(np.float64),
     )  # fmt: skip

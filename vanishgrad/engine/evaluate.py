@@ -49,7 +49,7 @@ def evaluate(model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -> S
     size = examples_per_pass(inputs, targets)
     pairs = zip(inputs.split(size), targets.split(size), strict=True)
     with evaluation_mode(model):
-        return pooled([(len(y), score(model(x), y, loss)) for x, y in pairs])
+        return pooled_score([(len(y), score(model(x), y, loss)) for x, y in pairs])
 
 
 def examples_per_pass(inputs: Tensor, targets: Tensor) -> int:
@@ -76,7 +76,7 @@ def scores(outputs: Tensor, targets: Tensor, loss: Loss) -> list[Score]:
     return list(zip(losses, fractions, strict=True))
 
 
-def pooled(parts: Sequence[tuple[int, Score]]) -> Score:
+def pooled_score(parts: Sequence[tuple[int, Score]]) -> Score:
     """(mean loss, accuracy) of all parts together, from (examples, score) of each."""
     total = sum(count for count, _ in parts)
     losses = [count / total * part_loss for count, (part_loss, _) in parts]

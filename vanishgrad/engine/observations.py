@@ -92,7 +92,7 @@ def _with_hidden_activations(model: nn.Module) -> list[Sequence]:
 SHOWN = 4  # sequences kept to look at
 
 
-def predicted_frames(model: nn.Module, given: Tensor, true: Tensor) -> Tensor:
+def frame_predictions(model: nn.Module, given: Tensor, true: Tensor) -> Tensor:
     """What the network gives for the frames `true` that follow `given`, `(n, predicted, 1, side, side)`."""
     with evaluation_mode(model):
         return torch.cat([model(chunk) for chunk in given.split(examples_per_pass(given, true))])
@@ -105,7 +105,7 @@ def frame_rows(step: int, model: nn.Module, data: Dataset) -> list[tuple[Cell, .
     that of always answering the mean training frame, and the least that is possible: a grey pixel has an
     entropy of its own.
     """
-    logits = predicted_frames(model, data.val_x, data.val_y).cpu().double()
+    logits = frame_predictions(model, data.val_x, data.val_y).cpu().double()
     true = data.val_y.cpu().double()
     lost = F.binary_cross_entropy_with_logits(logits, true, reduction="none")
     entropy = -(torch.xlogy(true, true) + torch.xlogy(1 - true, 1 - true))
@@ -124,7 +124,7 @@ def save_frames(folder: Path, model: nn.Module, data: Dataset, loss: Loss) -> No
     What a network gives is a logit to the binary cross-entropy, and a pixel to the squared error.
     """
     given, true = data.val_x[:SHOWN], data.val_y[:SHOWN]
-    outputs = predicted_frames(model, given, true)
+    outputs = frame_predictions(model, given, true)
     predicted = loss.values(outputs)
     write_arrays(
         folder / FRAMES_ARRAYS, given=given.cpu().numpy(), true=true.cpu().numpy(),

@@ -92,7 +92,7 @@ def check(run: Run) -> Dataset:
     )
     batch = batch_size_of(run, examples)
     check_memory(run, run.model.cost(run).parameters, batch)
-    check_memory(run, parameters_of(run), batch)
+    check_memory(run, parameter_count(run), batch)
     return data
 
 
@@ -110,7 +110,7 @@ def _check_text(run: Run, characters: int) -> None:
         )
 
 
-def parameters_of(run: Run) -> int:
+def parameter_count(run: Run) -> int:
     """Parameters of the network of `run`."""
     return _counted(structure(run))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from vanishgrad.description import answers, describe, fitting, targets
+from vanishgrad.description import answers, describe, fitting_remedies, targets
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.records import (
     EXTRA_COLUMNS,
@@ -60,7 +60,7 @@ def first_record(run: Run, provenance: Provenance | None, device: torch.device) 
     return {
         "schema_version": SCHEMA_VERSION, "status": "running",
         "choices": origin.choices or effective, "effective": effective,
-        "answers": answers(run), "fitting": fitting(run),
+        "answers": answers(run), "fitting": fitting_remedies(run),
         "config": origin.config or effective, "overrides": origin.overrides, "seed": run.seed,
         "parameters": None, "steps": 0, "seconds": 0.0, "metrics": {"final": {}, "best": {}},
         "targets": targets(run),
@@ -140,7 +140,7 @@ class Result:
             self.gradients, self.metrics, setting=self.setting, status=self.status,
             diverged_at=self.diverged_at, baseline=baseline(self.run),
             time_gradients=self.extra.get("time_gradients"), dead_units=self.extra.get("dead_units"),
-            answers=answers(self.run), fitting=fitting(self.run),
+            answers=answers(self.run), fitting=fitting_remedies(self.run),
         )  # fmt: skip
 
 

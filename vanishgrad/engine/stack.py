@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vanishgrad.choices.data.dataset import Dataset
-from vanishgrad.engine.evaluate import Score, accuracies, checked_accuracy, pooled, scores
+from vanishgrad.engine.evaluate import Score, accuracies, checked_accuracy, pooled_score, scores
 from vanishgrad.engine.passes import StackedPass
 from vanishgrad.engine.plan import Batch, batches
 from vanishgrad.engine.recorder import Recorder, Result
@@ -195,7 +195,7 @@ class Stack:
             if outputs is None:
                 return {}
             parts.append((len(y), scores(outputs, y, loss)))
-        return {row: pooled([(count, part[row]) for count, part in parts]) for row in self._active}
+        return {row: pooled_score([(count, part[row]) for count, part in parts]) for row in self._active}
 
     def _diverge(self, row: int, step: int, done: StackedPass, batch: Batch) -> dict[str, Any]:
         """Record the step at which a number of a run stopped being finite, and let the run go.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vanishgrad.choices.data.text import decode
 from vanishgrad.choices.model.recurrent import Recurrent, State
 from vanishgrad.choices.protocol import Loss
-from vanishgrad.engine.evaluate import Score, pooled, score
+from vanishgrad.engine.evaluate import Score, pooled_score, score
 from vanishgrad.engine.plan import pieces
 from vanishgrad.errors import at_least, require
 from vanishgrad.modules.dropout import evaluation_mode
@@ -35,7 +35,7 @@ def evaluate_text(model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor,
             carried.enter(batch.first)
             outputs = carried(model, batch.inputs)
             parts.append((batch.targets.numel(), score(outputs, batch.targets, loss)))
-    return pooled(parts)
+    return pooled_score(parts)
 
 
 def per_character(val_loss: float) -> dict[str, float]:

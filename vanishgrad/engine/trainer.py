@@ -14,7 +14,7 @@ from vanishgrad.choices.regularization import decaying
 from vanishgrad.engine.chain import Chain
 from vanishgrad.engine.passes import Eager, StackedNetwork, StackedPass, Vmapped, share_noise
 from vanishgrad.engine.text import Carried
-from vanishgrad.engine.update import Clipper, Descent, FiniteCheck, first_nonfinite
+from vanishgrad.engine.update import Clipper, Descent, FiniteCheck, first_nonfinite_layer
 from vanishgrad.measure.history import HistoryOfRun
 from vanishgrad.measure.measurement import Measurement
 from vanishgrad.modules.dropout import replay
@@ -161,7 +161,7 @@ class Trainer:
         rows, _ = self.measured_again(row, inputs, targets, everything=True).rows(step, 0, updated=False)
         matrices = weight_matrices(self.models[row])
         biases = {m.name for m in matrices if m.bias is not None and not m.bias.isfinite().all()}
-        return {"step": step} | first_nonfinite(rows, biases)
+        return {"step": step} | first_nonfinite_layer(rows, biases)
 
 
 def _moved(state: State | None, device: torch.device) -> State | None:

@@ -67,7 +67,7 @@ def _finite(losses: Tensor, gradients: Blocks, values: Blocks, row: int) -> bool
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
-def first_nonfinite(rows: Iterable[Sequence[Cell]], biases: Collection[str] = ()) -> dict[str, Any]:
+def first_nonfinite_layer(rows: Iterable[Sequence[Cell]], biases: Collection[str] = ()) -> dict[str, Any]:
     """The layer that stopped being finite first, and in what, from the rows of that step.
 
     Arguments:
@@ -78,7 +78,7 @@ def first_nonfinite(rows: Iterable[Sequence[Cell]], biases: Collection[str] = ()
     values = ([layer[name] for name in MEASURED] for layer in layers)
     lost = np.array([[isinstance(one, float) and not math.isfinite(one) for one in row] for row in values])
     places = [place for place, layer in enumerate(layers) if layer["name"] in biases]
-    place, what = by_layers.first_nonfinite(lost, places) or (len(layers) - 1, "loss")
+    place, what = by_layers.first_nonfinite_place(lost, places) or (len(layers) - 1, "loss")
     return {"layer": layers[place]["layer"], "name": layers[place]["name"], "what": what}
 
 

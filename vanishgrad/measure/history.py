@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from vanishgrad.modules.norms import Runs, checked, chunks, neighbours, row_norms
+from vanishgrad.modules.norms import Runs, chunks, neighbours, norms_by_range, row_norms
 
 
 class WeightHistory:
@@ -71,7 +71,7 @@ class WeightHistory:
             parts = [measure(chunk, exact, runs) for chunk in self._chunks]
             return torch.cat([part for column in zip(*parts, strict=True) for part in column])
 
-        table = checked(self._device, rows)
+        table = norms_by_range(self._device, rows)
         table = table.view(columns, -1, table.shape[1])
         return table if self._order is None else table.index_select(1, self._order)
 

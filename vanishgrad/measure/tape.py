@@ -183,25 +183,27 @@ class Tape:
         outputs = self.recorded.outputs
         if not outputs or outputs[-1].activated is not None:
             return
-        given = None if reads_outputs(module) or inputs is None else values(inputs)
+        given = None if reads_outputs(module) or inputs is None else stacked_values(inputs)
         if given is not None or reads_outputs(module):
-            activated = Activated(module, values(output), given)
+            activated = Activated(module, stacked_values(output), given)
             outputs[-1].activated = activated if self._reduce is None else self._reduce(activated)
 
 
 def _detached(gate: Gate) -> Gate:
     """The gate outside of the graph."""
-    inputs = None if gate.inputs is None else [values(value) for value in gate.inputs]
-    return replace(gate, values=[values(value) for value in gate.values], inputs=inputs)
+    inputs = None if gate.inputs is None else [stacked_values(value) for value in gate.inputs]
+    return replace(gate, values=[stacked_values(value) for value in gate.values], inputs=inputs)
 
 
 def _over_time(gate: Gate) -> Activated | None:
     """All time steps of a gate as one larger batch; None where its slopes cannot be known."""
-    outputs = values(torch.cat(gate.values))
+    outputs = stacked_values(torch.cat(gate.values))
     if reads_outputs(gate.activation):
         return Activated(gate.activation, outputs)
     return (
-        None if gate.inputs is None else Activated(gate.activation, outputs, values(torch.cat(gate.inputs)))
+        None
+        if gate.inputs is None
+        else Activated(gate.activation, outputs, stacked_values(torch.cat(gate.inputs)))
     )
 
 
@@ -220,7 +222,7 @@ def laid_open(tensor: Tensor) -> tuple[Tensor, int | None]:
     return _functorch.get_unwrapped(tensor), _functorch.maybe_get_bdim(tensor)
 
 
-def values(tensor: Tensor) -> Tensor:
+def stacked_values(tensor: Tensor) -> Tensor:
     """The values, outside of the graph; of a stack with the runs along axis 0."""
     whole, axis = laid_open(tensor.detach())
     return whole if axis is None else whole.movedim(axis, 0)

@@ -27,7 +27,7 @@ def norms(tensors: Sequence[Tensor]) -> Tensor:
     """
     if not tensors:
         return torch.zeros(0, dtype=torch.float64)
-    return checked(tensors[0].device, lambda exact, _: _each(tensors, exact)[:, None])[:, 0]
+    return norms_by_range(tensors[0].device, lambda exact, _: _each(tensors, exact)[:, None])[:, 0]
 
 
 def _each(tensors: Sequence[Tensor], exact: bool) -> Tensor:
@@ -57,7 +57,7 @@ def stacked_norms(blocks: Sequence[Tensor]) -> Tensor:
         return torch.zeros(0, 1, dtype=torch.float64)
     if len(blocks[0]) == 1:
         return norms([tensor for block in blocks for tensor in block[0].unbind()])[:, None]
-    return checked(blocks[0].device, lambda exact, runs: _stacked(blocks, exact, runs))
+    return norms_by_range(blocks[0].device, lambda exact, runs: _stacked(blocks, exact, runs))
 
 
 @torch.no_grad()
@@ -90,7 +90,7 @@ def row_norms(rows: Tensor, exact: bool) -> Tensor:
     return torch.linalg.vector_norm(torch.cat([pieces, rest], dim=1), dim=1)
 
 
-def checked(device: torch.device, measure: Callable[[bool, Runs], Tensor]) -> Tensor:
+def norms_by_range(device: torch.device, measure: Callable[[bool, Runs], Tensor]) -> Tensor:
     """Norms `(tensors, runs)` in float64 from `measure(exact, runs)`.
 
     On a CPU the quick ones serve for the runs for which all of them are safe.

@@ -84,14 +84,14 @@ def _here(
         try:
             work(group, Place(threads=cores()))
         except Exception as error:
-            yield GroupFailure(group, _told(error))
+            yield GroupFailure(group, _error_line(error))
         watch()
 
 
 def _together(
     left: deque[T], work: Callable[[T, Place], None], cluster: Cluster, count: int, watch: Callable[[], None]
 ) -> Generator[GroupFailure[T], None, list[T]]:
-    """Do `count` groups at a time until none is left, or until a process died beside others; the suspects."""
+    """Do `count` groups at a time until none is left or a process died while others ran; the suspects."""
     free = list(range(count))
     busy: dict[Future[str | None], tuple[T, int]] = {}
     suspects: list[T] = []
@@ -105,7 +105,7 @@ def _together(
             died = _death(future)
             if isinstance(died, BrokenExecutor) and count > 1:
                 suspects.append(group)
-            elif (why := future.result() if died is None else _told_of(died)) is not None:
+            elif (why := future.result() if died is None else _death_line(died)) is not None:
                 yield GroupFailure(group, why)
         watch()
     return suspects
@@ -122,7 +122,7 @@ def _at(work: Callable[[T, Place], None], group: T, device: str | None) -> str |
     try:
         work(group, Place(device or own, torch.get_num_threads()))
     except Exception as error:
-        return _told(error)
+        return _error_line(error)
     return None
 
 
@@ -131,14 +131,14 @@ def _death(future: Future[str | None]) -> BaseException | None:
     return CancelledError("the cluster has dropped it") if future.cancelled() else future.exception()
 
 
-def _told_of(death: BaseException) -> str:
+def _death_line(death: BaseException) -> str:
     """The line that tells, of what may be a page."""
     lines = [line.strip() for line in str(death).splitlines() if line.strip()]
-    told = next((line for line in lines if "exit code" in line), lines[0] if lines else repr(death))
-    return f"its process died: {told}"
+    line = next((line for line in lines if "exit code" in line), lines[0] if lines else repr(death))
+    return f"its process died: {line}"
 
 
-def _told(error: Exception) -> str:
+def _error_line(error: Exception) -> str:
     """The type of an error and the last line of what it says."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
@@ -186,7 +186,7 @@ class Workers:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Processes that are there.
+    """Processes that are ready for work.
 
     Arguments:
         count: how many calls they do at the same time.
@@ -255,9 +255,9 @@ def _ray(workers: Workers) -> Iterator[Cluster]:
         with _answering(workers):
             _begin_ray(workers)
         stack.callback(ray.shutdown)
-        there = ray.cluster_resources()
-        gpus = int(there.get("GPU", 0))
-        count = workers.count or gpus or int(there["CPU"])
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0))
+        count = workers.count or gpus or int(resources["CPU"])
         does = ray.remote(num_cpus=1, num_gpus=min(1.0, gpus / count), max_retries=1)(_called)
         yield Cluster(count, lambda call: does.remote(call).future(), None)
 

@@ -54,8 +54,8 @@ def sweep(
         out: the folder of the sweep, with a run folder for each, `0`, `1`, ...; None keeps the results in
             memory, with the nine digits of the tables.
         workers: processes; None for one per GPU, or per core where there is none; 1 is this process.
-        max_stack: runs in a stack at the most; None leaves it to the size of the network.
-        retry: "failed" or "diverged": what is done again in `out` beside what is missing.
+        max_stack: runs in a stack at most; None leaves it to the size of the network.
+        retry: "failed" or "diverged": what is done again in `out`, next to what is missing.
         fail_fast: begin no more runs once one has failed.
         tell: called with every `Outcome` as it becomes known.
 
@@ -77,7 +77,7 @@ def sweep(
     with ExitStack() as stack:
         kept = None if out is None else Path(out)
         folder = Path(stack.enter_context(TemporaryDirectory())) if kept is None else kept.absolute()
-        jobs = jobs_of(settings, folder)
+        jobs = numbered_jobs(settings, folder)
         trained = Sweep(folder, _asked_again(kept, retry), max_stack, retry, fail_fast, key="out")
         ended = trained.train(trained.add(jobs), workers_of(workers), _Telling(tell))
         results = [_result(job, ended.get(job.number), in_memory=kept is None) for job in jobs]
@@ -107,11 +107,12 @@ def _asked_again(out: Path | None, retry: str | None) -> bool:
     if out is None or not out.exists():
         return False
     require(out.is_dir(), f"out={out}: is a file; name a folder")
-    known = (out / SWEEP_FILE).exists()
+    is_sweep = (out / SWEEP_FILE).exists()
     require(
-        known or not any(out.iterdir()), f"out={out}: there is something in it that is no sweep; name another"
+        is_sweep or not any(out.iterdir()),
+        f"out={out}: there is something in it that is no sweep; name another",
     )
-    return known
+    return is_sweep
 
 
 def workers_of(workers: int | Workers | None) -> Workers:
@@ -128,7 +129,7 @@ def workers_of(workers: int | Workers | None) -> Workers:
     return Workers(workers)
 
 
-def jobs_of(runs: Sequence[Run], folder: Path) -> list[Job]:
+def numbered_jobs(runs: Sequence[Run], folder: Path) -> list[Job]:
     """Runs as the jobs of a sweep, each labelled with what tells it from the others."""
     settings = [flatten(describe(run)) for run in runs]
     varied = [
@@ -203,7 +204,7 @@ class Sweep:
     Arguments:
         folder: of the sweep.
         resumed: whether the folder holds the same sweep, stopped on its way.
-        max_stack: runs that are trained as one computation at the most; None leaves it to the network's size.
+        max_stack: runs that are trained as one computation at most; None leaves it to the network's size.
         retry: failed or diverged: what is done again when going on, next to what had not ended.
         fail_fast: begin no more runs once one has failed.
         typed: what was typed, as sweep.json keeps it.

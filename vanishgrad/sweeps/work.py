@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from vanishgrad.engine import Result, train
 from vanishgrad.engine.memory import needed_bytes
 from vanishgrad.engine.plan import batch_size_of
-from vanishgrad.engine.prepare import check, device_of, parameters_of, threads, threads_of
+from vanishgrad.engine.prepare import check, device_of, parameter_count, threads, threads_of
 from vanishgrad.engine.recorder import Recorder
 from vanishgrad.engine.stack import Stack
 from vanishgrad.records import replace_file
@@ -58,26 +58,26 @@ def grouped(jobs: Sequence[Job], workers: int, max_stack: int | None = None) -> 
     Arguments:
         jobs: of a sweep, each checked.
         workers: processes that share the work; structures are divided so that all have some.
-        max_stack: runs in a stack at the most; None leaves the choice to the size of the network.
+        max_stack: runs in a stack at most; None leaves the choice to the size of the network.
     """
-    found: list[JobGroup] = []
+    groups: list[JobGroup] = []
     alike: dict[Run, list[Job]] = defaultdict(list)
     for job in jobs:
         reason = alone_because(job.run)
         if reason is None:
             alike[structure(job.run)].append(job)
         else:
-            found.append(JobGroup((job,), reason))
+            groups.append(JobGroup((job,), reason))
     share = math.ceil(sum(map(len, alike.values())) / workers)
     for members in alike.values():
         most = max_stack or min(fitting(members[0].run), max(ENOUGH, share))
-        found += [JobGroup(tuple(part)) for part in _evenly(members, most)]
-    return sorted(found, key=lambda group: -len(group.jobs))
+        groups += [JobGroup(tuple(part)) for part in _evenly(members, most)]
+    return sorted(groups, key=lambda group: -len(group.jobs))
 
 
 def fitting(run: Run) -> int:
     """Runs like `run` that a stack holds: as many as are quickest, fewer where memory sets the limit."""
-    size = needed_bytes(run, parameters_of(run), batch_size_of(run, len(check(run).train_x)))
+    size = needed_bytes(run, parameter_count(run), batch_size_of(run, len(check(run).train_x)))
     return max(1, min(MOST, int(MEMORY // size)))
 
 

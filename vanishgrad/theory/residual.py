@@ -55,7 +55,7 @@ class Stream(NamedTuple):
     scale: float
 
 
-def stream(
+def residual_stream(
     y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap, scale: float
 ) -> Stream:
     """The moments of every layer of a residual network, upwards from the input.
@@ -254,17 +254,17 @@ def highway(
 
 def highway_gradients(first: LayerMoments, blocks: Sequence[HighwayMoments]) -> list[float]:
     """log E||dLoss/dz||^2 by layer, relative to the stream's end; a block's first has the gate's too."""
-    upper, stream = list[list[float]](), 0.0
+    upper, residual_stream = list[list[float]](), 0.0
     for block in reversed(blocks):
         gate, layers = block.gate, block.layers
-        logs = [stream + log(gate.square * layers[-1].passage.gain)]
+        logs = [residual_stream + log(gate.square * layers[-1].passage.gain)]
         for below, above in zip(layers[-2::-1], layers[:0:-1], strict=True):
             logs.append(logs[-1] + log(below.passage.gain * above.variance_w))
         through_h = logs[-1] + log(layers[0].variance_w)
-        of_gate = stream + log(gate.slope * block.difference)
+        of_gate = residual_stream + log(gate.slope * block.difference)
         through_gate = of_gate + log(gate.variance_w)
         logs[-1] = log_sum(logs[-1], of_gate)
         upper.append(logs[::-1])
-        kept = stream + log(1 - 2 * gate.mean + gate.square)
-        stream = log_sum(kept, through_h, through_gate)
-    return [stream + log(first.passage.gain), *(each for logs in reversed(upper) for each in logs)]
+        kept = residual_stream + log(1 - 2 * gate.mean + gate.square)
+        residual_stream = log_sum(kept, through_h, through_gate)
+    return [residual_stream + log(first.passage.gain), *(each for logs in reversed(upper) for each in logs)]

@@ -38,7 +38,7 @@ class MLP(Model):
         layers = shapes(setting, math.prod(setting.data.shape))
         parts: Parts = {"flatten": nn.Flatten()} | HiddenLayers(setting, "linear", _linear, layers).parts()
         parts["output"] = _linear(layers[-1])
-        return Network(parts, numbered(parts, setting.depth), setting.recompute_every)
+        return Network(parts, layer_numbers(parts, setting.depth), setting.recompute_every)
 
     def cost(self, setting: Setting) -> Cost:
         square = setting.width**2
@@ -102,7 +102,7 @@ class CNN(Model):
         parts["flatten"] = nn.Flatten()
         features = layers[-1].inputs if setting.depth else math.prod(data.shape)
         parts["output"] = Linear(features, data.outputs)
-        return Network(parts, numbered(parts, setting.depth), setting.recompute_every)
+        return Network(parts, layer_numbers(parts, setting.depth), setting.recompute_every)
 
     def cost(self, setting: Setting) -> Cost:
         square, pixels = 9 * setting.width**2, math.prod(setting.data.shape[1:])
@@ -284,7 +284,7 @@ def _in_a_row(parts: Parts) -> Sequence:
     return Sequence(OrderedDict(parts))
 
 
-def numbered(parts: Parts, depth: int) -> dict[str, int]:
+def layer_numbers(parts: Parts, depth: int) -> dict[str, int]:
     """The layer of every matrix, read off its module's name; the output layer comes after the hidden ones."""
     numbers = {}
     for name, part in parts.items():

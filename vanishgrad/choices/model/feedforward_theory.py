@@ -35,8 +35,8 @@ from vanishgrad.theory.residual import (
     dense_gradients,
     highway,
     highway_gradients,
+    residual_stream,
     separately,
-    stream,
     stream_gradients,
 )
 from vanishgrad.theory.stack import (
@@ -137,7 +137,7 @@ def _over_lengths(
 def _stream(
     setting: Setting, y: Signal, stem: Weights, blocks: Sequence[Sequence[Weights]], passing: PassageMap
 ) -> HiddenMoments:
-    network = stream(y, stem, blocks, passing, setting.residual.branch_factor(len(setting.blocks)))
+    network = residual_stream(y, stem, blocks, passing, setting.residual.branch_factor(len(setting.blocks)))
     lengths = [network.stem.square, *(layer.z.square for block in network.blocks for layer in block.layers)]
     if setting.residual.branch_factor(len(setting.blocks)) == 0:
         return _silent(setting, lengths, network.stem)
@@ -343,7 +343,9 @@ def _with_shortcuts(
 def _stream_factor(setting: Setting, weights: Weights, passing: PassageMap, scale: float) -> float:
     """The factor on the stream's squared gradient per layer, where the stream has grown for ever."""
     far = Signal(FAR, 0.0)
-    network = stream(far, lambda square: (1.0, 0.0), [[weights] * setting.residual.every], passing, scale)
+    network = residual_stream(
+        far, lambda square: (1.0, 0.0), [[weights] * setting.residual.every], passing, scale
+    )
     _, logs = stream_gradients(network)
     return math.exp(logs[0] / setting.residual.every)
 
