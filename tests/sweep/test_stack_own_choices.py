@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from torch import Tensor, nn
-from vanishgrad.sweep.work import train_stack
 
 from vanishgrad import Run, build, train
 from vanishgrad.choices.activation import Tanh
@@ -21,6 +20,7 @@ from vanishgrad.choices.schedule import Schedule
 from vanishgrad.engine import Result
 from vanishgrad.engine.plan import Order, batches
 from vanishgrad.run import structure
+from vanishgrad.sweeps.work import train_stack
 
 SMALL = Run(
     depth=3, width=6, max_steps=6, log_every=2, eval_every=3, data=Digits(train_size=128), act=Tanh(),

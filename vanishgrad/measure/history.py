@@ -20,14 +20,15 @@ class WeightHistory:
         started: `(matrices, runs)`, whether a matrix did not start at 0.
 
     Arguments:
-        current: gives the weight matrices as they are now, each `(runs, *shape)`.
+        current: gives the weight matrices as they are now, each `(*shape)`, of a stack `(runs, *shape)`.
+        runs: how many there are.
     """
 
     @torch.no_grad()
-    def __init__(self, current: Callable[[], Sequence[Tensor]]) -> None:
+    def __init__(self, current: Callable[[], Sequence[Tensor]], runs: int = 1) -> None:
         self._current = current
         weights = current()
-        self._chunks = [Chunk(members, weights) for members in chunks(weights)]
+        self._chunks = [Chunk(members, weights, runs == 1) for members in chunks(weights)]
         self._scratch = {chunk.start.shape: torch.empty_like(chunk.start) for chunk in self._chunks}
         self._device = weights[0].device
         order = [index for chunk in self._chunks for index in chunk.members]
@@ -99,11 +100,14 @@ def _lengths(stack: Tensor, exact: bool, runs: Runs) -> Tensor:
 class Chunk:
     """Weights of equal shape as stacks, `(matrices, runs, *shape)`: at the start and before a step."""
 
-    def __init__(self, members: list[int], weights: Sequence[Tensor]) -> None:
+    def __init__(self, members: list[int], weights: Sequence[Tensor], alone: bool) -> None:
         mine = [weights[index] for index in members]
-        self.members, self.start = members, torch.stack(mine)
-        self.before = torch.empty_like(self.start)
-        self._together = neighbours(mine)
+        together = neighbours(mine)
+        self.members, self._alone, self.start = members, alone, torch.stack(mine)
+        if alone:
+            self.start = self.start.unsqueeze(1)
+            together = None if together is None else together.unsqueeze(1)
+        self.before, self._together = torch.empty_like(self.start), together
         self._places = [weight.data_ptr() for weight in mine]
 
     def now(self, weights: Sequence[Tensor], scratch: Tensor) -> Tensor:
@@ -111,4 +115,5 @@ class Chunk:
         mine = [weights[index] for index in self.members]
         if self._together is not None and [weight.data_ptr() for weight in mine] == self._places:
             return self._together
-        return torch.stack(mine, out=scratch)
+        torch.stack(mine, out=scratch[:, 0] if self._alone else scratch)
+        return scratch

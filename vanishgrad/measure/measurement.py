@@ -16,7 +16,7 @@ from vanishgrad.measure.recorded import Activated, Recorded
 from vanishgrad.measure.statistics import COLUMNS as ACTIVATION_COLUMNS
 from vanishgrad.measure.statistics import ActivationStatistics, Columns
 from vanishgrad.measure.tape import RecordedPass, Tape, of_run
-from vanishgrad.modules.norms import neighbours, stacked_norms
+from vanishgrad.modules.norms import neighbours, norms, stacked_norms
 from vanishgrad.modules.packed import Blocks, modules_of
 from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.records import GATES_FILE, GRADIENT_COLUMNS, RESIDUAL_FILE, TIME_GRADIENTS_FILE, Cell
@@ -61,7 +61,7 @@ class Measurement:
         self._bias_of = _entries(indices, [matrix.bias for matrix in self.matrices])
         self._own = [weight_matrices(one) for one in models]
         self._stacks = [self._stack(index) for index in range(len(self.matrices))]
-        self.history = (history or WeightHistory(self._current)) if everything else None
+        self.history = (history or WeightHistory(self._current, len(models))) if everything else None
         started = [] if self.history is None else self.history.started.T.tolist()
         self._unstarted = [[m for m, yes in enumerate(row) if not yes] for row in started]
         self._all = {index: index for index in range(len(self.matrices))}
@@ -112,8 +112,7 @@ class Measurement:
             self._measure_gradients(of_parameters, _places(range(len(of_parameters.stacked))))
         else:
             reached = [index for index, gradient in enumerate(of_parameters) if gradient is not None]
-            tensors = [gradient for gradient in of_parameters if gradient is not None]
-            self._measure_gradients(Blocks.over(tensors), _places(reached))
+            self._measure_gradients([one for one in of_parameters if one is not None], _places(reached))
         if self.history is not None:
             lengths, drift = self.history.keep()
             self._columns.put("weight_norm", lengths, self._all)
@@ -189,27 +188,35 @@ class Measurement:
         return neighbours([matrix.weight.detach() for matrix in own]) if plain else None
 
     def _current(self) -> list[Tensor]:
-        """The weights as they are now, `(runs, *shape)`: parameters, and what is computed from parameters."""
-        return [
-            torch.stack([matrices[index].weight for matrices in self._own])
-            if stack is None and len(self._own) > 1
-            else self._own[0][index].weight[None] if stack is None else stack
-            for index, stack in enumerate(self._stacks)
-        ]  # fmt: skip
+        """The weights as they are now: parameters, and what is computed from parameters.
 
-    def _measure_gradients(self, gradients: Blocks, place: dict[int, int]) -> None:
+        Each `(*shape)`, of a stack `(runs, *shape)`.
+        """
+        if len(self._own) == 1:
+            return [matrix.weight.detach() for matrix in self._own[0]]
+        return [
+            torch.stack([matrices[index].weight for matrices in self._own]) if stack is None else stack
+            for index, stack in enumerate(self._stacks)
+        ]
+
+    def _measure_gradients(self, gradients: Blocks | list[Tensor], place: dict[int, int]) -> None:
         """Norms of the gradients of parameters, effective weights and linear outputs, all at once.
 
         `place` says which of the gradients is that of each parameter.
         """
         weights = _by_matrix(self.tape.recorded.weights)
         deltas = _by_matrix(self.tape.recorded.outputs)
-        others = [*(sum(uses[1:], uses[0]) for uses in weights.values()), *map(_joined, deltas.values())]
-        sizes = stacked_norms([*gradients.all, *(other.unsqueeze(1) for other in others)])
-        count = len(gradients.stacked)
-        of_parameters = gradients.in_order(sizes[:count])
-        self.grad_norms = torch.linalg.vector_norm(of_parameters, dim=0)
-        table = torch.cat([of_parameters, sizes[count:]])
+        stacked = int(len(self._own) > 1)
+        joined = [_joined(uses, stacked) for uses in deltas.values()]
+        others = [*(sum(uses[1:], uses[0]) for uses in weights.values()), *joined]
+        count = len(place)
+        if isinstance(gradients, Blocks) and stacked:
+            sizes = stacked_norms([*gradients.all, *(other.unsqueeze(1) for other in others)])
+            table = torch.cat([gradients.in_order(sizes[:count]), sizes[count:]])
+        else:
+            own_gradients = gradients.alone if isinstance(gradients, Blocks) else gradients
+            table = norms([*own_gradients, *others])[:, None]
+        self.grad_norms = torch.linalg.vector_norm(table[:count], dim=0)
         own = {matrix: place[index] for matrix, index in self._weight_of.items() if index in place}
         own |= {matrix: count + number for number, matrix in enumerate(weights)}
         biases = {matrix: place[index] for matrix, index in self._bias_of.items() if index in place}
@@ -226,11 +233,12 @@ class Measurement:
         uses: dict[int, list[Activated]] = defaultdict(list)
         taken: dict[int, Tensor] = {}
         for output in self.tape.recorded.outputs:
-            if (activations := output.activations) is not None:
-                uses[output.matrix].append(activations)
-            elif isinstance(output.activated, Tensor):
+            if isinstance(output.activated, Activated):
+                uses[output.matrix].append(output.activated)
+            elif output.activated is not None:
                 taken[output.matrix] = output.activated
-        measured = self._activation_statistics([_as_one(activated) for activated in uses.values()])
+        stacked = int(len(self._own) > 1)
+        measured = self._activation_statistics([_as_one(one, stacked) for one in uses.values()])
         table = torch.cat([measured, *taken.values()], dim=1)
         for name, column in zip(ACTIVATION_COLUMNS, table, strict=True):
             self._columns.put(name, column, _places([*uses, *taken]))
@@ -238,8 +246,7 @@ class Measurement:
     @torch.no_grad()
     def _statistics_of(self, activated: Activated) -> Tensor:
         """The statistics of one activation of a run alone, `(4, 1, 1)`."""
-        inputs = None if activated.inputs is None else activated.inputs[None]
-        return self._activation_statistics([Activated(activated.module, activated.outputs[None], inputs)])
+        return self._activation_statistics([activated])
 
 
 def _lengths(recorded: Iterable[Recorded]) -> dict[int, Tensor]:
@@ -262,7 +269,7 @@ def _places(keys: Iterable[int]) -> dict[int, int]:
 
 
 def _by_matrix(recorded: Iterable[Recorded]) -> dict[int, list[Tensor]]:
-    """The gradients that have arrived, one for every use of a matrix within the pass, `(runs, ...)`."""
+    """The gradients that have arrived, one for every use of a matrix within the pass."""
     uses: dict[int, list[Tensor]] = defaultdict(list)
     for one in recorded:
         if (gradient := one.gradient) is not None:
@@ -270,15 +277,15 @@ def _by_matrix(recorded: Iterable[Recorded]) -> dict[int, list[Tensor]]:
     return uses
 
 
-def _joined(tensors: Sequence[Tensor]) -> Tensor:
-    """All elements of `(runs, ...)` tensors as one."""
-    return tensors[0] if len(tensors) == 1 else torch.cat([tensor.flatten(1) for tensor in tensors], 1)
+def _joined(tensors: Sequence[Tensor], axis: int) -> Tensor:
+    """All elements of the tensors as one, from `axis` on."""
+    return tensors[0] if len(tensors) == 1 else torch.cat([one.flatten(axis) for one in tensors], axis)
 
 
-def _as_one(uses: Sequence[Activated]) -> Activated:
-    """Several uses of `(runs, batch, ...)` as one larger batch."""
+def _as_one(uses: Sequence[Activated], axis: int) -> Activated:
+    """Several uses as one larger batch, which lies along `axis`."""
     if len(uses) == 1:
         return uses[0]
     inputs = [use.inputs for use in uses if use.inputs is not None]
-    outputs = torch.cat([use.outputs for use in uses], 1)
-    return Activated(uses[0].module, outputs, torch.cat(inputs, 1) if inputs else None)
+    outputs = torch.cat([use.outputs for use in uses], axis)
+    return Activated(uses[0].module, outputs, torch.cat(inputs, axis) if inputs else None)

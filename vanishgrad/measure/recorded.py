@@ -50,10 +50,10 @@ class Part:
     index: int
     count: int
 
-    def of(self, stack: Tensor) -> Tensor:
-        """The part of `(runs, ...)`."""
-        axis = self.axis if self.axis < 0 else self.axis + 1
-        return stack.chunk(self.count, axis)[self.index]
+    def of(self, tensor: Tensor, stacked: bool) -> Tensor:
+        """The part of `(batch, ...)`, or of a stack's `(runs, batch, ...)`."""
+        axis = self.axis + 1 if stacked and self.axis >= 0 else self.axis
+        return tensor.chunk(self.count, axis)[self.index]
 
 
 @dataclass
@@ -71,18 +71,9 @@ class Recorded:
 
     @property
     def gradient(self) -> Tensor | None:
-        """dLoss/dz, once it is known, `(runs, batch, ...)`."""
-        whole = self.awaited.gradient
+        """dLoss/dz, once it is known: `(batch, ...)`, of a stack `(runs, batch, ...)`."""
+        whole, axis = self.awaited.gradient, self.awaited.axis
         if whole is None:
             return None
-        axis = self.awaited.axis
-        stack = whole[None] if axis is None else whole.movedim(axis, 0)
-        return stack if self.part is None else self.part.of(stack)
-
-    @property
-    def activations(self) -> Activated | None:
-        """The use of the activation that z enters, `(runs, batch, ...)`, unless its statistics were taken."""
-        use = self.activated
-        if not isinstance(use, Activated) or self.awaited.axis is not None:
-            return use if isinstance(use, Activated) else None
-        return Activated(use.module, use.outputs[None], None if use.inputs is None else use.inputs[None])
+        whole = whole if axis is None else whole.movedim(axis, 0)
+        return whole if self.part is None else self.part.of(whole, axis is not None)

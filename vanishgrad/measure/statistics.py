@@ -28,7 +28,9 @@ class ActivationStatistics:
         self._kinds: dict[nn.Module, object] = {}
 
     def __call__(self, activations: Sequence[Activated]) -> Tensor:
-        """The columns of activations `(runs, batch, ...)`, as `(4, layers, runs)` in float64.
+        """The columns of activations `(batch, ...)`, of a stack `(runs, batch, ...)`.
+
+        They come as `(4, layers, runs)` in float64.
 
         Mean and (population) deviation are over batch and units of the outputs; `flatness` has the others.
         Layers of a run alone are stacked, since one operation on a stack costs a fraction of one per layer.
@@ -41,8 +43,8 @@ class ActivationStatistics:
         kinds = [self._kind(one.module) for one in activations]
         for indices in chunks([one.outputs for one in activations], kinds):
             chosen = [activations[index] for index in indices]
-            outputs = self._stack("outputs", [one.outputs[0] for one in chosen])
-            entered = [one.inputs[0] for one in chosen if one.inputs is not None]
+            outputs = self._stack("outputs", [one.outputs for one in chosen])
+            entered = [one.inputs for one in chosen if one.inputs is not None]
             inputs = self._stack("inputs", entered) if entered else None
             parts.append(self.of_rows(chosen[0].module, inputs, outputs))
             order += indices

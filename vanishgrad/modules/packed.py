@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,11 @@ class Blocks:
         self._sorted = order == sorted(order)
         self.places = [places[row] for row in self.rows]  # of each tensor: its block, and its position there
         self.stacked = [blocks[block][:, position] for block, position in self.places]
+
+    @cached_property
+    def alone(self) -> list[Tensor]:
+        """The tensors of the first network, in order; views that are kept."""
+        return self.of_run(0)
 
     def of_run(self, row: int) -> list[Tensor]:
         """The tensors of one network, in order; views."""
