@@ -322,10 +322,10 @@ def _write_json(path: Path, content: Any, indent: int | None = 2) -> None:
 def read_theory(folder: Path) -> dict[str, Any]:
     """theory.json; empty where there is none that can be read."""
     try:
-        found = json.loads((folder / THEORY_FILE).read_text(encoding="utf-8"))
+        theory = json.loads((folder / THEORY_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return theory if isinstance(theory, dict) else {}
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:

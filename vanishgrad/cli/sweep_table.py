@@ -251,10 +251,10 @@ class Tally:
                 if outcome.status in FINISHED and value is not None and math.isfinite(value):
                     values[setting(self.jobs[number].label)].append(value)
             if values:
-                found = [
+                standings = [
                     BestSetting(name, metric, sum(one) / len(one), len(one)) for name, one in values.items()
                 ]
-                return sorted(found, key=lambda one: sign * one.mean)
+                return sorted(standings, key=lambda one: sign * one.mean)
         return []
 
 
@@ -328,7 +328,7 @@ def drawn(tally: Tally, now: float) -> RenderableType:
         head.append(f" · {count} {name}", style=STYLES[name])
     ranked = tally.standings()
     ends = {"best ": ranked[:1], "worst": ranked[1:][-1:]}
-    lines = [f"{word}  {standing}" for word, found in ends.items() for standing in found]
+    lines = [f"{word}  {standing}" for word, names in ends.items() for standing in names]
     return Group(
         head, _bar_and_times(tally, now), *(Text(line, overflow="ellipsis", no_wrap=True) for line in lines)
     )
@@ -351,8 +351,8 @@ def outcome_text(outcome: Outcome) -> str:
     at, metrics = outcome.diverged_at, outcome.metrics
     metric = "val_loss" if metrics.get("val_accuracy") is None else "val_accuracy"
     forms = {metric: WORDS[metric], **FURTHER}
-    found = [(form, metrics.get(name)) for name, form in forms.items()]
-    parts = [form.format(x) for form, x in found if x is not None and math.isfinite(x)]
+    figures = [(form, metrics.get(name)) for name, form in forms.items()]
+    parts = [form.format(x) for form, x in figures if x is not None and math.isfinite(x)]
     return "  ".join([outcome.status if at is None else f"diverged at step {at}", *parts])
 
 

@@ -28,15 +28,15 @@ def show(console: Console, *renderables: RenderableType) -> None:
 @contextmanager
 def notes() -> Iterator[None]:
     """Inside, a UserWarning is one line on stderr, once: `note: ...`."""
-    told = set[str]()
+    shown = set[str]()
 
     def show(
         message: Warning | str, category: type[Warning], filename: str, lineno: int,
         file: TextIO | None = None, line: str | None = None,
     ) -> None:  # fmt: skip
         text = " ".join(str(message).split())
-        if text not in told:
-            told.add(text)
+        if text not in shown:
+            shown.add(text)
             print(f"note: {text}", file=sys.stderr)
 
     with warnings.catch_warnings():

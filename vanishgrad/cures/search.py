@@ -83,8 +83,8 @@ def cure(
 
     Example:
         >>> from vanishgrad import Run, cure
-        >>> found = cure(Run(depth=1, width=8, max_steps=150, threads=1), seeds=1, workers=1)
-        >>> found.healthy, found.best
+        >>> cured = cure(Run(depth=1, width=8, max_steps=150, threads=1), seeds=1, workers=1)
+        >>> cured.healthy, cured.best
         (True, None)
     """
     instance_of("cure", run, Run, "a Run, such as Run(depth=30, act='sigmoid')")

@@ -123,10 +123,10 @@ def _snapshots(folder: Path, model: nn.Module) -> tuple[Tensor, Tensor]:
 
 def _state(file: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError) as error:
         raise SettingError(f"{file}: is not readable: {str(error).splitlines()[0]}") from None
-    return found
+    return state
 
 
 def _filter_normalized(model: nn.Module, centre: Tensor, seed: int) -> Tensor:
@@ -193,12 +193,12 @@ def write_activation_inputs(folder: Path) -> None:
 @torch.no_grad()
 def _histograms(model: nn.Module, run: Run, edges: Tensor) -> Tensor:
     """`(layers, bins)`, each row with sum 1; normalization over the batch, as in training."""
-    found: list[Tensor] = []
+    histograms: list[Tensor] = []
     kind = type(run.act.module())
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
         values = inputs[0].detach().double().clamp(edges[0], edges[-1]).flatten()
-        found.append(torch.histogram(values[values.isfinite()], edges).hist)
+        histograms.append(torch.histogram(values[values.isfinite()], edges).hist)
 
     hooks = [each.register_forward_hook(keep) for each in model.modules() if type(each) is kind]
     inputs = load(run.data).train_x[:EXAMPLES].to(getattr(torch, run.dtype))
@@ -206,6 +206,6 @@ def _histograms(model: nn.Module, run: Run, edges: Tensor) -> Tensor:
     model(inputs)
     for hook in hooks:
         hook.remove()
-    require(bool(found), f"act={run.act.name}: the network has no layer with an activation")
-    counts = torch.stack(found)
+    require(bool(histograms), f"act={run.act.name}: the network has no layer with an activation")
+    counts = torch.stack(histograms)
     return counts / counts.sum(1, keepdim=True).clamp(min=1)

@@ -132,15 +132,15 @@ class Tape:
         gates = [_detached(gate) for gate in layer.gates]
         hidden, cell = ([self._await(state) for state in states] for states in (layer.hidden, layer.cell))
         self.recorded.timed.append(Timed(layer.layer, layer.first, hidden, cell, gates))
-        found: dict[nn.Module, Recorded] = {}
+        by_module: dict[nn.Module, Recorded] = {}
         for linear in layer.linear:
             for awaited in [self._await(tensor) for tensor in linear.outputs]:
-                found |= self._parts(linear, awaited)
+                by_module |= self._parts(linear, awaited)
         for gate in layer.gates:
             activated = _over_time(gate)
             for matrix in gate.matrices:
-                if matrix in found:
-                    found[matrix].activated = activated
+                if matrix in by_module:
+                    by_module[matrix].activated = activated
 
     def _parts(self, linear: LinearOutput, awaited: Awaited) -> dict[nn.Module, Recorded]:
         """A record for each of the matrices whose outputs lie side by side in one tensor."""
@@ -165,7 +165,7 @@ class Tape:
         """Wait for the gradient of `tensor`, or with `reduce` only for its norm where the tape reduces."""
         frugal = self._reduce is not None
         asked = not (frugal or self._listen)  # an edge kept for nothing would keep its graph alive
-        whole, axis = laid_open(tensor)
+        whole, axis = whole_tensor(tensor)
         awaited = Awaited(get_gradient_edge(whole) if asked else None, axis=axis)
         self.recorded.awaited.append(awaited)
         if not asked:
@@ -212,7 +212,7 @@ def _shown(parts: Iterable[Shows]) -> set[nn.Module]:
     return {module for part in parts if not isinstance(part, Fork) for module in part.shown()}
 
 
-def laid_open(tensor: Tensor) -> tuple[Tensor, int | None]:
+def whole_tensor(tensor: Tensor) -> tuple[Tensor, int | None]:
     """What `vmap` shows as one run's tensor: the tensor of all runs, and the axis along which they lie.
 
     Outside of `vmap`, the tensor itself and None.
@@ -224,13 +224,13 @@ def laid_open(tensor: Tensor) -> tuple[Tensor, int | None]:
 
 def stacked_values(tensor: Tensor) -> Tensor:
     """The values, outside of the graph; of a stack with the runs along axis 0."""
-    whole, axis = laid_open(tensor.detach())
+    whole, axis = whole_tensor(tensor.detach())
     return whole if axis is None else whole.movedim(axis, 0)
 
 
 def in_graph(tensor: Tensor) -> bool:
     """Whether gradients flow back through the tensor."""
-    return laid_open(tensor)[0].requires_grad
+    return whole_tensor(tensor)[0].requires_grad
 
 
 def of_run(stacked: RecordedPass, row: int) -> RecordedPass:
