@@ -27,7 +27,7 @@ from vanishgrad.errors import SettingError
 IMAGES = (Digits, MNIST, FashionMNIST, CIFAR10)
 SCALED = (*IMAGES, Spirals)
 GENERATED = (Adding, CopyMemory, TemporalOrder)
-CONF = Path(__file__).parents[2] / "conf" / "data"
+CONF = Path(__file__).parents[3] / "conf" / "data"
 
 
 @pytest.mark.parametrize(
