@@ -20,7 +20,6 @@ from vanishgrad.choices.data import (
     Spirals,
     TemporalOrder,
     Text,
-    baseline_of,
 )
 from vanishgrad.errors import SettingError
 
@@ -56,8 +55,8 @@ def test_a_choice_describes_its_examples_without_loading_them(
 
 
 def test_only_data_with_a_published_baseline_has_one() -> None:
-    assert [baseline_of(choice()) for choice in SCALED] == [None] * 5
-    assert {choice: getattr(baseline_of(choice()), "metric", None) for choice in GENERATED} == {
+    assert [choice().baseline for choice in SCALED] == [None] * 5
+    assert {choice: getattr(choice().baseline, "metric", None) for choice in GENERATED} == {
         Adding: "val_loss",
         CopyMemory: "val_loss",
         TemporalOrder: "val_accuracy",
@@ -67,11 +66,11 @@ def test_only_data_with_a_published_baseline_has_one() -> None:
 def test_importing_the_choices_reads_nothing_and_stays_light() -> None:
     program = (
         "import sys, builtins; opened = []; import os, io;"
-        "import dataclasses, typing, collections, functools, math, pathlib, importlib;"
+        "import dataclasses, typing, collections, functools, math, pathlib, importlib, numpy, torch;"
         "sys.addaudithook(lambda event, what: opened.append(str(what[0])) if event == 'open' else None);"
         "import vanishgrad.choices.data;"
         "print([name for name in opened if not name.endswith(('.py', '.pyc')) and '.pyc.' not in name]);"
-        "print({'torch', 'numpy', 'pydoc_data.topics'} & set(sys.modules))"
+        "print({'pandas', 'sklearn', 'matplotlib', 'pydoc_data.topics'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n") == ["[]", "set()", ""]
