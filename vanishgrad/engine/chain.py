@@ -137,9 +137,11 @@ class Chain:
         if self._quick and not targets.is_floating_point():
             return cross_entropies(outputs, targets)
         leaf = outputs.detach().requires_grad_()
-        losses = self._loss(leaf, targets[0])[None] if self._alone else torch.vmap(self._loss)(leaf, targets)
-        (gradient,) = torch.autograd.grad(losses.sum(), leaf)
-        return losses.detach(), gradient
+        if self._alone:
+            loss = self._loss(leaf, targets[0])
+            return loss.detach()[None], torch.autograd.grad(loss, leaf)[0]
+        losses = torch.vmap(self._loss)(leaf, targets)
+        return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
 
     def _back(
         self, gradient: Tensor, entered: list[Tensor], zs: list[Tensor | None], keep: bool
@@ -149,17 +151,25 @@ class Chain:
         Those that nobody keeps take turns in memory that stays in the cache.
         """
         deltas, places = [gradient], self._places
+        together = self._together(entered, gradient) if keep and len(entered) > 1 else []
         for layer in range(len(entered) - 1, -1, -1):
             torch.sum(gradient, -2, out=places[2 * layer + 1])
             multiply(gradient.transpose(-1, -2), entered[layer], places[2 * layer])
             if layer:
-                use = "delta", layer if keep else layer % 2
-                place = self._training(use, entered[layer].shape, gradient)
+                place = together[layer - 1] if together else self._turn(layer, entered[layer], gradient)
                 arrived = multiply(gradient, self._weights[layer], place)
                 activation, backward = self._activations[layer - 1], self._backward[layer - 1]
                 gradient = backward(activation, arrived, zs[layer - 1], entered[layer])
                 deltas.append(gradient)
         return deltas[::-1] if keep else []
+
+    def _together(self, entered: list[Tensor], like: Tensor) -> list[Tensor]:
+        """Memory for dLoss/dz of all hidden layers, side by side, so that their norms are taken at once."""
+        hidden = entered[1:]
+        return list(self._training("deltas", (len(hidden), *hidden[0].shape), like).unbind())
+
+    def _turn(self, layer: int, entered: Tensor, like: Tensor) -> Tensor:
+        return self._training(("delta", layer % 2), entered.shape, like)
 
     def _recorded(self, entered: list[Tensor], zs: list[Tensor | None], deltas: list[Tensor]) -> RecordedPass:
         used = zip(self._activations, entered[1:], zs, strict=True)
@@ -169,7 +179,11 @@ class Chain:
             Recorded(layer, Awaited(None, delta, axis=None if self._alone else 0), activated=activated)
             for layer, (delta, activated) in enumerate(pairs)
         ]
-        return RecordedPass(outputs=outputs)
+        blocks: list[Tensor] = []
+        if self._alone and len(entered) > 1:
+            together = self._training("deltas", (len(entered) - 1, *entered[1].shape), entered[1])
+            blocks = [together, deltas[-1][None]]
+        return RecordedPass(outputs=outputs, deltas=blocks)
 
 
 def _activations(model: AnyNetwork) -> list[nn.Module] | None:

@@ -93,7 +93,9 @@ class HistoryOfRun:
 
 def _lengths(stack: Tensor, exact: bool, runs: Runs) -> Tensor:
     """The norms of `(matrices, runs, *shape)`, of the chosen runs, `(matrices, runs)`."""
-    chosen = stack[:, runs]
+    chosen = stack if isinstance(runs, slice) else stack[:, runs]
+    if chosen.shape[1] == 1:
+        return row_norms(chosen, exact)[:, None]
     return row_norms(chosen.flatten(0, 1), exact).view(chosen.shape[:2])
 
 

@@ -16,7 +16,7 @@ from vanishgrad.measure.recorded import Activated, Recorded
 from vanishgrad.measure.statistics import COLUMNS as ACTIVATION_COLUMNS
 from vanishgrad.measure.statistics import ActivationStatistics, Columns
 from vanishgrad.measure.tape import RecordedPass, Tape, of_run
-from vanishgrad.modules.norms import neighbours, norms, stacked_norms
+from vanishgrad.modules.norms import neighbours, norms, norms_of_one, stacked_norms
 from vanishgrad.modules.packed import Blocks, modules_of
 from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.records import GATES_FILE, GRADIENT_COLUMNS, RESIDUAL_FILE, TIME_GRADIENTS_FILE, Cell
@@ -60,6 +60,7 @@ class Measurement:
         self._weight_of = _entries(indices, [None if m.parametrization else m.weight for m in self.matrices])
         self._bias_of = _entries(indices, [matrix.bias for matrix in self.matrices])
         self._own = [weight_matrices(one) for one in models]
+        self._parameters = [None if m.parametrization else m.weight for m in self._own[0]]
         self._stacks = [self._stack(index) for index in range(len(self.matrices))]
         self.history = (history or WeightHistory(self._current, len(models))) if everything else None
         started = [] if self.history is None else self.history.started.T.tolist()
@@ -193,7 +194,8 @@ class Measurement:
         Each `(*shape)`, of a stack `(runs, *shape)`.
         """
         if len(self._own) == 1:
-            return [matrix.weight.detach() for matrix in self._own[0]]
+            pairs = zip(self._parameters, self.matrices, strict=True)
+            return [matrix.weight if parameter is None else parameter for parameter, matrix in pairs]
         return [
             torch.stack([matrices[index].weight for matrices in self._own]) if stack is None else stack
             for index, stack in enumerate(self._stacks)
@@ -207,15 +209,19 @@ class Measurement:
         weights = _by_matrix(self.tape.recorded.weights)
         deltas = _by_matrix(self.tape.recorded.outputs)
         stacked = int(len(self._own) > 1)
-        joined = [_joined(uses, stacked) for uses in deltas.values()]
+        blocks = [block[None] for block in self.tape.recorded.deltas]
+        joined = [] if blocks else [_joined(uses, stacked) for uses in deltas.values()]
         others = [*(sum(uses[1:], uses[0]) for uses in weights.values()), *joined]
         count = len(place)
-        if isinstance(gradients, Blocks) and stacked:
-            sizes = stacked_norms([*gradients.all, *(other.unsqueeze(1) for other in others)])
+        if isinstance(gradients, Blocks):
+            sizes = (
+                stacked_norms([*gradients.all, *(other.unsqueeze(1) for other in others)])
+                if stacked
+                else norms_of_one([*gradients.all, *blocks], others)
+            )
             table = torch.cat([gradients.in_order(sizes[:count]), sizes[count:]])
         else:
-            own_gradients = gradients.alone if isinstance(gradients, Blocks) else gradients
-            table = norms([*own_gradients, *others])[:, None]
+            table = norms([*gradients, *others])[:, None]
         self.grad_norms = torch.linalg.vector_norm(table[:count], dim=0)
         own = {matrix: place[index] for matrix, index in self._weight_of.items() if index in place}
         own |= {matrix: count + number for number, matrix in enumerate(weights)}

@@ -30,13 +30,18 @@ Shows = Row | Fork | Recurrent | ConvLSTMNetwork  # parts of a model that show w
 
 @dataclass
 class RecordedPass:
-    """What a tape has recorded."""
+    """What a tape has recorded.
+
+    `deltas` are the gradients of all outputs once more, where a written-out pass of a run alone has them in
+    blocks, each `(layers, *shape)`, in the order of the weight matrices.
+    """
 
     outputs: list[Recorded] = field(default_factory=list)
     weights: list[Recorded] = field(default_factory=list)
     terms: list[Terms] = field(default_factory=list)
     timed: list[Timed] = field(default_factory=list)
     awaited: list[Awaited] = field(default_factory=list)
+    deltas: list[Tensor] = field(default_factory=list)
 
 
 class Tape:
