@@ -52,7 +52,9 @@ def test_the_library_way(own: Path) -> None:
     assert run(own, "-W", "error", "-c", "\n".join(SCRIPTS), path=str(own / "own"))
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [COMMANDS[0], *(pytest.param(command, marks=pytest.mark.slow) for command in COMMANDS[1:])]
+)
 def test_the_command_way(own: Path, command: str) -> None:
     """`--config-dir` alone finds the classes; what was trained is read without them."""
     words = command.split()

@@ -55,7 +55,9 @@ def test_claims_rest_on_five_seeds_or_say_why_not(chapter: Chapter) -> None:
 
 
 @each_chapter
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(
+    "profile", [pytest.param(name, marks=pytest.mark.slow) if name == "full" else name for name in PROFILES]
+)
 def test_every_experiment_is_a_sweep_that_can_be_typed(chapter: Chapter, profile: str) -> None:
     for training in trainings(chapter.experiments):
         typed = training.typed(profile)  # type: ignore[arg-type]
