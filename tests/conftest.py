@@ -27,7 +27,7 @@ def data_root() -> Path:
     return root
 
 
-_every_kind, _own = named._kinds, [False]
+_every_kind, _own = named.kinds_of, [False]
 
 
 def _kinds(protocol: type) -> Iterator[Any]:
@@ -35,7 +35,7 @@ def _kinds(protocol: type) -> Iterator[Any]:
 
 
 # A choice that a test defines counts once it is imported: elsewhere the shipped ones are all there are.
-named._kinds = _kinds
+named.kinds_of = _kinds
 
 
 @pytest.fixture

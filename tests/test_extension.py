@@ -340,3 +340,20 @@ def test_all_of_them_together_train() -> None:
     assert result.status == "completed"
     assert result.final["val_accuracy"] is not None
     assert result.final["val_accuracy"] > 0.9  # two clouds apart
+
+
+@dataclass(frozen=True)
+class NotReLU(Activation):
+    """Has the name of a shipped activation."""
+
+    name: ClassVar[str] = "relu"
+
+    def module(self) -> nn.Module:
+        return nn.Tanh()
+
+
+def test_nobodys_own_choice_takes_the_place_of_a_shipped_one() -> None:
+    assert isinstance(Run(act="relu").act.module(), nn.ReLU)
+    own = Run(act=NotReLU())
+    back = described(describe(own), targets(own))
+    assert isinstance(back.act, NotReLU)

@@ -91,7 +91,8 @@ def _own_kind(field: str, target: str, trust: bool) -> Any:
             import_module(target.rpartition(".")[0])
         except Exception as error:  # code of the user's
             raise SettingError(f"{field}: {target} cannot be imported ({error})") from None
-    kinds = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in choices_in(field).values()}
+    protocol = named.protocols_of(Run, GROUPS)[field]
+    kinds = {f"{kind.__module__}.{kind.__qualname__}": kind for kind in named.kinds_of(protocol)}
     require(
         target in kinds,
         f"{field}: {target} is a class of its own that is not imported; import it first, give --config-dir "

@@ -29,16 +29,24 @@ else:
 
 
 def choices_of(protocol: type) -> dict[str, Any]:
-    """Every choice of the group that inherits `protocol`, by its name; the user's own once it is imported."""
-    return {kind.name: kind for kind in _kinds(protocol)}
+    """Every choice of the group that inherits `protocol`, by its name; the user's own once it is imported.
+
+    Where two have one name, it stands for the one that was defined first, so that nobody's own choice takes
+    the place of a shipped one.
+    """
+    kinds: dict[str, Any] = {}
+    for kind in kinds_of(protocol):
+        kinds.setdefault(kind.name, kind)
+    return kinds
 
 
-def _kinds(protocol: type) -> Iterator[Any]:
+def kinds_of(protocol: type) -> Iterator[Any]:
+    """The classes of a group's choices, in the order of their definition."""
     kinds: list[Any] = protocol.__subclasses__()
     for kind in kinds:
         if isinstance(vars(kind).get("name"), str) and is_dataclass(kind):
             yield kind
-        yield from _kinds(kind)
+        yield from kinds_of(kind)
 
 
 @lru_cache
