@@ -19,6 +19,8 @@ HOUSE = (
     "renamed",
     "errors",
     "streams",
+    "schema",
+    "rows",
     "theory",
     "modules",
     "records",
