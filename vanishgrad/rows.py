@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vanishgrad.errors import short
-from vanishgrad.schema import LARGEST_TABLE, MOST, Fault, Misfit, content
+from vanishgrad.schema import MOST, Fault, Misfit, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +78,7 @@ def read(
         FileNotFoundError: when there is no such file.
         Fault: when it is not a table of numbers, names and counts, or lacks one of the `columns`.
     """
-    data = content(path, LARGEST_TABLE)
+    data = _text(path)
     head = _head(data)
     for name in columns or ():
         needs(head, name)
@@ -92,12 +93,31 @@ def needs(head: Sequence[str], name: str) -> None:
         raise Fault(f"has no column {name}; its first line is {short(','.join(map(str, head)))}")
 
 
+ENDS = 1 << 16  # bytes at both ends that are looked at before a table is read
+
+
+def _text(path: Path) -> bytes:
+    """The bytes of a table; those of a disk that lost power, zeros at their end, are not read."""
+    with opened(path) as file:
+        try:
+            begins = file.read(ENDS)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - ENDS))
+            if b"\0" in begins or b"\0" in file.read():
+                raise Fault("is not text: it has bytes of 0")
+            file.seek(0)
+            return file.read()
+        except OSError as error:
+            raise Fault(f"is not readable: {error.strerror}") from None
+        except MemoryError:
+            raise Fault("does not fit into memory") from None
+
+
 def _head(data: bytes) -> list[str]:
     """The names of the columns."""
     if not data:
         raise Fault("is empty")
-    if data.find(b"\0") >= 0:
-        raise Fault(f"is not text: byte {data.find(0)} is 0")
+    if b"\0" in data:
+        raise Fault("is not text: it has bytes of 0")
     end = data.find(b"\n")
     if end < 0:
         raise Fault("is empty but for a part of a line")
