@@ -24,11 +24,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-LIMIT = 10  # seconds that a case may take
+LIMIT, WAITING = 10, 60  # seconds of computing that a case may take, and seconds in which it ends
 ODD_TEXT = (
     "", " ", "=1+1", "@SUM(A1)", "$\\frac{", "$x^{2$", "\\alpha_", "<script>alert(1)</script>",
-    "\x1b[31mred\x07", "\x00", "a\nb\r\tc", "\u202e\u0645\u0631", "\U0001f600", "x" * 5000, "nan", "../../etc",
-    "'", '"', "%s{}", "-", "é" * 300,
+    "\x1b[31mred\x07", "\x00", "a\nb\r\tc", "\u202e\u0645\u0631", "\U0001f600", "x" * 5000, "nan",
+    "../../etc", "'", '"', "%s{}", "-", "é" * 300,
 )  # fmt: skip
 ODD = (
     None, True, False, [], {}, [[]], [None], {"a": {"b": []}}, -1, 0, 1.5, 2**31, 2**63, 2**64, 10**300,
@@ -438,19 +438,22 @@ class TookTooLong(BaseException):
 
 
 @contextmanager
-def limited(seconds: int) -> Iterator[None]:
-    """Inside, what takes longer is broken off."""
+def limited(seconds: float, waiting: int) -> Iterator[None]:
+    """Inside, what computes for longer is broken off, and what has not ended after `waiting` seconds."""
 
     def stop(*_: object) -> None:
         raise TookTooLong
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
+    before = {kind: signal.signal(kind, stop) for kind in (signal.SIGALRM, signal.SIGPROF)}
+    signal.alarm(waiting)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
 
 
 @dataclass(frozen=True)
@@ -472,7 +475,7 @@ def called(arguments: Sequence[str]) -> Answer:
 def answered(call: Callable[[], object]) -> Answer:
     """What a call gives or raises."""
     out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings(), limited(LIMIT):
+    with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings(), limited(LIMIT, WAITING):
         warnings.simplefilter("always", RuntimeWarning)
         try:
             status = call()
@@ -500,8 +503,8 @@ def tree(folder: Path) -> dict[str, str]:
 FIGURES = (
     "flow_and_learning", "trainability_map", "gradient_through_time", "cell_gradient_through_time",
     "gradient_profile", "gradient_by_layer", "final_accuracy", "training_curves", "clipping",
-    "gradient_terms", "shattered_gradients", "dead_units", "gate_activity", "pretraining", "filters", "predicted_frames",
-    "frame_cross_entropy", "gradient_heatmap", "learning_speed", "saturation_by_layer",
+    "gradient_terms", "shattered_gradients", "dead_units", "gate_activity", "pretraining", "filters",
+    "predicted_frames", "frame_cross_entropy", "gradient_heatmap", "learning_speed", "saturation_by_layer",
     "update_ratio_by_layer", "weight_drift_by_layer", "weight_norm",
 )  # fmt: skip
 STOPPED = ("stopped", "stopped too")

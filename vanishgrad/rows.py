@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -46,21 +47,53 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text == text.strip()
 
 
+def written(table: pd.DataFrame, digits: int) -> bytes:
+    """A table for people as CSV, without its index: numbers of so many digits, cells and heads `harmless`.
+
+    Arguments:
+        table: with columns of numbers, text, or both.
+        digits: significant ones.
+    """
+    text = table.select_dtypes(exclude=["number", "bool"])
+    changed = {name: text[name].map(_harmless_cell) for name in text.columns}
+    safe = table.assign(**changed).rename(columns=lambda name: harmless(str(name)))
+    returns = any("\r" in str(cell) for name in changed for cell in changed[name].unique())
+    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL  # which leaves a lone return unquoted
+    content: str = safe.to_csv(index=False, float_format=f"%.{digits}g", quoting=quoting)
+    return content.encode()
+
+
+def _harmless_cell(cell: Any) -> Any:
+    return harmless(cell) if isinstance(cell, str) else cell
+
+
+def read_text(path: Path) -> pd.DataFrame:
+    """A table that `written` wrote, its text as it was; empty fields are empty text."""
+    import pandas as pd
+
+    table = pd.read_csv(path, keep_default_na=False).rename(columns=original)
+    text = table.select_dtypes(exclude=["number", "bool"])
+    return table.assign(**{name: text[name].map(original) for name in text.columns})
+
+
 @dataclass(frozen=True)
 class Layout:
     """What the columns of tables hold.
 
     Arguments:
         text: columns of text.
-        counts: columns of integers from 0 on, none of them empty; all others hold numbers.
+        counts: columns of integers from 0 on, none of them empty.
+        numbers: columns of numbers, of which some may be empty.
     """
 
-    text: Sequence[str]
-    counts: Sequence[str]
+    text: Collection[str]
+    counts: Collection[str]
+    numbers: Collection[str]
 
-    def kind(self, name: str) -> str:
-        """The kind of a column, as pandas calls it."""
-        return "str" if name in self.text else "int64" if name in self.counts else "float64"
+    def kinds(self, names: Iterable[object]) -> dict[str, str]:
+        """The kinds of known columns, as pandas calls them; others are of other programs, or later ones."""
+        known = {"str": self.text, "int64": self.counts, "float64": self.numbers}
+        return {str(name): kind for name in names for kind, those in known.items() if name in those}
 
 
 def read(
@@ -148,7 +181,7 @@ def _refuse_ragged(data: bytes, width: int) -> None:
 def _parsed(data: bytes, head: Sequence[str], layout: Layout, columns: Sequence[str] | None) -> pd.DataFrame:
     import pandas as pd
 
-    numbers = [name for name in head if name not in layout.text]
+    numbers = [name for name, kind in layout.kinds(head).items() if kind != "str"]
     try:
         table = pd.read_csv(
             io.BytesIO(data), usecols=None if columns is None else list(columns), keep_default_na=False,
@@ -173,7 +206,7 @@ def typed(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     Raises:
         Fault: for a field that is none of its column's kind.
     """
-    kinds = {str(name): layout.kind(str(name)) for name in table.columns}
+    kinds = layout.kinds(table.columns)
     other = {name: kind for name, kind in kinds.items() if str(table[name].dtype) != kind}
     for name in other:
         if kinds[name] != "str":

@@ -17,7 +17,7 @@ from vanishgrad.errors import SettingError, require, short
 from vanishgrad.files import append_whole, replace_file, writing
 from vanishgrad.folders import last_words, one_at_a_time
 from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, numbers, strict
-from vanishgrad.schema import OUTCOME, SWEEP, Fault, Misfit, checked, content, opened
+from vanishgrad.schema import OUTCOME, SWEEP, Fault, checked, content, opened, parsed
 from vanishgrad.sweeps.job import Job, Outcome
 
 TAKEN_BACK = "interrupted"
@@ -172,9 +172,10 @@ class Follower:
             with opened(self._path, LARGEST) as file:
                 file.seek(self._place)
                 text = file.read()
-            whole = text[: text.rfind(b"\n") + 1]
-            self._place += len(whole)
-            return [outcome for line in whole.split(b"\n") if (outcome := _outcome(line)) is not None]
+            *whole, begun = text.split(b"\n")
+            self._place += len(text) - len(begun)
+            _outcome(begun)  # to be read when it has its end, if it is the beginning of a line at all
+            return [outcome for line in whole if (outcome := _outcome(line)) is not None]
         except FileNotFoundError:
             return []
         except Fault as fault:
@@ -188,15 +189,15 @@ def _outcome(line: bytes) -> Outcome | None:
     """The outcome that a line tells; None of an empty one, and of one that a kill or a power cut has torn."""
     if not line.strip(b"\0 \r"):
         return None
+    torn = line.startswith(BEGINS) or BEGINS.startswith(line)
     try:
-        fields = checked(line, OUTCOME)
-    except Misfit as misfit:
-        raise Misfit(f"in a line {misfit}") from None
+        fields = parsed(line)
+        torn = False
+        OUTCOME.check(fields, "")
     except Fault as fault:
-        if line.startswith(BEGINS) or BEGINS.startswith(line):
+        if torn:
             return None
-        raise Fault(
-            f"has a line that no sweep wrote, {short(line.decode(errors='replace'))}: it {fault}"
-        ) from None
+        said = short(line.decode(errors="replace"))
+        raise Fault(f"has a line that no sweep wrote, {said}: it {fault}") from None
     known = {name: value for name, value in fields.items() if name in Outcome.__dataclass_fields__}
     return Outcome(**known | {"seconds": float(fields["seconds"]), "metrics": numbers(fields["metrics"])})
