@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vanishgrad.errors import short
 from vanishgrad.schema import MOST, Fault, Misfit, opened
@@ -58,7 +58,7 @@ def written(table: pd.DataFrame, digits: int) -> bytes:
     changed = {name: text[name].map(_harmless_cell) for name in text.columns}
     safe = table.assign(**changed).rename(columns=lambda name: harmless(str(name)))
     returns = any("\r" in str(cell) for name in changed for cell in changed[name].unique())
-    quoting = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL  # which leaves a lone return unquoted
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL  # leaves a return alone
     content: str = safe.to_csv(index=False, float_format=f"%.{digits}g", quoting=quoting)
     return content.encode()
 
