@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+import sys
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from vanishgrad.choices.clipping import Clipping, NoClip
 from vanishgrad.choices.data import Digits
@@ -30,12 +31,22 @@ from vanishgrad.choices.regularization import NoReg, Regularization
 from vanishgrad.choices.residual import NoResidual
 from vanishgrad.choices.schedule import ConstantLR, Schedule
 from vanishgrad.errors import at_least, one_of, require
-from vanishgrad.records import FINDINGS
+from vanishgrad.records import FINDINGS, Pathology
 
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (CrossEntropy(), BCE(), MSE())}
-DEVICES = ("auto", "cpu", "cuda", "mps")
-DTYPES = ("float32", "float64")
-MEASURES = ("all", "gradients")
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+Dtype: TypeAlias = Literal["float32", "float64"]
+Measures: TypeAlias = Literal["all", "gradients"]
+Stop: TypeAlias = Pathology | Literal["any"]
+DEVICES: tuple[Device, ...] = get_args(Device)
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+MEASURES: tuple[Measures, ...] = get_args(Measures)
+RANGES: dict[Dtype, tuple[float, float]] = {  # largest and smallest number above 0
+    "float32": ((2 - 2**-23) * 2.0**127, 2.0**-149),
+    "float64": (sys.float_info.max, math.ulp(0.0)),
+}
+MOST = 2**63 - 1  # that any count can be
+MOST_SNAPSHOTS = 10_000
 COUNTS = {
     "depth": 0, "width": 1, "epochs": 0, "max_steps": 0, "warmup": 0, "log_every": 1, "eval_every": 1,
     "recompute_every": 0, "save_every": 0, "snapshots": 0, "dead_every": 0, "input_gradients": 0,
@@ -95,22 +106,22 @@ class Run:
     width: int = 64
     epochs: int = 20
     max_steps: int | None = None
-    batch_size: int | str = 64
+    batch_size: int | Literal["full"] = 64
     lr: float | None = None
     warmup: int = 0
     seed: int = 0
-    device: str = "auto"
-    dtype: str = "float32"
-    threads: int | str = "auto"
+    device: Device = "auto"
+    dtype: Dtype = "float32"
+    threads: int | Literal["auto"] = "auto"
     log_every: int = 10
     eval_every: int | None = None
-    measure: str = "all"
+    measure: Measures = "all"
     recompute_every: int = 0
     save_every: int = 0
     snapshots: int = 0
     dead_every: int = 0
     input_gradients: int = 0
-    stop_on: str | None = None
+    stop_on: Stop | None = None
     name: str | None = None
     model: Named[Model] = usually(MLP)
     act: Named[Activation] = cast(Any, None)  # resolved when the run is made
@@ -135,6 +146,7 @@ class Run:
         if self.act is None:
             object.__setattr__(self, "act", self.model.default_act)
         check_numbers(self)
+        check_range(self)
         check_combinations(self)
 
     @property
@@ -186,6 +198,7 @@ def check_numbers(run: Run) -> None:
         if not (value is None and key in OPTIONAL):
             require(is_integer(value), f"{key}={value!r}: must be an integer")
             at_least(key, value, least)
+            _countable(key, value)
     for key, word in WORDS.items():
         value = getattr(run, key)
         require(
@@ -193,6 +206,7 @@ def check_numbers(run: Run) -> None:
             f"{key}={value}: must be {word} or an integer of at least 1",
         )
     require(run.threads == "auto" or int(run.threads) <= 1024, f"threads={run.threads}: must be at most 1024")
+    require(run.snapshots <= MOST_SNAPSHOTS, f"snapshots={run.snapshots}: must be at most {MOST_SNAPSHOTS}")
     require(is_integer(run.seed), f"seed={run.seed!r}: must be an integer")
     require(
         0 < run.rate < math.inf,
@@ -203,6 +217,41 @@ def check_numbers(run: Run) -> None:
     one_of("measure", run.measure, MEASURES)
     if run.stop_on is not None:
         one_of("stop_on", run.stop_on, STOPS)
+
+
+def check_range(run: Run) -> None:
+    """Refuse numbers, of the run and of its choices, that the run's numbers cannot hold."""
+    named = [(group, getattr(run, group)) for group in GROUPS if getattr(run, group) is not None]
+    parameters = [(f"{group}.{item.name}", getattr(choice, item.name)) for group, choice in named
+                  for item in fields(choice)]  # fmt: skip
+    for key, value in [("lr", run.lr), *parameters]:
+        if is_integer(value) and not key.endswith(".seed"):
+            _countable(key, value)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float):
+                representable(key, number, run.dtype)
+
+
+def _countable(key: str, value: int) -> None:
+    require(abs(value) <= MOST, f"{key}: must be at most {MOST}")
+
+
+def representable(key: str, value: float, dtype: Dtype) -> None:
+    """Refuse a number that overflows in `dtype`, and one other than 0 that becomes 0 in it.
+
+    Raises:
+        SettingError: with the number nearest to it that there is.
+    """
+    largest, smallest = RANGES[dtype]
+    other = "" if dtype == "float64" else ", or dtype=float64"
+    require(
+        not math.isfinite(value) or abs(value) <= largest,
+        f"{key}={value}: is beyond the largest {dtype}, {largest:.7g}; use less{other}",
+    )
+    require(
+        value == 0 or abs(value) > smallest / 2,
+        f"{key}={value}: is 0 in {dtype}, the smallest is {smallest:.2g}; use more{other}",
+    )
 
 
 def check_combinations(run: Run) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -113,7 +113,7 @@ class RNN(RecurrentFamily):
             for the same as every other weight.
     """
 
-    recurrent_init: str | None = None
+    recurrent_init: Literal["orthogonal", "identity"] | None = None
     name: ClassVar[str] = "rnn"
     one_scale: ClassVar[bool] = True
     gates: ClassVar[int] = 1
@@ -157,7 +157,7 @@ class LSTM(RecurrentFamily):
     forget_bias: float = 1.0
     chrono: int | None = None
     peepholes: bool = False
-    recurrent_init: str | None = None
+    recurrent_init: Literal["orthogonal"] | None = None
     name: ClassVar[str] = "lstm"
     gated: ClassVar[bool] = True
     gates: ClassVar[int] = 4
@@ -190,7 +190,7 @@ class GRU(RecurrentFamily):
         recurrent_init: of the weights from h_(t-1): orthogonal, or null for the same as every other weight.
     """
 
-    recurrent_init: str | None = None
+    recurrent_init: Literal["orthogonal"] | None = None
     name: ClassVar[str] = "gru"
     gated: ClassVar[bool] = True
     gates: ClassVar[int] = 3
