@@ -1,7 +1,8 @@
 """Hydra's launcher `vectorized`: hands all jobs over at once to a task that can train them together."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
@@ -12,24 +13,10 @@ from omegaconf import DictConfig, open_dict
 
 TARGET = "hydra_plugins.vanishgrad_launcher.vectorized.VectorizedLauncher"
 
-
-@dataclass
-class VectorizedConf:
-    """The launcher's configuration: Hydra refuses values of other types.
-
-    Its annotations cannot be text: Hydra imports plugins in a way that leaves it unresolved.
-    """
-
-    _target_: str = TARGET
-    n_jobs: int | None = None
-    backend: str = "loky"
-    address: str | None = None
-
-
 ConfigStore.instance().store(
     group="hydra/launcher",
     name="vectorized",
-    node=VectorizedConf,
+    node={"_target_": TARGET, "n_jobs": None, "backend": "loky", "address": None},
     provider="vanishgrad_launcher",
 )
 
