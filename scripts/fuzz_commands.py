@@ -401,7 +401,9 @@ def _listed(value: str) -> list[str]:
         return []
     if called := CALL.fullmatch(value):
         value = called[2]
-    return [value] if value.strip()[:1] in ("[", "{", "'", '"') else value.split(",")
+    if value.strip()[:1] in ("[", "{"):
+        return [value]
+    return re.findall(r"""'[^']*'|"[^"]*"|[^,]+""", value) or [value]
 
 
 def _read(key: str, text: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from vanishgrad.choices.clipping import Clipping, NoClip
@@ -30,7 +31,7 @@ from vanishgrad.choices.protocol import (
 from vanishgrad.choices.regularization import NoReg, Regularization
 from vanishgrad.choices.residual import NoResidual
 from vanishgrad.choices.schedule import ConstantLR, Schedule
-from vanishgrad.errors import at_least, one_of, require
+from vanishgrad.errors import between, one_of, require
 from vanishgrad.records import FINDINGS, Pathology
 
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (CrossEntropy(), BCE(), MSE())}
@@ -197,8 +198,7 @@ def check_numbers(run: Run) -> None:
         value = getattr(run, key)
         if not (value is None and key in OPTIONAL):
             require(is_integer(value), f"{key}={value!r}: must be an integer")
-            at_least(key, value, least)
-            _countable(key, value)
+            between(key, value, least, MOST_SNAPSHOTS if key == "snapshots" else MOST)
     for key, word in WORDS.items():
         value = getattr(run, key)
         require(
@@ -206,7 +206,6 @@ def check_numbers(run: Run) -> None:
             f"{key}={value}: must be {word} or an integer of at least 1",
         )
     require(run.threads == "auto" or int(run.threads) <= 1024, f"threads={run.threads}: must be at most 1024")
-    require(run.snapshots <= MOST_SNAPSHOTS, f"snapshots={run.snapshots}: must be at most {MOST_SNAPSHOTS}")
     require(is_integer(run.seed), f"seed={run.seed!r}: must be an integer")
     require(
         0 < run.rate < math.inf,
@@ -221,19 +220,23 @@ def check_numbers(run: Run) -> None:
 
 def check_range(run: Run) -> None:
     """Refuse numbers, of the run and of its choices, that the run's numbers cannot hold."""
-    named = [(group, getattr(run, group)) for group in GROUPS if getattr(run, group) is not None]
-    parameters = [(f"{group}.{item.name}", getattr(choice, item.name)) for group, choice in named
-                  for item in fields(choice)]  # fmt: skip
-    for key, value in [("lr", run.lr), *parameters]:
-        if is_integer(value) and not key.endswith(".seed"):
-            _countable(key, value)
+    if run.lr is not None:
+        representable("lr", run.lr, run.dtype)
+    for group in GROUPS:
+        if (choice := getattr(run, group)) is not None:
+            _check_parameters(group, choice, run.dtype)
+
+
+@lru_cache(maxsize=1024)
+def _check_parameters(group: str, choice: Any, dtype: Dtype) -> None:
+    """The same for the parameters of a choice; the runs of a sweep have few."""
+    for item in fields(choice):
+        value = getattr(choice, item.name)
+        if is_integer(value) and item.name != "seed":
+            require(abs(value) <= MOST, f"{group}.{item.name}: must be at most {MOST}")
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, float):
-                representable(key, number, run.dtype)
-
-
-def _countable(key: str, value: int) -> None:
-    require(abs(value) <= MOST, f"{key}: must be at most {MOST}")
+                representable(f"{group}.{item.name}", number, dtype)
 
 
 def representable(key: str, value: float, dtype: Dtype) -> None:
@@ -249,7 +252,7 @@ def representable(key: str, value: float, dtype: Dtype) -> None:
         f"{key}={value}: is beyond the largest {dtype}, {largest:.7g}; use less{other}",
     )
     require(
-        value == 0 or abs(value) > smallest / 2,
+        value == 0 or not abs(value) <= smallest / 2,
         f"{key}={value}: is 0 in {dtype}, the smallest is {smallest:.2g}; use more{other}",
     )
 

@@ -318,7 +318,10 @@ class HighwayShortcut(Residual):
     gated: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require(self.gate_bias < 0, f"residual.gate_bias={self.gate_bias}: must be negative at the start")
+        require(
+            -math.inf < self.gate_bias < 0,
+            f"residual.gate_bias={self.gate_bias}: must be negative at the start, and finite",
+        )
         check_every(self.every)
 
     def module(

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vanishgrad.errors import SettingError, cut, meant, require
 
 OF_SWEEPS = ("hydra.sweep", "hydra.launcher", "hydra/launcher", "hydra.sweeper", "hydra/sweeper")
+CHOSEN = ("launcher", "sweeper")  # by a group, whose choice has these keys and no others
 NOT_SET = {
     "hydra.runtime": "is what Hydra finds; it cannot be set",
     "hydra.overrides": "is what was typed; it cannot be set",
@@ -90,12 +91,12 @@ def _below(key: str, roots: Sequence[str]) -> bool:
 def _is_open(path: Sequence[str], node: DictConfig) -> bool:
     """Whether the key is in a part that takes any keys, such as the variables of `hydra.job.env_set`."""
     within: Any = node
-    for name in path[:-1]:
+    for place, name in enumerate(path[:-1]):
         if not OmegaConf.is_dict(within) or name not in within:
             return False
         within = within._get_node(name)
         if OmegaConf.is_dict(within) and within._metadata.object_type is dict:
-            return True
+            return place > 0 or name not in CHOSEN
     return False
 
 
