@@ -18,10 +18,12 @@ REPOSITORY = Path(__file__).parents[1]
 HOUSE = (
     "renamed",
     "errors",
+    "files",
     "streams",
     "theory",
     "modules",
     "records",
+    "folders",
     "remedies",
     "diagnosis",
     "choices",

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from vanishgrad import __version__
 from vanishgrad.cli import usage
-from vanishgrad.errors import SettingError, meant
+from vanishgrad.errors import SettingError, WriteError, meant
 
-DONE, REFUSED, INTERRUPTED = 0, 2, 130  # and 1 when a run failed
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingError as error:
         print(f"error: {error}", file=sys.stderr)
         return REFUSED
+    except WriteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt as stop:
         print(f"interrupted{stop}", file=sys.stderr)
         return INTERRUPTED

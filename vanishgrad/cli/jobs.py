@@ -27,9 +27,11 @@ from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
 from vanishgrad.engine.plan import steps_of
-from vanishgrad.errors import SettingError
+from vanishgrad.errors import SettingError, error_line
+from vanishgrad.folders import acting_for
 from vanishgrad.report.labels import counted
-from vanishgrad.run import Run
+from vanishgrad.run import Run, identity
+from vanishgrad.sweeps.job import refuse_twice
 
 
 @dataclass
@@ -64,11 +66,15 @@ class SweepJob:
 
     Arguments:
         options: how the sweep is run.
+        overwrite: whether a sweep that is in the folder goes.
+        own: the folders that the process of the sweep holds, which other launchers' jobs write in.
         common: overrides that every job has, and that are left out of its label.
         width: characters of the longest label.
     """
 
     options: SweepOptions = field(default_factory=SweepOptions)
+    overwrite: bool = False
+    own: frozenset[Path] = frozenset()
     common: set[str] = field(default_factory=set)
     width: int = 0
     _sweep: Any = None  # the jobs of earlier calls, of a sweeper that searches
@@ -98,7 +104,8 @@ class SweepJob:
         labels = [self._label(_typed(job.hydra.overrides.task)) for job in configs]
         jobs = list(map(job_of, range(first, first + len(configs)), configs, settings, labels))
         if self._sweep is None:
-            self._sweep = sweep_of(Path(config.hydra.sweep.dir).absolute(), self.options)
+            folder = Path(config.hydra.sweep.dir).absolute()
+            self._sweep = sweep_of(folder, self.options, self.overwrite)
         workers = Workers(launcher.n_jobs, launcher.backend, launcher.address)
         console = Console(highlight=False)
         done = train_shown(self._sweep, jobs, workers, console, self.options.verbose)
@@ -128,11 +135,22 @@ class SweepJob:
             job, reason = refused[0]
             others = f" ({len(refused)} of {len(jobs)} jobs are refused)" if len(refused) > 1 else ""
             raise SettingError(f"{_named(job, reason)}{others}")
-        for job, one in zip(overrides, settings, strict=True):
-            if isinstance(one, ComposedRun):
-                tell_end(one.effective, job)
+        composed = [setting for setting in settings if isinstance(setting, ComposedRun)]
+        if jobs and jobs[0].hydra.sweeper._target_ == BasicSweeperConf._target_:
+            asked = [(identity(one.effective), identity(one.composed), one.remedy) for one in composed]
+            refuse_twice(asked, [" ".join(job) for job in overrides])
+        for one, job in zip(composed, overrides, strict=True):
+            tell_end(one.effective, job)
         print(counted(len(jobs), "run"), flush=True)
-        return [setting for setting in settings if isinstance(setting, ComposedRun)]
+        return composed
+
+    @property
+    def failures(self) -> dict[Path, str]:
+        """The folders of runs that failed, trained together, and why, also where that is not written."""
+        if self._sweep is None:
+            return {}
+        failed = {number: one for number, one in self._sweep.outcomes.items() if one.status == "failed"}
+        return {job.folder: str(failed[job.number].error) for job in self._sweep.jobs if job.number in failed}
 
     def __call__(self, config: DictConfig) -> float:
         """Train one job; its objective."""
@@ -143,13 +161,13 @@ class SweepJob:
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
             setting = to_setting(config)
-            with Interruption() as stop:
+            with Interruption() as stop, acting_for(self.own):
                 result = train(
                     setting.effective, _folder(), provenance=setting.provenance(overrides),
                     observe=stop.observing(None),
                 )  # fmt: skip
         except Exception as error:
-            print(f"{head}failed: {type(error).__name__}: {error}", flush=True)
+            print(f"{head}failed: {error_line(error)}", flush=True)
             return worth(full, "failed", str(config.objective), {})
         print(f"{head}{_line(result)}", flush=True)
         return worth(full, result.status, setting.objective, final_numbers(result))
