@@ -17,7 +17,7 @@ from hydra.core.utils import env_override
 
 from vanishgrad.config.location import CONFIG_NAME, config_folder, use_own
 from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
-from vanishgrad.errors import SettingError, cut, meant, require
+from vanishgrad.errors import SettingError, WriteError, cut, meant, require
 from vanishgrad.files import replace_file
 from vanishgrad.folders import existing_folder, new_folder, remove_empty, reserve_folder
 from vanishgrad.folders.content import HYDRAS, MULTIRUN, Kind
@@ -159,13 +159,26 @@ def run_hydra(task: Task, overrides: Sequence[str], flags: Sequence[str]) -> Non
 
     Raises:
         SettingError: for what Hydra refuses.
+        WriteError: when it cannot write its own record.
     """
     application = hydra.main(
         version_base=VERSION_BASE, config_path=str(config_folder()), config_name=CONFIG_NAME
     )(task)
     # Overrides first: --info takes the word after it. Full errors: else Hydra prints them and exits.
-    with _argv([*overrides, *flags]), env_override({"HYDRA_FULL_ERROR": "1"}), hydra_errors():
+    with _argv([*overrides, *flags]), env_override({"HYDRA_FULL_ERROR": "1"}), hydra_errors(), _writing():
         application()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A file of Hydra's own that cannot be written is a `WriteError` too."""
+    try:
+        yield
+    except (WriteError, BrokenPipeError):
+        raise
+    except OSError as error:
+        path = error.filename or "a file of Hydra's"
+        raise WriteError(error.errno, error.strerror or str(error), path) from error
 
 
 @contextmanager
