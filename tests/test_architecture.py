@@ -20,6 +20,8 @@ HOUSE = (
     "errors",
     "files",
     "streams",
+    "schema",
+    "rows",
     "theory",
     "modules",
     "records",
