@@ -136,7 +136,7 @@ def test_what_a_power_cut_leaves_is_passed_over(tmp_path: Path, torn: bytes) -> 
         (b"[]", "has a line that no sweep wrote, '\\[\\]': it must be an object, is a list"),
         (b"{}", "has no number"),
         (b'{"number": 3}', "has no status"),
-        (b'{"status": "failed", "seconds": 1, "metrics": {}, "number": "3"}', "number must be an integer from 0"),
+        (b'{"status": "failed", "seconds": 1, "metrics": {}, "number": "3"}', "number must be an integer"),
         (b'{"number": 0, "status": "failed", "seconds": 1, "metrics": {"a": "b"}}', "metrics.a must be a"),
     ],
 )  # fmt: skip
