@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -19,11 +21,14 @@ import torch
 from vanishgrad.engine import Provenance, Result
 from vanishgrad.engine.recorder import first_record
 from vanishgrad.errors import SettingError
+from vanishgrad.folders import clear_run, locked
+from vanishgrad.folders.lock import LOCK_FILE
 from vanishgrad.records import SWEEP_FILE, SWEEP_RUNS_FILE, read_run, write_run
 from vanishgrad.run import Run
+from vanishgrad.sweeps import resumption
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.ledger import Follower, append, begin, extend, outcomes
-from vanishgrad.sweeps.resumption import clear, fail, interrupt, reopen
+from vanishgrad.sweeps.resumption import fail, interrupt, reopen
 from vanishgrad.sweeps.work import JobGroup, train_group
 
 TINY = Run(depth=1, width=4, max_steps=3, log_every=1, device="cpu", snapshots=2)
@@ -313,7 +318,7 @@ def test_a_second_kill_does_not_take_the_old_end_for_the_new_one(tmp_path: Path,
     append(tmp_path, Outcome(0, retry, 1.0))
     assert reopen(tmp_path, [job], retry) == [job]
     if at != "before it is cleared":
-        clear(job)
+        clear_run(job.folder)
     if at == "while it runs":
         leave(job, "running")
     if at == "at its end":
@@ -511,21 +516,21 @@ def test_clearing_takes_what_a_run_writes_and_nothing_else(tmp_path: Path) -> No
     for name in kept | torn:
         (job.folder / name).parent.mkdir(exist_ok=True)
         (job.folder / name).write_text("")
-    clear(job)
+    clear_run(job.folder)
     assert files(job.folder) == kept
 
 
 def test_clearing_leaves_no_empty_folder_of_snapshots(tmp_path: Path) -> None:
     (job,) = jobs_in(tmp_path, [TINY])
     trained([job], tmp_path)
-    clear(job)
+    clear_run(job.folder)
     assert list(job.folder.iterdir()) == []
-    clear(job)
+    clear_run(job.folder)
 
 
 def test_clearing_a_run_that_never_began_makes_nothing(tmp_path: Path) -> None:
     (job,) = jobs_in(tmp_path, [TINY])
-    clear(job)
+    clear_run(job.folder)
     assert not job.folder.exists()
 
 
@@ -538,3 +543,35 @@ def test_only_a_running_run_is_interrupted(tmp_path: Path) -> None:
     assert read_run(running.folder)["status"] == "interrupted"
     assert read_run(done.folder)["status"] == "completed"
     assert not missing.folder.exists()
+
+
+def test_going_on_waits_for_processes_that_outlive_their_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = sweep_in(tmp_path)
+    leave(jobs[1], "running")
+    with locked("folder", jobs[1].folder):
+        monkeypatch.setattr(resumption, "ORPHANS", 0.1)
+        with pytest.raises(
+            SettingError, match=rf"^sweep\.resume={tmp_path}: process {os.getpid()} on .* run 1;"
+        ):
+            Context().run(reopen, tmp_path, jobs, None)
+
+        def end() -> None:
+            leave(jobs[1], "diverged")
+            append(tmp_path, ENDS[1])
+            (jobs[1].folder / LOCK_FILE).unlink()
+
+        orphan = Timer(0.3, end)
+        orphan.start()
+        monkeypatch.setattr(resumption, "ORPHANS", 30.0)
+        assert numbers(Context().run(reopen, tmp_path, jobs, None)) == [0, 2]
+        orphan.join()
+
+
+def test_going_on_takes_away_the_locks_of_the_dead(tmp_path: Path) -> None:
+    jobs = sweep_in(tmp_path)
+    leave(jobs[1], "completed")
+    (jobs[1].folder / LOCK_FILE).write_text("")
+    reopen(tmp_path, jobs, None)
+    assert not (jobs[1].folder / LOCK_FILE).exists()

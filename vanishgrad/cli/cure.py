@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vanishgrad.cli.arguments import keywords, truth
+from vanishgrad.cli.arguments import integer, keywords, truth
 from vanishgrad.cli.cure_table import (
     Document,
     announcement,
@@ -34,7 +35,8 @@ from vanishgrad.cures import Cure, Stage
 from vanishgrad.cures import cure as find
 from vanishgrad.cures.search import trained_steps
 from vanishgrad.engine import train
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import SettingError, error_line, one_of, require
+from vanishgrad.folders import is_empty
 from vanishgrad.sweeps.pool import Workers
 from vanishgrad.sweeps.sweep import Sweep
 
@@ -84,8 +86,8 @@ def cure_options(texts: Sequence[str]) -> tuple[CureOptions, list[str]]:
     style = values.get("format", "text")
     one_of("format", style, ("text", "json"))
     return CureOptions(
-        _count("cure.budget", values["cure.budget"]) if "cure.budget" in values else None,
-        _count("cure.seeds", values.get("cure.seeds", "3")),
+        integer("cure.budget", values["cure.budget"], 1) if "cure.budget" in values else None,
+        integer("cure.seeds", values.get("cure.seeds", "3"), 1),
         truth("cure.pairs", values.get("cure.pairs", "true")),
         truth("apply", values.get("apply", "false")),
         truth("report", values.get("report", "true")),
@@ -102,19 +104,14 @@ def _valid() -> str:
     return ", ".join([*(f"{PREFIX}{name}" for name in OWN), *BARE])
 
 
-def _count(key: str, text: str) -> int:
-    require(text.isdecimal() and int(text) > 0, f"{key}={text}: must be an integer of at least 1")
-    return int(text)
-
-
 def _folder(text: str) -> Path:
     folder = Path(text.strip("'\"")).expanduser()
-    require(not folder.exists() or folder.is_dir(), f"out={text}: is a file, not a folder")
-    empty = not folder.exists() or not any(folder.iterdir())
+    empty = not os.path.isdir(folder) or is_empty(folder)
     require(empty, f"out={text}: there is something in it; name a new folder")
     return folder
 
 
+ALONE = "cure looks at one setting"
 PLACE = "hydra.run."
 APPLIED = "applied"  # the folder of the full training, inside
 
@@ -141,13 +138,16 @@ def cure(arguments: Sequence[str]) -> int:
     typed = command_line(arguments)
     _refuse_flags(typed)
     options, overrides = cure_options(typed.overrides)
+    if options.out is not None:
+        for text in overrides:
+            require(not text.startswith(PLACE), f"{text} out={options.out}: are two folders; leave one out")
     with notes():
-        plan = plan_of(overrides, False, typed.search)
+        plan = plan_of(overrides, False, typed.search, ALONE)
         require(not plan.swept, _sweep(overrides))
         own = [text for text in overrides if not text.startswith(PLACE)]  # a cure has a folder of its own
         asked = _asked(own, typed.search, checked_setting(plan.config), options)
         place = plan if options.out is None else replace(plan, folder=options.out, dated=False)
-        with _place(place) as folder:
+        with _place(place, None if options.out is None else "out") as folder:
             return _cure(asked, folder)
 
 
@@ -169,8 +169,8 @@ def _asked(typed: Sequence[str], search: Sequence[str], setting: ComposedRun, op
 
 
 @contextmanager
-def _place(plan: Composition) -> Iterator[Path]:
-    with folder_of(plan) as folder:
+def _place(plan: Composition, key: str | None) -> Iterator[Path]:
+    with folder_of(plan, "sweep", key) as folder:
         try:
             yield folder
         except KeyboardInterrupt:
@@ -227,7 +227,7 @@ def _apply(asked: Asked, answer: Document, folder: Path, console: Console) -> tu
     except SettingError:
         raise
     except Exception as error:
-        return answer, [f"{place}: {type(error).__name__}: {error}"]
+        return answer, [f"{place}: {error_line(error)}"]
     if not asked.options.json:
         show_run(console, result, place)
     applied: dict[str, Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
+from vanishgrad.choices.data import load
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.progress import Interruption, progress_bar
 from vanishgrad.config.compose import QuickLoader
@@ -24,8 +26,12 @@ from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
-from vanishgrad.errors import SettingError
+from vanishgrad.engine.plan import steps_of
+from vanishgrad.errors import SettingError, error_line
+from vanishgrad.folders import acting_for
 from vanishgrad.report.labels import counted
+from vanishgrad.run import Run, identity
+from vanishgrad.sweeps.job import refuse_twice
 
 
 @dataclass
@@ -60,11 +66,15 @@ class SweepJob:
 
     Arguments:
         options: how the sweep is run.
+        overwrite: whether a sweep that is in the folder goes.
+        own: the folders that the process of the sweep holds, which other launchers' jobs write in.
         common: overrides that every job has, and that are left out of its label.
         width: characters of the longest label.
     """
 
     options: SweepOptions = field(default_factory=SweepOptions)
+    overwrite: bool = False
+    own: frozenset[Path] = frozenset()
     common: set[str] = field(default_factory=set)
     width: int = 0
     _sweep: Any = None  # the jobs of earlier calls, of a sweeper that searches
@@ -94,7 +104,8 @@ class SweepJob:
         labels = [self._label(_typed(job.hydra.overrides.task)) for job in configs]
         jobs = list(map(job_of, range(first, first + len(configs)), configs, settings, labels))
         if self._sweep is None:
-            self._sweep = sweep_of(Path(config.hydra.sweep.dir).absolute(), self.options)
+            folder = Path(config.hydra.sweep.dir).absolute()
+            self._sweep = sweep_of(folder, self.options, self.overwrite)
         workers = Workers(launcher.n_jobs, launcher.backend, launcher.address)
         console = Console(highlight=False)
         done = train_shown(self._sweep, jobs, workers, console, self.options.verbose)
@@ -124,8 +135,22 @@ class SweepJob:
             job, reason = refused[0]
             others = f" ({len(refused)} of {len(jobs)} jobs are refused)" if len(refused) > 1 else ""
             raise SettingError(f"{_named(job, reason)}{others}")
+        composed = [setting for setting in settings if isinstance(setting, ComposedRun)]
+        if jobs and jobs[0].hydra.sweeper._target_ == BasicSweeperConf._target_:
+            asked = [(identity(one.effective), identity(one.composed), one.remedy) for one in composed]
+            refuse_twice(asked, [" ".join(job) for job in overrides])
+        for one, job in zip(composed, overrides, strict=True):
+            tell_end(one.effective, job)
         print(counted(len(jobs), "run"), flush=True)
-        return [setting for setting in settings if isinstance(setting, ComposedRun)]
+        return composed
+
+    @property
+    def failures(self) -> dict[Path, str]:
+        """The folders of runs that failed, trained together, and why, also where that is not written."""
+        if self._sweep is None:
+            return {}
+        failed = {number: one for number, one in self._sweep.outcomes.items() if one.status == "failed"}
+        return {job.folder: str(failed[job.number].error) for job in self._sweep.jobs if job.number in failed}
 
     def __call__(self, config: DictConfig) -> float:
         """Train one job; its objective."""
@@ -136,13 +161,13 @@ class SweepJob:
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
             setting = to_setting(config)
-            with Interruption() as stop:
+            with Interruption() as stop, acting_for(self.own):
                 result = train(
                     setting.effective, _folder(), provenance=setting.provenance(overrides),
                     observe=stop.observing(None),
                 )  # fmt: skip
         except Exception as error:
-            print(f"{head}failed: {type(error).__name__}: {error}", flush=True)
+            print(f"{head}failed: {error_line(error)}", flush=True)
             return worth(full, "failed", str(config.objective), {})
         print(f"{head}{_line(result)}", flush=True)
         return worth(full, result.status, setting.objective, final_numbers(result))
@@ -197,6 +222,27 @@ def checked_setting(config: DictConfig) -> ComposedRun:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingError(f"this machine cannot set up the run: {reason}") from None
     return setting
+
+
+def tell_end(run: Run, overrides: Sequence[str]) -> None:
+    """Note which of `epochs` and `max_steps` ends a run, where that is not what one of them says.
+
+    Arguments:
+        run: that is to be trained.
+        overrides: as typed.
+    """
+    if run.max_steps is None:
+        return
+    _, per_epoch = steps_of(run, len(load(run.data).train_x))
+    of_epochs = run.epochs * per_epoch
+    if of_epochs < run.max_steps:
+        enough = math.ceil(run.max_steps / max(1, per_epoch))
+        ends = f"epochs={run.epochs} ends training before, at step {of_epochs}; it takes epochs={enough}"
+        warnings.warn(f"max_steps={run.max_steps}: {ends}", stacklevel=2)
+    elif of_epochs > run.max_steps and any(text.startswith("epochs=") for text in overrides):
+        epoch = run.max_steps // per_epoch + 1
+        ends = f"max_steps={run.max_steps} ends training before, in epoch {epoch}"
+        warnings.warn(f"epochs={run.epochs}: {ends}", stacklevel=2)
 
 
 def with_numbers(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:

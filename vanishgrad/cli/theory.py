@@ -17,9 +17,10 @@ from vanishgrad.cli.arguments import keywords, own_choices
 from vanishgrad.cli.jobs import checked_setting
 from vanishgrad.cli.terminal import bar_table, notes, show
 from vanishgrad.config.plan import plan_of
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import one_of, require
+from vanishgrad.folders import reserve_folder, written_folder
 from vanishgrad.prediction import Chi, chi_around, predict
-from vanishgrad.records import reserve_folder, strict
+from vanishgrad.records import strict
 from vanishgrad.report.labels import counted
 from vanishgrad.run import Run
 from vanishgrad.theory.prediction import Prediction
@@ -106,6 +107,11 @@ def _reach(depth: float, own: int) -> str:
 
 
 OWN = ("format", "out")
+ALONE = "vanishgrad theory predicts one setting"
+HYDRA, BASE = (
+    ("hydra.", "hydra/", "sweep."),
+    "hydra.mode=RUN",
+)  # which takes the base of an experiment's sweep
 FOLDER = Path("outputs") / "theory"  # which `report` passes over
 LARGEST = 300.0  # decades that a float has room for
 
@@ -121,8 +127,13 @@ def theory(arguments: Sequence[str]) -> int:
     require(
         not flags, f"{' '.join(flags)}: vanishgrad theory predicts one setting, KEY=VALUE ...; see --help"
     )
+    for text in overrides:
+        require(
+            not text.startswith(HYDRA) or text == BASE,
+            f"{text}: vanishgrad theory makes no run; leave it out",
+        )
     with notes():
-        plan = plan_of(overrides, multirun=False, search=search)
+        plan = plan_of(overrides, False, search, ALONE)
         require(not plan.swept, f"{' '.join(overrides)}: is a sweep; vanishgrad theory predicts one setting")
         run = checked_setting(plan.config).effective
         prediction = predict(run)
@@ -155,7 +166,7 @@ def _show(console: Console, run: Run, prediction: Prediction, overrides: Sequenc
 
 def _folder(out: str | None) -> Path:
     if out is None:
-        return reserve_folder(FOLDER, time.strftime("%Y-%m-%d_%H-%M-%S"))
+        return reserve_folder("out", FOLDER, time.strftime("%Y-%m-%d_%H-%M-%S"))[0]
     return Path(out).expanduser()
 
 
@@ -180,9 +191,6 @@ def _drawn(run: Run, prediction: Prediction, overrides: Sequence[str], folder: P
 def _saved(figure: Figure, folder: Path) -> Path:
     from vanishgrad.report.gallery import save_figure
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with written_folder("out", folder):
         save_figure(figure, folder / FIGURE)
-    except OSError as error:
-        raise SettingError(f"out={folder}: cannot be written: {error.strerror}") from None
     return folder / f"{FIGURE}.png"
