@@ -228,7 +228,7 @@ def stacked(width: int) -> Way:
 
 
 def products(width: int) -> Way:
-    """The matrix products of a stacked step, one batched call of numpy for each, into memory that is there."""
+    """The matrix products of a stacked step, one batched call of numpy for each, into kept memory."""
     import numpy as np
 
     def step() -> None:
