@@ -5,14 +5,21 @@ JOBS ?= 2
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+LOWEST ?= .venv-lowest
+LOWEST_PYTHON ?= python3.11
+PYTHONS ?= python3.11 python3.12 python3.13
+# What these versions were told not to do since.
+OLD := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::FutureWarning
+ROOMS := tests/report tests/lab tests/cli tests/config tests/sweeps tests/diagnosis tests/choices/data \
+	tests/test_records.py tests/test_library.py
 # Small layers on busy cores are many times slower with torch's default thread count.
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint types mutate benchmark figures lab clean
+.PHONY: help install demo test test-all test-lowest release-check lint types mutate benchmark figures lab clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  variables: PYTHON=$(PYTHON) VENV=$(VENV) JOBS=$(JOBS) PIP_ARGS=$(PIP_ARGS)"
 
@@ -30,8 +37,20 @@ demo: install ## train a small sweep on the digits, write its report and print w
 test: lint types ## ruff, mypy and the fast tests
 	$(TEST)
 
-test-all: lint types ## the slow tests too
+test-all: lint types test-lowest ## the slow tests too, and some with the lowest versions
 	$(TEST) -m ""
+
+test-lowest: $(LOWEST)/.installed ## the fast tests of the rooms that others' packages are used in, with their lowest versions
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n $(JOBS) $(OLD) $(ROOMS)
+
+$(LOWEST)/.installed: pyproject.toml lowest.txt
+	test -x $(LOWEST)/bin/python || $(LOWEST_PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet $(PIP_ARGS) -c lowest.txt -e '.[dev]'
+	$(LOWEST)/bin/python -m pip check
+	@touch $@
+
+release-check: install ## build wheel and sdist, and use them in new environments of every PYTHONS
+	$(BIN)/python scripts/check_release.py $(PYTHONS)
 
 mutate: install ## change the package in 200 places, one at a time, and list what no test notices; takes an hour
 	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[mutate]'
@@ -65,5 +84,5 @@ lab: install ## run the lab in full, within an hour, and put its page and figure
 	cp outputs/lab/full/figures/*.png docs/lab/figures
 
 clean: ## remove the environment, builds and caches; outputs/ stays
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) build dist .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

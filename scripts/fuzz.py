@@ -1,5 +1,6 @@
 """Hostile input, seeded: what is typed, and what is found in folders.
 
+    python scripts/fuzz.py commands [--cases 3000] [--seed 0] [--first 0]
     python scripts/fuzz.py folders [--cases 2000] [--seed 0] [--first 0]
 
 Every case is run in this process, for 10 seconds at the most. What must hold: no traceback, no hang, an exit
@@ -16,9 +17,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import fuzz_commands
 import fuzz_folders
 
-HALVES = {"folders": (fuzz_folders.Folders, 2000)}
+HALVES = {"commands": (fuzz_commands.Commands, 3000), "folders": (fuzz_folders.Folders, 2000)}
 
 
 def main() -> int:

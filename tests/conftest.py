@@ -25,6 +25,16 @@ settings.register_profile("tests", derandomize=True, max_examples=60, deadline=N
 settings.load_profile("tests")
 
 
+SLOW = 1800  # seconds of a slow test, at the most
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests have their own limit; all others that of pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(SLOW))
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real data sets (`mnist/`, ...): VANISHGRAD_DATA, else shared/data beside the checkout."""

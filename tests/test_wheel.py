@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+
+import vanishgrad
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -36,6 +39,26 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     python("-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), cwd=REPOSITORY)
     (built,) = out.glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sdist")
+    python("-m", "build", "--sdist", "--no-isolation", "--outdir", str(out), cwd=REPOSITORY)
+    (built,) = out.glob("*.tar.gz")
+    return built
+
+
+def test_the_sdist_holds_the_tests_and_not_the_book(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"vanishgrad/version.py", "conf/config.yaml", "tests/conftest.py", "lowest.txt"} <= names
+    assert not [name for name in names if name.startswith("docs/lab/")]
+
+
+def test_wheel_and_sdist_have_the_version_of_the_package(wheel: Path, sdist: Path) -> None:
+    assert wheel.name.startswith(f"vanishgrad-{vanishgrad.__version__}-")
+    assert sdist.name == f"vanishgrad-{vanishgrad.__version__}.tar.gz"
 
 
 @pytest.fixture(scope="module")

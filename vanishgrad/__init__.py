@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from vanishgrad import renamed
+from vanishgrad.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from vanishgrad.choices.model.build import build
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from vanishgrad.sweeps.sweep import sweep
     from vanishgrad.theory.prediction import Prediction
 
-__version__ = "0.1.0"
 __all__ = [
     "Cure",
     "Diagnosis",

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vanishgrad import __version__
 from vanishgrad.cli import usage
 from vanishgrad.errors import SettingError, WriteError, meant
+from vanishgrad.version import __version__
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -36,6 +35,7 @@ from vanishgrad.records import (
     write_run,
 )
 from vanishgrad.run import Run
+from vanishgrad.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,11 +83,7 @@ def baseline(run: Run) -> dict[str, Any] | None:
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
-    try:
-        own = version("vanishgrad")
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        own = "unknown"
-    return {"vanishgrad": own, "python": platform.python_version(), "torch": torch.__version__}
+    return {"vanishgrad": __version__, "python": platform.python_version(), "torch": torch.__version__}
 
 
 @dataclass(frozen=True, eq=False)
