@@ -18,17 +18,20 @@ from hydra.core.utils import env_override
 from vanishgrad.config.location import CONFIG_NAME, config_folder, use_own
 from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
 from vanishgrad.errors import SettingError, require
-from vanishgrad.records import reserve_folder
+from vanishgrad.records import RUN_FILE, SWEEP_FILE, reserve_folder
 
 # What Hydra writes before a task function or a launcher can refuse anything.
 HYDRAS = ("multirun.yaml", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", ".hydra")
+
+BEGUN = (RUN_FILE, SWEEP_FILE)  # what is there once a run or a sweep has begun
 
 
 @contextmanager
 def folder_of(plan: Composition) -> Iterator[Path]:
     """The folder of `plan`: nobody else's, unless the user chose its name.
 
-    A `SettingError` inside takes away what is new in the file system, except for files of a run.
+    A `SettingError` inside takes away what is new in the file system, except for files of a run; so does an
+    interruption before there was one.
     """
     new = [path for path in plan.folder.parents if not path.exists()]
     if plan.dated:
@@ -40,9 +43,10 @@ def folder_of(plan: Composition) -> Iterator[Path]:
     new[:0] = [folder / name for name in HYDRAS if not (folder / name).exists()]
     try:
         yield folder
-    except SettingError:
-        for path in new:
-            _remove(path)
+    except (SettingError, KeyboardInterrupt) as stop:
+        if isinstance(stop, SettingError) or not any((folder / file).exists() for file in BEGUN):
+            for path in new:
+                _remove(path)
         raise
 
 
@@ -102,6 +106,11 @@ def command_line(arguments: Sequence[str]) -> CommandLine:
             if stop.code == 0:
                 raise
             raise SettingError(_unknown(arguments, said.getvalue())) from None
+    require(
+        not given.shell_completion,
+        "--shell-completion: completes the names of a command of Hydra's own, which this one, with its "
+        "subcommands, is not",
+    )
     for flag in ("config_path", "config_name", "experimental_rerun"):
         require(
             getattr(given, flag) is None, f"--{flag.replace('_', '-')}: not here; --config-dir adds files"

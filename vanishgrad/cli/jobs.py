@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
 from vanishgrad.cli.arguments import SweepOptions
-from vanishgrad.cli.progress import Interruption, progress_bar
+from vanishgrad.cli.progress import progress_bar
+from vanishgrad.cli.terminal import PrintableConsole
 from vanishgrad.config.compose import QuickLoader
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
@@ -25,6 +26,7 @@ from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
 from vanishgrad.errors import SettingError
+from vanishgrad.printing import printable
 from vanishgrad.report.labels import counted
 
 
@@ -43,11 +45,10 @@ class SingleRun:
     def __call__(self, config: DictConfig) -> None:
         setting, provenance = to_setting(config), _overrides()
         try:
-            with progress_bar(self.console) as observe, Interruption() as stop:
+            with progress_bar(self.console) as observe:
                 self.result = train(
-                    setting.effective, _folder(), provenance=setting.provenance(provenance),
-                    observe=stop.observing(observe),
-                )  # fmt: skip
+                    setting.effective, _folder(), provenance=setting.provenance(provenance), observe=observe
+                )
         except Exception as error:
             self.error = error
 
@@ -96,7 +97,7 @@ class SweepJob:
         if self._sweep is None:
             self._sweep = sweep_of(Path(config.hydra.sweep.dir).absolute(), self.options)
         workers = Workers(launcher.n_jobs, launcher.backend, launcher.address)
-        console = Console(highlight=False)
+        console = PrintableConsole()
         done = train_shown(self._sweep, jobs, workers, console, self.options.verbose)
         return [
             returned(job, done.get(number), setting.objective)
@@ -136,15 +137,11 @@ class SweepJob:
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
             setting = to_setting(config)
-            with Interruption() as stop:
-                result = train(
-                    setting.effective, _folder(), provenance=setting.provenance(overrides),
-                    observe=stop.observing(None),
-                )  # fmt: skip
+            result = train(setting.effective, _folder(), provenance=setting.provenance(overrides))
         except Exception as error:
-            print(f"{head}failed: {type(error).__name__}: {error}", flush=True)
+            print(printable(f"{head}failed: {type(error).__name__}: {error}"), flush=True)
             return worth(full, "failed", str(config.objective), {})
-        print(f"{head}{_line(result)}", flush=True)
+        print(printable(f"{head}{_line(result)}"), flush=True)
         return worth(full, result.status, setting.objective, final_numbers(result))
 
     def _label(self, overrides: Sequence[str]) -> str:

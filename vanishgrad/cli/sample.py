@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vanishgrad.cli.arguments import keywords, own_choices
+from vanishgrad.cli.terminal import working
 from vanishgrad.errors import SettingError, require
+from vanishgrad.printing import essential, printable
 
 TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
 
 
+@essential()
 def sample(arguments: Sequence[str]) -> int:
     """Print the prompt and what a trained character model makes of it."""
     arguments, search = own_choices(arguments)
@@ -21,10 +26,11 @@ def sample(arguments: Sequence[str]) -> int:
     length, seed = _integer("length", values, LENGTH, least=1), _integer("seed", values, SEED, least=None)
     from vanishgrad.choices.model.recurrent import Recurrent
     from vanishgrad.engine.run_folder import load_trained
-    from vanishgrad.engine.text import generate
+    from vanishgrad.engine.text import characters
     from vanishgrad.streams import stream
 
-    trained = load_trained(Path(values["run"]).expanduser(), trust=bool(search))
+    with working("reading the model"):
+        trained = load_trained(Path(values["run"]).expanduser(), trust=bool(search))
     model = trained.model
     if not trained.vocabulary or not isinstance(model, Recurrent):
         raise SettingError(
@@ -32,8 +38,16 @@ def sample(arguments: Sequence[str]) -> int:
             "text"
         )
     prompt = values.get("prompt", "")
-    print(prompt + generate(model, trained.vocabulary, prompt, length, temperature, stream(seed, "sample")))
+    dice = stream(seed, "sample")
+    _write(prompt, characters(model, trained.vocabulary, prompt, length, temperature, dice))
     return 0
+
+
+def _write(prompt: str, text: Iterator[str]) -> None:
+    """Print text as it comes; on a terminal without what a terminal would obey."""
+    watched = sys.stdout.isatty()
+    for piece in itertools.chain([prompt], text, ["\n"]):
+        print(printable(piece, keep="\n\t") if watched else piece, end="", flush=watched)
 
 
 def _number(key: str, values: dict[str, str], default: float) -> float:

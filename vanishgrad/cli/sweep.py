@@ -16,6 +16,7 @@ from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import ComposedRun
 from vanishgrad.engine.evaluate import objective_of
+from vanishgrad.printing import printable
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.pool import Workers
 from vanishgrad.sweeps.sweep import Sweep
@@ -48,7 +49,7 @@ def _explain(groups: Sequence[JobGroup]) -> None:
         numbers = ", ".join(str(job.number) for job in group.jobs)
         alone = f"{numbers} alone: {group.reason or 'no other run has its structure'}"
         count = len(group.jobs)
-        print(f"{count} runs together: {numbers}" if count > 1 else alone, flush=True)
+        print(printable(f"{count} runs together: {numbers}" if count > 1 else alone), flush=True)
 
 
 def job_of(number: int, config: DictConfig, setting: ComposedRun, label: str) -> Job:

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from vanishgrad.cli.arguments import SweepOptions, sweep_options
-from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, run_hydra
+from vanishgrad.cli.hydra_app import BEGUN, CommandLine, command_line, folder_of, run_hydra
 from vanishgrad.cli.jobs import SingleRun, SweepJob, checked_setting
-from vanishgrad.cli.terminal import notes
+from vanishgrad.cli.terminal import PrintableConsole, notes, say, working
 from vanishgrad.config.overrides import normalised
 from vanishgrad.config.plan import Composition, jobs_of, loader, plan_of, understood
 from vanishgrad.errors import SettingError, require
-from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE
+from vanishgrad.printing import essential
+from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE, UnreadableRun, read_run
 
 OWN_LAUNCHERS = "hydra_plugins.vanishgrad_launcher."
 
@@ -30,7 +28,7 @@ def train(arguments: Sequence[str]) -> int:
     typed = command_line(arguments)
     with notes():
         if (folder := _resumed(typed)) is not None:
-            return _resume(folder, trust=bool(typed.search))
+            return _resume(folder, typed)
         if typed.shows:
             return _show(typed)
         options, overrides = sweep_options(typed.overrides, typed.verbose)
@@ -56,15 +54,15 @@ def _resumed(typed: CommandLine) -> Path | None:
     return Path(folder).expanduser()
 
 
-def _resume(folder: Path, trust: bool) -> int:
-    from vanishgrad.cli.progress import Interruption, progress_bar
+def _resume(folder: Path, typed: CommandLine) -> int:
+    from vanishgrad.cli.progress import progress_bar
     from vanishgrad.cli.run_table import show_run
     from vanishgrad.engine import resume
 
-    console = _console()
+    console = PrintableConsole()
     try:
-        with _interruptible(folder), progress_bar(console) as observe, Interruption() as stop:
-            result = resume(folder, observe=stop.observing(observe), trust=trust)
+        with _interruptible(folder, typed), progress_bar(console) as observe:
+            result = resume(folder, observe=observe, trust=bool(typed.search))
     except SettingError:
         raise
     except Exception as error:
@@ -76,14 +74,16 @@ def _resume(folder: Path, trust: bool) -> int:
 def _show(typed: CommandLine) -> int:
     with loader() as load:
         overrides = normalised(understood(typed.overrides, load, typed.search))
-    run_hydra(lambda config: None, overrides, typed.flags)
+    with essential():
+        run_hydra(lambda config: None, overrides, typed.flags)
     return 0
 
 
 def _single(plan: Composition, typed: CommandLine) -> int:
-    checked_setting(plan.config)
-    task = SingleRun(_console())
-    with folder_of(plan) as folder, _interruptible(folder):
+    with working("checking the setting and reading its data"):
+        checked_setting(plan.config)
+    task = SingleRun(PrintableConsole())
+    with folder_of(plan) as folder, _interruptible(folder, typed):
         run_hydra(task, [*plan.overrides, _directory("hydra.run.dir", folder)], typed.flags)
         if isinstance(task.error, SettingError):
             raise task.error
@@ -101,17 +101,13 @@ def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions) -> int:
         task.validate(jobs)
     if options.resume is not None:
         plan = replace(plan, folder=options.resume, dated=False)
-    with folder_of(plan) as folder, _interruptible(folder, typed):
+    with folder_of(plan) as folder, _interruptible(folder, typed, swept=True):
         run_hydra(task, [*plan.overrides, _directory("hydra.sweep.dir", folder)], typed.flags)
     from vanishgrad.cli.sweep_table import failures, show_sweep
 
-    show_sweep(_console(), folder)
-    task.show_failures(_console())
+    show_sweep(PrintableConsole(), folder)
+    task.show_failures(PrintableConsole())
     return _failed(failed) if (failed := failures(folder)) else 0
-
-
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=False)
 
 
 def _directory(key: str, folder: Path) -> str:
@@ -120,26 +116,39 @@ def _directory(key: str, folder: Path) -> str:
 
 
 @contextmanager
-def _interruptible(folder: Path, sweep: CommandLine | None = None) -> Iterator[None]:
+def _interruptible(folder: Path, typed: CommandLine, swept: bool = False) -> Iterator[None]:
+    """Say where an interrupted command has left what, and how it goes on."""
     try:
         yield
     except KeyboardInterrupt:
-        on = f"; go on with: {again}" if (again := _again(folder, sweep)) else ""
+        if not any((folder / file).exists() for file in BEGUN):
+            raise KeyboardInterrupt from None
+        on = f"; go on with: {shlex.join(again)}" if (again := _again(folder, typed, swept)) else ""
         raise KeyboardInterrupt(f"; what was measured so far is in {folder}{on}") from None
 
 
-def _again(folder: Path, sweep: CommandLine | None) -> str:
+def _again(folder: Path, typed: CommandLine, swept: bool) -> list[str]:
     """The command that goes on with what is in `folder`; empty where none can."""
-    if (folder / SWEEP_FILE).exists() and sweep is not None:
-        typed = [text for text in (*sweep.flags, *sweep.overrides) if not text.startswith("sweep.resume=")]
-        return shlex.join(["vanishgrad", "train", *typed, f"sweep.resume={folder}"])
-    return f"vanishgrad train resume={folder}" if (folder / CHECKPOINT_FILE).exists() else ""
+    if swept and (folder / SWEEP_FILE).exists():
+        kept = [text for text in typed.overrides if not text.startswith("sweep.resume=")]
+        return ["vanishgrad", "train", *typed.flags, *kept, f"sweep.resume={folder}"]
+    if not (folder / CHECKPOINT_FILE).exists() or _has_ended(folder):
+        return []
+    own = [] if typed.given.config_dir is None else ["--config-dir", typed.given.config_dir]
+    return ["vanishgrad", "train", *own, f"resume={folder}"]
+
+
+def _has_ended(folder: Path) -> bool:
+    try:
+        return read_run(folder)["status"] in ("completed", "diverged")
+    except UnreadableRun:
+        return False
 
 
 def _failed(failures: Sequence[str], error: Exception | None = None) -> int:
     """Tell of failed runs; with the traceback for those who asked Hydra for full errors."""
     for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
+        say(f"failed: {failure}")
     if error is not None and os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
     return 1

@@ -6,7 +6,6 @@ Importing torch takes a process more than a second; a fork of one that has it, s
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,9 @@ from contextlib import contextmanager
 from multiprocessing import context, parent_process
 from threading import Thread
 from typing import Any
+
+from vanishgrad.interruption import ignore, undisturbed
+from vanishgrad.printing import guard
 
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 IDLE = 300  # seconds after which a process that has nothing to do ends
@@ -33,8 +35,9 @@ def warm(modules: Sequence[str] = NEEDED) -> None:
     from multiprocessing import forkserver, resource_tracker
 
     forkserver.set_forkserver_preload(list(modules))
-    resource_tracker.ensure_running()  # which lets SIGINT through again
-    with _single_threaded(), _uninterrupted():
+    with undisturbed():
+        resource_tracker.ensure_running()  # which lets SIGINT through again
+    with _single_threaded(), undisturbed():
         forkserver.ensure_running()
 
 
@@ -69,7 +72,7 @@ class SpawnedProcess(context.SpawnProcess):
     """A new Python that does not import the script."""
 
     def start(self) -> None:
-        with _nameless_main():
+        with _nameless_main(), undisturbed():
             super().start()
 
 
@@ -87,7 +90,7 @@ if sys.platform != "win32":
         """A fork of a process that has imported what is needed, and not the script."""
 
         def start(self) -> None:
-            with _nameless_main():
+            with _nameless_main(), undisturbed():
                 super().start()
 
     class ForkContext(context.ForkServerContext):
@@ -108,14 +111,16 @@ def end() -> None:
 def _prepare(threads: int | None) -> None:
     """In a new process: take its share of the machine, and end when its parent does, however that ends.
 
-    No two processes may write to a run folder. Ctrl-C, which reaches all of a terminal, is for the parent.
+    No two processes may write to a run folder. Signals that reach all of a terminal or of a container are for
+    the parent. A reader of what is printed may go away; the work goes on.
     """
     import torch
 
     from vanishgrad.theory.critical import SaturatedCriticalPoint
 
     warnings.simplefilter("ignore", SaturatedCriticalPoint)  # whoever checked the setting has heard it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore()
+    guard()
     Thread(target=_end_with_parent, daemon=True).start()
     if threads is not None:
         torch.set_num_threads(threads)
@@ -138,16 +143,3 @@ def _single_threaded() -> Iterator[None]:
     finally:
         for name in added:
             del os.environ[name]
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """What begins inside never hears of Ctrl-C; this process does, afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import current_thread, main_thread
 from typing import Protocol
 
 import pandas as pd
@@ -22,6 +20,7 @@ from vanishgrad.diagnosis.layers import by_layer
 from vanishgrad.engine import Result, check
 from vanishgrad.engine.run_folder import load_result, lost_result
 from vanishgrad.errors import SettingError, at_least, require, short
+from vanishgrad.interruption import interruptible
 from vanishgrad.records import SWEEP_FILE, UnreadableRun, flatten, read_gradients
 from vanishgrad.run import Run, is_integer
 from vanishgrad.sweeps.job import Job, Outcome
@@ -283,7 +282,7 @@ class Sweep:
 
     def _each(self, groups: Sequence[JobGroup], workers: Workers, watch: Callable[[], None]) -> None:
         try:
-            with _terminable():
+            with interruptible():
                 for failure in each(groups, partial(_train, self.folder), workers, watch=watch):
                     self._failed(failure)
                     watch()
@@ -330,19 +329,6 @@ def _interrupt(groups: Sequence[JobGroup]) -> None:
     for group in groups:
         for job in group.jobs:
             interrupt(job)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Inside, SIGTERM ends everything as Ctrl-C does."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _train(folder: Path, group: JobGroup, place: Place) -> None:
