@@ -24,13 +24,16 @@ from torch.nn import functional as F
 from vanishgrad import Run
 from vanishgrad.choices.data import Adding
 from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
-from vanishgrad.choices.protocol import Model
 from vanishgrad.engine.prepare import check
 from vanishgrad.engine.recorder import Recorder
 from vanishgrad.engine.stack import Stack
 
 Step = Callable[[], None]
-CELLS: tuple[tuple[Model, type[nn.RNNBase]], ...] = ((RNN(), nn.RNN), (GRU(), nn.GRU), (LSTM(), nn.LSTM))
+CELLS: tuple[tuple[RNN | GRU | LSTM, type[nn.RNNBase]], ...] = (
+    (RNN(), nn.RNN),
+    (GRU(), nn.GRU),
+    (LSTM(), nn.LSTM),
+)
 
 
 class Fused(nn.Module):
@@ -79,6 +82,9 @@ def contenders(run: Run, kind: type[nn.RNNBase], folder: Path) -> dict[str, Step
         f"{name}, no step logged": own(replace(run, log_every=10**9), folder / f"{name}-bare"),
         f"{name}, log_every=10": own(replace(run, log_every=10), folder / f"{name}-ten"),
         f"{name}, every step": own(replace(run, log_every=1), folder / f"{name}-all"),
+        f"{name}, fused, log_every=10": own(
+            replace(run, model=replace(run.model, fused=True), log_every=10), folder / f"{name}-fused"
+        ),
     }
 
 
@@ -115,7 +121,7 @@ def main() -> None:
             fused_seconds = next(iter(found.values()))
             for name, seconds in found.items():
                 ratio = seconds / fused_seconds
-                print(f"{name:<24} {1000 * seconds:7.2f} ms/step   {ratio:5.2f} x torch.nn", flush=True)
+                print(f"{name:<26} {1000 * seconds:7.2f} ms/step   {ratio:5.2f} x torch.nn", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from vanishgrad.choices.activation import Sigmoid
+from vanishgrad.choices.activation import Sigmoid, Tanh
 from vanishgrad.choices.clipping import ClipByNorm
 from vanishgrad.choices.data import Adding, Digits, MovingDigits, Text
 from vanishgrad.choices.model.conv_lstm import ConvLSTM
@@ -86,6 +86,12 @@ CASES: list[dict[str, Any]] = [
     {"optim": RMSprop(), "reg": L2(0.01), "model": CNN(stages=2), "width": 3},
     {"pretrain": Autoencoder(epochs=2), "act": Sigmoid(), "data": Digits(train_size=80, scale="unit")},
     {"model": GRU(), "depth": 2, "data": Adding(length=5, train_size=80, held_out=16)},
+    {
+        "model": LSTM(fused=True),
+        "act": Tanh(),
+        "depth": 2,
+        "data": Adding(length=5, train_size=80, held_out=16),
+    },
     {"model": ConvLSTM(kernel=3), "depth": 1, "data": MovingDigits(train_size=80, held_out=4, given=2)},
 ]
 

@@ -10,8 +10,8 @@ import pytest
 from vanishgrad import Run
 from vanishgrad.choices.activation import ReLU, Sigmoid, Tanh
 from vanishgrad.choices.clipping import ClipByNorm
-from vanishgrad.choices.data import Digits, Text
-from vanishgrad.choices.model.recurrent import RNN
+from vanishgrad.choices.data import Adding, Digits, Text
+from vanishgrad.choices.model.recurrent import GRU, RNN
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder
 from vanishgrad.run import structure
 from vanishgrad.sweeps import work
@@ -106,8 +106,9 @@ def test_max_stack_replaces_what_fits_the_memory(monkeypatch: pytest.MonkeyPatch
         (replace(FROZEN, pretrain=Autoencoder(freeze=True)), "pretrain.freeze=true"),
         (replace(FROZEN, pretrain=DenoisingAutoencoder(freeze=True)), "pretrain.freeze=true"),
         (replace(SMALL, recompute_every=1), "recompute_every"),
+        (Run(model=GRU(fused=True), data=Adding()), "model.fused=true"),
     ],
-    ids=["text", "rbm", "autoencoder", "denoising", "recompute"],
+    ids=["text", "rbm", "autoencoder", "denoising", "recompute", "fused"],
 )
 def test_what_cannot_be_stacked_is_alone_and_says_why(run: Run, setting: str) -> None:
     reason = alone_because(run)

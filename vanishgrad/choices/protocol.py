@@ -455,6 +455,11 @@ class Model(Protocol):
     convolutions: ClassVar[bool] = False
     """Whether units are maps, and the first layer's weights small images."""
 
+    @property
+    def alone(self) -> str | None:
+        """Why its networks cannot be computed as one stack; None where they can."""
+        return None
+
     def network(self, setting: Setting) -> nn.Module:
         """The network with undefined values, `(batch, *shape) -> (batch, outputs)`.
 

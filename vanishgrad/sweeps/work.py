@@ -49,7 +49,7 @@ def alone_because(run: Run) -> str | None:
         return "pretrain.freeze=true trains the output layer alone"
     if run.recompute_every:
         return "recompute_every computes activations twice"
-    return None
+    return run.model.alone
 
 
 def grouped(jobs: Sequence[Job], workers: int, max_stack: int | None = None) -> list[JobGroup]:

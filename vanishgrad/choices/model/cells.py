@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, layer_norm, linear, pad
+from torch.nn.functional import embedding, layer_norm, linear, one_hot, pad
 
 from vanishgrad.choices.protocol import Activation
 from vanishgrad.modules.observer import Gate, LinearOutput, Observer, Unrolled
 from vanishgrad.modules.weights import Linear
 
 Linears = tuple[Linear, ...]
+Kernel = Callable[..., tuple[Any, ...]]  # such as `torch.lstm`
 
 
 def add_linears(
@@ -73,6 +74,43 @@ def zero_state(x: Tensor, weight: Tensor, parts: int) -> tuple[Tensor, ...]:
     """The state that a sequence `x`, `(time, batch, ...)`, starts from: h (and c), `(batch, width)`."""
     zeros = weight.new_zeros(x.shape[1], weight.shape[1])
     return (zeros,) * parts
+
+
+def by_kernel(
+    kernel: Kernel, x: Tensor, state: tuple[Tensor, ...] | None, from_x: Linears, from_h: Linears,
+    states: int = 1, bias_h: Tensor | None = None,
+) -> tuple[Tensor, tuple[Tensor, ...]]:  # fmt: skip
+    """h_1 ... h_T, `(time, batch, width)`, and the state after them, from torch's own kernel of the cell.
+
+    The biases are weights from one more input, which is 1: the kernel for CPUs adds up the gradients of what
+    it takes for biases one by one, and loses a digit.
+
+    Arguments:
+        kernel: the function.
+        x: `(time, batch, inputs)`, or symbol numbers `(time, batch)`.
+        state: that the layer starts from; None for zeros.
+        from_x, from_h: the matrices in torch's order of the gates.
+        states: parts of a state.
+        bias_h: the biases beside those of `from_x`, `(gates * width,)`, where the cell has any.
+    """
+    weight_x = torch.cat([joined_weight(from_x), joined_bias(from_x)[:, None]], 1)
+    weights = [weight_x, joined_weight(from_h)]
+    if bias_h is not None:
+        weights += [torch.zeros_like(bias_h), bias_h]
+    numbers = x if x.is_floating_point() else one_hot(x, from_x[0].in_features).to(weight_x.dtype)
+    start = [part[None] for part in state or zero_state(x, weights[1], states)]
+    hidden, *last = kernel(
+        pad(numbers, (0, 1), value=1.0), start if states > 1 else start[0], _in_one_piece(weights),
+        bias_h is not None, 1, 0.0, torch.is_grad_enabled(), False, False,
+    )  # fmt: skip
+    return hidden, tuple(part[0] for part in last)
+
+
+def _in_one_piece(weights: Sequence[Tensor]) -> list[Tensor]:
+    """The same weights side by side in memory, without which cuDNN would warn and copy them itself."""
+    flat = torch.cat([weight.flatten() for weight in weights])
+    parts = flat.split([weight.numel() for weight in weights])
+    return [part.view_as(weight) for part, weight in zip(parts, weights, strict=True)]
 
 
 def gates_over_time(
@@ -142,6 +180,12 @@ class RNNLayer(nn.Module):
         if observer is not None:
             observer.unrolled(self._unrolled(z_x, hidden, entered))
         return hidden, (h,)
+
+    def fused(
+        self, kernel: Kernel, x: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The same, all h as one tensor, from torch's kernel."""
+        return by_kernel(kernel, x, state, self.from_x, self.from_h)
 
     def _unrolled(self, z_x: Tensor, hidden: list[Tensor], entered: list[Tensor]) -> Unrolled:
         # z_x is added to W_hh h: dLoss/dz of the sum, the z of both matrices, is its gradient
@@ -246,6 +290,13 @@ class LSTMLayer(nn.Module):
             observer.unrolled(self._unrolled(z_x, hidden, steps))
         return hidden, (h, c)
 
+    def fused(
+        self, kernel: Kernel, x: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The same, all h as one tensor, from torch's kernel, which has the output gate last."""
+        (xi, xf, xo, xc), (hi, hf, ho, hc) = self.from_x, self.from_h
+        return by_kernel(kernel, x, state, (xi, xf, xc, xo), (hi, hf, hc, ho), states=2)
+
     def _step(self, x_t: Tensor, h: Tensor, c: Tensor, transposed: Tensor) -> LSTMStep:
         if self.norm_h is None:
             z = z_h = torch.addmm(x_t, h, transposed)
@@ -343,7 +394,7 @@ class GRULayer(nn.Module):
         z_x, into_gates = project(x, self.from_x[:2], norms.gates if norms else None)
         n_x, into_candidate = project(x, self.from_x[2:], norms.candidate if norms else None)
         (h,), transposed = state or zero_state(x, weight, 1), weight.t()
-        bias = pad(self.from_h[2].bias, (2 * self.width, 0))  # of the candidate alone
+        bias = self._bias_h
         hidden, steps = [], []
         for z_t, n_t in zip(into_gates.unbind(0), into_candidate.unbind(0), strict=True):
             step = self._step(z_t, n_t, h, transposed, bias)
@@ -354,6 +405,17 @@ class GRULayer(nn.Module):
         if observer is not None:
             observer.unrolled(self._unrolled(z_x, n_x, hidden, steps))
         return hidden, (h,)
+
+    def fused(
+        self, kernel: Kernel, x: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The same, all h as one tensor, from torch's kernel."""
+        return by_kernel(kernel, x, state, self.from_x, self.from_h, bias_h=self._bias_h)
+
+    @property
+    def _bias_h(self) -> Tensor:
+        """The biases of the recurrent sums, `(3 width,)`: of the candidate alone."""
+        return pad(self.from_h[2].bias, (2 * self.width, 0))
 
     def _step(self, z_x: Tensor, n_x: Tensor, h: Tensor, transposed: Tensor, bias: Tensor) -> GRUStep:
         sums = h @ transposed if self.norms_h else torch.addmm(bias, h, transposed)
