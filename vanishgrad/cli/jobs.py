@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.progress import progress_bar
-from vanishgrad.cli.terminal import PrintableConsole
+from vanishgrad.cli.terminal import PrintableConsole, working
 from vanishgrad.config.compose import QuickLoader
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
@@ -28,6 +29,8 @@ from vanishgrad.engine.evaluate import check_objective
 from vanishgrad.errors import SettingError
 from vanishgrad.printing import printable
 from vanishgrad.report.labels import counted
+
+CHECKING = "composing and checking the runs"
 
 
 @dataclass
@@ -63,15 +66,18 @@ class SweepJob:
         options: how the sweep is run.
         common: overrides that every job has, and that are left out of its label.
         width: characters of the longest label.
+        sign_of_life: what tells that jobs are checked, as long as they are.
     """
 
     options: SweepOptions = field(default_factory=SweepOptions)
     common: set[str] = field(default_factory=set)
     width: int = 0
+    sign_of_life: ExitStack = field(default_factory=ExitStack)  # until the first job begins
     _sweep: Any = None  # the jobs of earlier calls, of a sweeper that searches
 
     def loader(self, hydras: ConfigLoader) -> QuickLoader:
-        """What composes jobs in place of Hydra's loader."""
+        """What composes jobs in place of Hydra's loader, the first of which it is about to."""
+        self.sign_of_life.enter_context(working(CHECKING))
         return QuickLoader(hydras)
 
     def together(
@@ -125,6 +131,7 @@ class SweepJob:
             job, reason = refused[0]
             others = f" ({len(refused)} of {len(jobs)} jobs are refused)" if len(refused) > 1 else ""
             raise SettingError(f"{_named(job, reason)}{others}")
+        self.sign_of_life.close()
         print(counted(len(jobs), "run"), flush=True)
         return [setting for setting in settings if isinstance(setting, ComposedRun)]
 

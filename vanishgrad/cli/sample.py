@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from vanishgrad.cli.terminal import working
 from vanishgrad.errors import SettingError, require
 from vanishgrad.printing import essential, printable
 
+WAIT = 0.5  # seconds that text is kept back at most where nobody watches
 TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
 
 
@@ -45,9 +47,12 @@ def sample(arguments: Sequence[str]) -> int:
 
 def _write(prompt: str, text: Iterator[str]) -> None:
     """Print text as it comes; on a terminal without what a terminal would obey."""
-    watched = sys.stdout.isatty()
+    watched, shown = sys.stdout.isatty(), time.monotonic()
     for piece in itertools.chain([prompt], text, ["\n"]):
         print(printable(piece, keep="\n\t") if watched else piece, end="", flush=watched)
+        if time.monotonic() - shown > WAIT:
+            sys.stdout.flush()
+            shown = time.monotonic()
 
 
 def _number(key: str, values: dict[str, str], default: float) -> float:

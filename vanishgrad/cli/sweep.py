@@ -11,6 +11,7 @@ from rich.console import Console
 
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.sweep_table import sweep_display
+from vanishgrad.cli.terminal import working
 from vanishgrad.config.compose import to_yaml
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
@@ -34,7 +35,8 @@ def train_shown(
     sweep: Sweep, jobs: Sequence[Job], workers: Workers, console: Console, verbose: bool = False
 ) -> dict[int, Outcome]:
     """Train what is left to do of `jobs` with a display of how far it is; how every job ended."""
-    left = sweep.add(jobs)
+    with working("recording the runs"):
+        left = sweep.add(jobs)
     if verbose:
         _explain(sweep.groups(left, workers))
     if not left:

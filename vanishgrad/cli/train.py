@@ -6,13 +6,13 @@ import os
 import shlex
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from vanishgrad.cli.arguments import SweepOptions, sweep_options
 from vanishgrad.cli.hydra_app import BEGUN, CommandLine, command_line, folder_of, run_hydra
-from vanishgrad.cli.jobs import SingleRun, SweepJob, checked_setting
+from vanishgrad.cli.jobs import CHECKING, SingleRun, SweepJob, checked_setting
 from vanishgrad.cli.terminal import PrintableConsole, notes, say, working
 from vanishgrad.config.overrides import normalised
 from vanishgrad.config.plan import Composition, jobs_of, loader, plan_of, understood
@@ -74,7 +74,7 @@ def _resume(folder: Path, typed: CommandLine) -> int:
 def _show(typed: CommandLine) -> int:
     with loader() as load:
         overrides = normalised(understood(typed.overrides, load, typed.search))
-    with essential():
+    with essential(), suppress(SystemExit):  # with which Hydra ends after its help
         run_hydra(lambda config: None, overrides, typed.flags)
     return 0
 
@@ -97,11 +97,14 @@ def _single(plan: Composition, typed: CommandLine) -> int:
 
 def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions) -> int:
     task = SweepJob(options)
-    if not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS) and (jobs := jobs_of(plan)):
-        task.validate(jobs)
+    if not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS):
+        with working(CHECKING):
+            jobs = jobs_of(plan)
+        if jobs:
+            task.validate(jobs)
     if options.resume is not None:
         plan = replace(plan, folder=options.resume, dated=False)
-    with folder_of(plan) as folder, _interruptible(folder, typed, swept=True):
+    with folder_of(plan) as folder, _interruptible(folder, typed, swept=True), task.sign_of_life:
         run_hydra(task, [*plan.overrides, _directory("hydra.sweep.dir", folder)], typed.flags)
     from vanishgrad.cli.sweep_table import failures, show_sweep
 

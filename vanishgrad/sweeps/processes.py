@@ -25,30 +25,38 @@ NEEDED = ("vanishgrad.sweeps.work",)
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def warm(modules: Sequence[str] = NEEDED) -> None:
+def warm(modules: Sequence[str] = NEEDED) -> str:
     """Have the process that others are forked from import `modules`, while this one goes on.
 
     Does nothing where it has begun already, and where processes are not forked.
+
+    Returns:
+        How processes begin here: spawned where none can be forked, as where the name of the folder for
+        temporary files is too long for a socket.
     """
     if METHOD != "forkserver":
-        return
+        return METHOD
     from multiprocessing import forkserver, resource_tracker
 
     forkserver.set_forkserver_preload(list(modules))
     with undisturbed():
         resource_tracker.ensure_running()  # which lets SIGINT through again
-    with _single_threaded(), undisturbed():
-        forkserver.ensure_running()
+    try:
+        with _single_threaded(), undisturbed():
+            forkserver.ensure_running()
+    except OSError:
+        return "spawn"
+    return METHOD
 
 
 def executor(count: int, threads: int) -> Executor:
     """The `count` processes, each with so many CPU threads; as long as it works, always the same."""
     from joblib.externals.loky import get_reusable_executor  # imports numpy, for which `warm` need not wait
 
-    warm()
+    method = warm()
     own = None if "OMP_NUM_THREADS" in os.environ else threads
     return get_reusable_executor(
-        count, context=CONTEXTS[METHOD], timeout=IDLE, initializer=_prepare, initargs=(own,)
+        count, context=CONTEXTS[method], timeout=IDLE, initializer=_prepare, initargs=(own,)
     )
 
 
