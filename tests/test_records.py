@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from vanishgrad import records
+from vanishgrad.files import replace_file
+from vanishgrad.folders import reserve_folder
 from vanishgrad.records import (
     GRADIENT_COLUMNS,
     METRIC_COLUMNS,
@@ -25,8 +27,6 @@ from vanishgrad.records import (
     read_gradients,
     read_metrics,
     read_run,
-    replace_file,
-    reserve_folder,
     strict,
     write_run,
 )
@@ -102,14 +102,13 @@ def test_a_layer_may_have_any_name(name: str, tmp_path: Path) -> None:
 def test_rows_that_waited_together_are_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table(tmp_path / "gradients.csv", GRADIENT_COLUMNS)
     written: list[bytes] = []
-    file = table._file
+    write = os.write
 
-    class Spy:
-        def write(self, content: bytes) -> int:
-            written.append(bytes(content))
-            return file.write(content)
+    def spy(descriptor: int, content: bytes) -> int:
+        written.append(bytes(content))
+        return write(descriptor, content)
 
-    monkeypatch.setattr(table, "_file", Spy())
+    monkeypatch.setattr(os, "write", spy)
     table.append([ROW] * 1000)
     table.append([ROW])
     assert not written
@@ -120,7 +119,8 @@ def test_rows_that_waited_together_are_one_write(tmp_path: Path, monkeypatch: py
     table.append([ROW])
     assert [content.count(b"\n") for content in written] == [1001, 2]
     assert all(content.endswith(b"\n") for content in written)
-    file.close()
+    monkeypatch.undo()
+    table.close()
 
 
 def test_rows_are_in_the_file_a_fifth_of_a_second_after_they_are_appended(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_folders_are_reserved_once_under_contention(tmp_path: Path) -> None:
 
     def reserve(_: int) -> Path:
         together.wait()
-        return reserve_folder(tmp_path / "outputs", "2024-01-01_00-00-00")
+        return reserve_folder("out", tmp_path / "outputs", "2024-01-01_00-00-00")[0]
 
     with ThreadPoolExecutor(workers) as pool:
         found = list(pool.map(reserve, range(workers)))
@@ -287,7 +287,7 @@ def test_folders_are_reserved_once_under_contention(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_counts_as_taken(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    assert reserve_folder(tmp_path, "run").name == "run_2"
+    assert reserve_folder("out", tmp_path, "run")[0].name == "run_2"
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 8, 9, 16, 17, 100])

@@ -14,6 +14,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
+from vanishgrad.files import append_whole, replace_file, writing
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -37,6 +39,8 @@ DEAD_UNITS_FILE = "dead_units.csv"
 INPUT_GRADIENTS_FILE = "input_gradients.csv"
 FRAMES_FILE = "frames.csv"
 SAMPLE_FILE = "sample.txt"
+LOG_FILE = "error.log"
+SUMMARY_FILE = "sweep_summary.csv"
 FILTERS_ARRAYS = "filters.npz"
 FRAMES_ARRAYS = "frames.npz"
 LANDSCAPE_ARRAYS = "landscape.npz"
@@ -141,24 +145,32 @@ class Table:
     """A CSV file that grows while a run goes on, by whole rows in one write: a kill leaves complete rows.
 
     Rows of a fifth of a second are formatted and written together, which takes half the time of doing it
-    step by step.
+    step by step. Rows that a full disk does not take are not in the file, nor is a part of them.
 
     Arguments:
         path: of the file.
         columns: its head.
         before: keep the rows of steps before this one, which an earlier process wrote; None begins anew.
+
+    Raises:
+        WriteError: here and later, when the file cannot be written.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], before: int | None = None) -> None:
         self.path, self.columns = path, tuple(columns)
-        kept = 0 if before is None else _bytes_before(path, before)
-        if kept:
-            os.truncate(path, kept)
-        self._file = open(path, "ab" if kept else "wb", buffering=0)  # noqa: SIM115
-        if not kept:
-            self._file.write((",".join(columns) + "\n").encode())
         self._waiting: list[Sequence[Cell]] = []
         self._written = time.monotonic()
+        with writing(path):
+            self._size = 0 if before is None else _bytes_before(path, before)
+            if self._size:
+                os.truncate(path, self._size)
+            self._file = open(path, "ab" if self._size else "wb", buffering=0)  # noqa: SIM115
+            try:
+                if not self._size:
+                    self._append((",".join(columns) + "\n").encode())
+            except OSError:
+                self._file.close()
+                raise
 
     def append(self, rows: Iterable[Sequence[Cell]]) -> None:
         """Add rows whose cells are in the order of the columns."""
@@ -169,14 +181,24 @@ class Table:
         """Write what is waiting, if the last time was `wait` seconds ago or more."""
         now = time.monotonic()
         if self._waiting and now - self._written >= wait:
-            self._file.write(lines(self._waiting).encode())
+            with writing(self.path):
+                self._append(lines(self._waiting).encode())
             self._waiting.clear()
             self._written = now
 
     def close(self) -> None:
-        """Write what is waiting, and close the file."""
-        self.flush()
-        self._file.close()
+        """Write what is waiting, and close the file; a second time does nothing."""
+        if self._file.closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._waiting.clear()
+            with writing(self.path):
+                self._file.close()
+
+    def _append(self, content: bytes) -> None:
+        self._size = append_whole(self._file.fileno(), content, self._size)
 
 
 def _bytes_before(path: Path, step: int) -> int:
@@ -333,16 +355,6 @@ def numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
     return {name: None if value is None else float(value) for name, value in metrics.items()}
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` in place of `path` in one step, so that a reader sees the old file or the new one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(partial, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-
-
 def write_arrays(path: Path, **arrays: Any) -> None:
     """Write numpy arrays to an .npz file, atomically."""
     import numpy as np
@@ -361,19 +373,6 @@ def strict(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [strict(item) for item in value]
     return value
-
-
-def reserve_folder(parent: Path, name: str) -> Path:
-    """Create `parent/name`, or `parent/name_2`, `_3`, ...: the first that nobody else has taken."""
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        folder = parent / (name if number == 1 else f"{name}_{number}")
-        try:
-            folder.mkdir()
-            return folder
-        except FileExistsError:
-            number += 1
 
 
 def _read_table(

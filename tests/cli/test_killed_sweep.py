@@ -18,6 +18,8 @@ import pytest
 import torch
 import yaml
 
+from vanishgrad.folders.lock import LOCK_FILE
+
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds
 KILLS = 20
@@ -146,8 +148,9 @@ def assert_equal(folder: Path, undisturbed: Path) -> None:
 
 
 def folders_of_ended(folder: Path) -> dict[int, dict[str, bytes]]:
-    """The files of every run that has ended."""
-    return {number: contents(folder / str(number)) for number in ended(folder)}
+    """The files of every run that has ended; a kill leaves its lock if it comes with the end."""
+    files = {number: contents(folder / str(number)) for number in ended(folder)}
+    return {number: {name: one[name] for name in one if name != LOCK_FILE} for number, one in files.items()}
 
 
 def assert_kept(folder: Path, done: dict[int, dict[str, bytes]]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from vanishgrad.interruption import Ending
 
-DONE, REFUSED = 0, 2  # and 1 when a run failed, `Ending.status` when the command was told to end
+DONE, FAILED, REFUSED = 0, 1, 2  # or `Ending.status` when the command was told to end
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     with Ending() as ending:  # before anything that takes its time, and be it an import
         from vanishgrad.cli.commands import dispatch
-        from vanishgrad.errors import SettingError
+        from vanishgrad.errors import SettingError, WriteError
         from vanishgrad.printing import LostOutput, NoReader, guarded, printable
 
         with guarded():
@@ -29,6 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             except (SettingError, LostOutput) as error:
                 print(f"error: {printable(str(error))}", file=sys.stderr)
                 return REFUSED
+            except WriteError as error:
+                print(f"error: {printable(str(error))}", file=sys.stderr)
+                return FAILED
             except KeyboardInterrupt as stop:
                 print(f"{ending.word}{printable(str(stop))}", file=sys.stderr)
                 return ending.status

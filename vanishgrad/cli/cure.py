@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +37,8 @@ from vanishgrad.cures.search import trained_steps
 from vanishgrad.engine import Result, resume, train
 from vanishgrad.engine.run_folder import load_result
 from vanishgrad.engine.session import Callback
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import SettingError, error_line, one_of, require
+from vanishgrad.folders import clear_run, is_empty
 from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE, read_run
 from vanishgrad.run import Run
 from vanishgrad.sweeps.ledger import recorded
@@ -116,9 +118,8 @@ def _count(key: str, text: str) -> int:
 
 def _folder(text: str) -> Path:
     folder = Path(text.strip("'\"")).expanduser()
-    require(not folder.exists() or folder.is_dir(), f"out={text}: is a file, not a folder")
-    empty = not folder.exists() or not any(folder.iterdir())
-    on = f", or go on with vanishgrad cure resume={text}" if (folder / SWEEP_FILE).exists() else ""
+    empty = not os.path.isdir(folder) or is_empty(folder)
+    on = f", or go on with vanishgrad cure {shlex.quote(RESUME + text)}" if (folder / SWEEP_FILE).exists() else ""
     require(empty, f"out={text}: there is something in it; name a new folder{on}")
     return folder
 
@@ -153,6 +154,8 @@ def cure(arguments: Sequence[str]) -> int:
     _refuse_flags(typed)
     texts, begun = _whole(typed.overrides)
     options, overrides = cure_options(texts)
+    if begun is not None:
+        options = replace(options, out=begun, resumed=True)
     with notes():
         with working("checking the setting and reading its data"):
             plan = plan_of(overrides, False, typed.search)
@@ -161,10 +164,7 @@ def cure(arguments: Sequence[str]) -> int:
             own = [text for text in overrides if not text.startswith(PLACE)]  # a cure has its own folder
             asked = Asked(line, own, typed.search, checked_setting(plan.config), options)
             trained_steps(asked.setting.effective)  # or refused, before there is a folder
-        if begun is not None:
-            asked = replace(asked, options=replace(options, resumed=True))
-        chosen = options.out if begun is None else begun
-        place = plan if chosen is None else replace(plan, folder=chosen, dated=False)
+        place = plan if options.out is None else replace(plan, folder=options.out, dated=False)
         with _place(place, typed, options) as folder:
             return _cure(asked, folder)
 
@@ -201,7 +201,8 @@ def _sweep(overrides: Sequence[str]) -> str:
 @contextmanager
 def _place(plan: Composition, typed: CommandLine, options: CureOptions) -> Iterator[Path]:
     """The folder of the cure; an interrupted one says how it goes on."""
-    with folder_of(plan) as folder:
+    key = "resume" if options.resumed else None if options.out is None else "out"
+    with folder_of(plan, "sweep", key, resumed=options.resumed) as folder:
         try:
             yield folder
         except KeyboardInterrupt:
@@ -256,15 +257,16 @@ def _apply(asked: Asked, answer: Document, folder: Path, console: Console) -> tu
     assert setting is not None
     try:
         with progress_bar(console) as observe:
-            if asked.options.resumed and (place / CHECKPOINT_FILE).exists():
+            if (place / CHECKPOINT_FILE).exists():
                 result = _continued(setting.effective, place, observe)
             else:
+                clear_run(place)  # of one that was stopped before its first step
                 provenance = setting.provenance(overrides)
                 result = train(setting.effective, place, provenance=provenance, observe=observe)
     except SettingError:
         raise
     except Exception as error:
-        return answer, [f"{place}: {type(error).__name__}: {error}"]
+        return answer, [f"{place}: {error_line(error)}"]
     if not asked.options.json:
         show_run(console, result, place)
     applied: dict[str, Any] = {

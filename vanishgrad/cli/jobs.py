@@ -26,9 +26,12 @@ from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
-from vanishgrad.errors import SettingError
+from vanishgrad.errors import SettingError, error_line
+from vanishgrad.folders import acting_for
 from vanishgrad.printing import printable
 from vanishgrad.report.labels import counted
+from vanishgrad.run import identity
+from vanishgrad.sweeps.job import refuse_twice
 
 CHECKING = "composing and checking the runs"
 
@@ -64,12 +67,16 @@ class SweepJob:
 
     Arguments:
         options: how the sweep is run.
+        overwrite: whether a sweep that is in the folder goes.
+        own: the folders that the process of the sweep holds, which other launchers' jobs write in.
         common: overrides that every job has, and that are left out of its label.
         width: characters of the longest label.
         sign_of_life: what tells that jobs are checked, as long as they are.
     """
 
     options: SweepOptions = field(default_factory=SweepOptions)
+    overwrite: bool = False
+    own: frozenset[Path] = frozenset()
     common: set[str] = field(default_factory=set)
     width: int = 0
     sign_of_life: ExitStack = field(default_factory=ExitStack)  # until the first job begins
@@ -101,7 +108,8 @@ class SweepJob:
         labels = [self._label(_typed(job.hydra.overrides.task)) for job in configs]
         jobs = list(map(job_of, range(first, first + len(configs)), configs, settings, labels))
         if self._sweep is None:
-            self._sweep = sweep_of(Path(config.hydra.sweep.dir).absolute(), self.options)
+            folder = Path(config.hydra.sweep.dir).absolute()
+            self._sweep = sweep_of(folder, self.options, self.overwrite)
         workers = Workers(launcher.n_jobs, launcher.backend, launcher.address)
         console = PrintableConsole()
         done = train_shown(self._sweep, jobs, workers, console, self.options.verbose)
@@ -131,9 +139,21 @@ class SweepJob:
             job, reason = refused[0]
             others = f" ({len(refused)} of {len(jobs)} jobs are refused)" if len(refused) > 1 else ""
             raise SettingError(f"{_named(job, reason)}{others}")
+        composed = [setting for setting in settings if isinstance(setting, ComposedRun)]
+        if jobs and jobs[0].hydra.sweeper._target_ == BasicSweeperConf._target_:
+            asked = [(identity(one.effective), identity(one.composed), one.remedy) for one in composed]
+            refuse_twice(asked, [" ".join(job) for job in overrides])
         self.sign_of_life.close()
         print(counted(len(jobs), "run"), flush=True)
-        return [setting for setting in settings if isinstance(setting, ComposedRun)]
+        return composed
+
+    @property
+    def failures(self) -> dict[Path, str]:
+        """The folders of runs that failed, trained together, and why, also where that is not written."""
+        if self._sweep is None:
+            return {}
+        failed = {number: one for number, one in self._sweep.outcomes.items() if one.status == "failed"}
+        return {job.folder: str(failed[job.number].error) for job in self._sweep.jobs if job.number in failed}
 
     def __call__(self, config: DictConfig) -> float:
         """Train one job; its objective."""
@@ -144,9 +164,10 @@ class SweepJob:
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
             setting = to_setting(config)
-            result = train(setting.effective, _folder(), provenance=setting.provenance(overrides))
+            with acting_for(self.own):
+                result = train(setting.effective, _folder(), provenance=setting.provenance(overrides))
         except Exception as error:
-            print(printable(f"{head}failed: {type(error).__name__}: {error}"), flush=True)
+            print(printable(f"{head}failed: {error_line(error)}"), flush=True)
             return worth(full, "failed", str(config.objective), {})
         print(printable(f"{head}{_line(result)}"), flush=True)
         return worth(full, result.status, setting.objective, final_numbers(result))

@@ -24,11 +24,12 @@ from vanishgrad.sweeps.sweep import Sweep
 from vanishgrad.sweeps.work import JobGroup
 
 
-def sweep_of(folder: Path, options: SweepOptions) -> Sweep:
+def sweep_of(folder: Path, options: SweepOptions, overwrite: bool = False) -> Sweep:
     """The sweep that the options of the command line describe."""
     return Sweep(
-        folder, options.resume is not None, options.max_stack, options.retry, options.fail_fast, options.typed
-    )
+        folder, options.resume is not None, options.max_stack, options.retry, options.fail_fast,
+        options.typed, overwrite=overwrite,
+    )  # fmt: skip
 
 
 def train_shown(

@@ -10,17 +10,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from vanishgrad.cli.arguments import SweepOptions, sweep_options
-from vanishgrad.cli.hydra_app import BEGUN, CommandLine, command_line, folder_of, run_hydra
-from vanishgrad.cli.jobs import CHECKING, SingleRun, SweepJob, checked_setting
+from vanishgrad.cli.arguments import SweepOptions, overwrite_option, sweep_options
+from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, has_begun, run_hydra
+from vanishgrad.cli.jobs import CHECKING, SingleRun, SweepJob, checked_setting, with_numbers
 from vanishgrad.cli.terminal import PrintableConsole, notes, say, working
 from vanishgrad.config.overrides import normalised
 from vanishgrad.config.plan import Composition, jobs_of, loader, plan_of, understood
-from vanishgrad.errors import SettingError, require
+from vanishgrad.errors import SettingError, WriteError, error_line, require
+from vanishgrad.folders import granted, vacate
 from vanishgrad.printing import essential
 from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE, UnreadableRun, read_run
+from vanishgrad.sweeps.places import make_room, refuse_shared
 
 OWN_LAUNCHERS = "hydra_plugins.vanishgrad_launcher."
+AGAIN = ("sweep.resume=", "overwrite=")  # what a sweep that goes on is told anew, or not at all
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -31,9 +34,10 @@ def train(arguments: Sequence[str]) -> int:
             return _resume(folder, typed)
         if typed.shows:
             return _show(typed)
-        options, overrides = sweep_options(typed.overrides, typed.verbose)
+        overwrite, overrides = overwrite_option(typed.overrides)
+        options, overrides = sweep_options(overrides, typed.verbose)
         plan = plan_of(overrides, typed.multirun, typed.search)
-        return _sweep(plan, typed, options) if plan.swept else _single(plan, typed)
+        return _sweep(plan, typed, options, overwrite) if plan.swept else _single(plan, typed, overwrite)
 
 
 def _resumed(typed: CommandLine) -> Path | None:
@@ -66,7 +70,7 @@ def _resume(folder: Path, typed: CommandLine) -> int:
     except SettingError:
         raise
     except Exception as error:
-        return _failed([f"{folder}: {type(error).__name__}: {error}"], error)
+        return _failed([f"{folder}: {error_line(error)}"], error)
     show_run(console, result, folder)
     return 0
 
@@ -79,38 +83,60 @@ def _show(typed: CommandLine) -> int:
     return 0
 
 
-def _single(plan: Composition, typed: CommandLine) -> int:
+def _single(plan: Composition, typed: CommandLine, overwrite: bool) -> int:
     with working("checking the setting and reading its data"):
         checked_setting(plan.config)
     task = SingleRun(PrintableConsole())
-    with folder_of(plan) as folder, _interruptible(folder, typed):
+    with folder_of(plan, "run", overwrite=overwrite) as folder, _interruptible(folder, typed):
+        if overwrite:
+            vacate(folder, "run")
         run_hydra(task, [*plan.overrides, _directory("hydra.run.dir", folder)], typed.flags)
         if isinstance(task.error, SettingError):
             raise task.error
-    if task.result is None:
-        return _failed([f"{folder}: {type(task.error).__name__}: {task.error}"], task.error)
+    if task.error is not None:
+        return _failed([f"{folder}: {error_line(task.error)}"], task.error)
     from vanishgrad.cli.run_table import show_run
 
+    assert task.result is not None
     show_run(task.console, task.result, folder)
     return 0
 
 
-def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions) -> int:
-    task = SweepJob(options)
-    if not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS):
-        with working(CHECKING):
-            jobs = jobs_of(plan)
-        if jobs:
-            task.validate(jobs)
+def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions, overwrite: bool) -> int:
+    task = SweepJob(options, overwrite)
+    resumed = options.resume is not None
+    require(
+        not (resumed and overwrite), f"overwrite=true: sweep.resume={options.resume} goes on; leave out one"
+    )
+    by_others = not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS)
+    with working(CHECKING):
+        jobs = with_numbers(jobs_of(plan), 0) if by_others else []
+    if jobs:
+        task.validate(jobs)
     if options.resume is not None:
         plan = replace(plan, folder=options.resume, dated=False)
-    with folder_of(plan) as folder, _interruptible(folder, typed, swept=True), task.sign_of_life:
+    key = "sweep.resume" if resumed else None
+    with (
+        folder_of(plan, "sweep", key, overwrite=overwrite, resumed=resumed) as folder,
+        _interruptible(folder, typed, swept=True),
+        task.sign_of_life,
+    ):
+        task.own = granted()
+        places = [folder / str(job.hydra.sweep.subdir) for job in jobs]
+        refuse_shared(folder, places)
+        if by_others:
+            make_room(folder, places, overwrite=overwrite)
         run_hydra(task, [*plan.overrides, _directory("hydra.sweep.dir", folder)], typed.flags)
     from vanishgrad.cli.sweep_table import failures, show_sweep
 
-    show_sweep(PrintableConsole(), folder)
+    unwritten: list[str] = []
+    try:
+        show_sweep(PrintableConsole(), folder)
+    except WriteError as error:
+        unwritten = [str(error)]
     task.show_failures(PrintableConsole())
-    return _failed(failed) if (failed := failures(folder)) else 0
+    failed = [*failures(folder, task.failures), *unwritten]
+    return _failed(failed) if failed else 0
 
 
 def _directory(key: str, folder: Path) -> str:
@@ -124,7 +150,7 @@ def _interruptible(folder: Path, typed: CommandLine, swept: bool = False) -> Ite
     try:
         yield
     except KeyboardInterrupt:
-        if not any((folder / file).exists() for file in BEGUN):
+        if not has_begun(folder):
             raise KeyboardInterrupt from None
         on = f"; go on with: {shlex.join(again)}" if (again := _again(folder, typed, swept)) else ""
         raise KeyboardInterrupt(f"; what was measured so far is in {folder}{on}") from None
@@ -133,7 +159,7 @@ def _interruptible(folder: Path, typed: CommandLine, swept: bool = False) -> Ite
 def _again(folder: Path, typed: CommandLine, swept: bool) -> list[str]:
     """The command that goes on with what is in `folder`; empty where none can."""
     if swept and (folder / SWEEP_FILE).exists():
-        kept = [text for text in typed.overrides if not text.startswith("sweep.resume=")]
+        kept = [text for text in typed.overrides if not text.startswith(AGAIN)]
         return ["vanishgrad", "train", *typed.flags, *kept, f"sweep.resume={folder}"]
     if not (folder / CHECKPOINT_FILE).exists() or _has_ended(folder):
         return []

@@ -46,6 +46,7 @@ from vanishgrad.engine.plan import batch_size_of, steps_of
 from vanishgrad.engine.prepare import device_of
 from vanishgrad.engine.pretrain import LayerEpoch
 from vanishgrad.errors import at_least, instance_of, require
+from vanishgrad.folders import existing_folder, is_empty, new_folder
 from vanishgrad.records import SWEEP_FILE
 from vanishgrad.run import Run
 from vanishgrad.sweeps.pool import Workers
@@ -128,14 +129,12 @@ def _folder(out: Path | str | None) -> Iterator[tuple[Path, bool]]:
         with TemporaryDirectory() as name:
             yield Path(name), False
         return
-    folder = Path(out).absolute()
-    require(not folder.exists() or folder.is_dir(), f"out={out}: is a file, not a folder")
+    folder = Path(out)
     resumed = (folder / SWEEP_FILE).exists()
-    require(
-        resumed or not folder.exists() or not any(folder.iterdir()),
-        f"out={out}: there is something in it; name a new folder",
-    )
-    yield folder, resumed
+    claim = existing_folder("out", folder, whole=True) if resumed else new_folder("out", folder, "sweep")
+    with claim:
+        require(resumed or is_empty(folder), f"out={out}: there is something in it; name a new folder")
+        yield folder.absolute(), resumed
 
 
 def _trainer(trials: Sweep, workers: Workers) -> Train:
