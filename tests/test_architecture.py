@@ -22,6 +22,8 @@ HOUSE = (
     "interruption",
     "files",
     "streams",
+    "schema",
+    "rows",
     "theory",
     "modules",
     "records",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 
 from vanishgrad import __version__
 from vanishgrad.cli import usage
-from vanishgrad.errors import SettingError
+from vanishgrad.errors import SettingError, meant
 from vanishgrad.interruption import Ending
 from vanishgrad.printing import essential
 
@@ -118,8 +117,5 @@ def _command(name: str) -> Command:
     for command in COMMANDS:
         if command.name == name:
             return command
-    near = get_close_matches(name, names, n=1)
-    hint = (
-        f" (did you mean {near[0]}?)" if near else " (did you mean vanishgrad train?)" if "=" in name else ""
-    )
+    hint = meant(name, names) or (" (did you mean vanishgrad train?)" if "=" in name else "")
     raise SettingError(f"{name}: no such command; choose one of {', '.join(names)}{hint}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vanishgrad.cli.arguments import keywords, truth
+from vanishgrad.cli.arguments import integer, keywords, truth
 from vanishgrad.cli.cure_table import (
     Document,
     announcement,
@@ -93,8 +93,8 @@ def cure_options(texts: Sequence[str]) -> tuple[CureOptions, list[str]]:
     style = values.get("format", "text")
     one_of("format", style, ("text", "json"))
     return CureOptions(
-        _count("cure.budget", values["cure.budget"]) if "cure.budget" in values else None,
-        _count("cure.seeds", values.get("cure.seeds", "3")),
+        integer("cure.budget", values["cure.budget"], 1) if "cure.budget" in values else None,
+        integer("cure.seeds", values.get("cure.seeds", "3"), 1),
         truth("cure.pairs", values.get("cure.pairs", "true")),
         truth("apply", values.get("apply", "false")),
         truth("report", values.get("report", "true")),
@@ -111,19 +111,16 @@ def _valid() -> str:
     return ", ".join([*(f"{PREFIX}{name}" for name in OWN), *BARE])
 
 
-def _count(key: str, text: str) -> int:
-    require(text.isdecimal() and int(text) > 0, f"{key}={text}: must be an integer of at least 1")
-    return int(text)
-
-
 def _folder(text: str) -> Path:
     folder = Path(text.strip("'\"")).expanduser()
     empty = not os.path.isdir(folder) or is_empty(folder)
-    on = f", or go on with vanishgrad cure {shlex.quote(RESUME + text)}" if (folder / SWEEP_FILE).exists() else ""
+    begun = (folder / SWEEP_FILE).exists()
+    on = f", or go on with vanishgrad cure {shlex.quote(RESUME + text)}" if begun else ""
     require(empty, f"out={text}: there is something in it; name a new folder{on}")
     return folder
 
 
+ALONE = "cure looks at one setting"
 PLACE = "hydra.run."
 RESUME = "resume="
 APPLIED = "applied"  # the folder of the full training, inside
@@ -156,9 +153,12 @@ def cure(arguments: Sequence[str]) -> int:
     options, overrides = cure_options(texts)
     if begun is not None:
         options = replace(options, out=begun, resumed=True)
+    elif options.out is not None:
+        for text in overrides:
+            require(not text.startswith(PLACE), f"{text} out={options.out}: are two folders; leave one out")
     with notes():
         with working("checking the setting and reading its data"):
-            plan = plan_of(overrides, False, typed.search)
+            plan = plan_of(overrides, False, typed.search, ALONE)
             require(not plan.swept, _sweep(overrides))
             line = [text for text in texts if not text.startswith(("out=", "format=", PLACE))]
             own = [text for text in overrides if not text.startswith(PLACE)]  # a cure has its own folder

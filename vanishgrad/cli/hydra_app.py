@@ -17,7 +17,7 @@ from hydra.core.utils import env_override
 
 from vanishgrad.config.location import CONFIG_NAME, config_folder, use_own
 from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
-from vanishgrad.errors import SettingError, require
+from vanishgrad.errors import SettingError, WriteError, cut, meant, require
 from vanishgrad.files import replace_file
 from vanishgrad.folders import existing_folder, new_folder, remove_empty, reserve_folder
 from vanishgrad.folders.content import HYDRAS, MULTIRUN, Kind
@@ -81,6 +81,22 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
+FLAGS = (
+    "-m", "--multirun", "-v", "--verbose", "--config-dir", "-cd", "--cfg", "-c", "--info", "-i", "--resolve",
+    "--package", "-p", "--hydra-help", "--shell-completion", "-sc", "--help", "-h", "--version",
+)  # fmt: skip
+WITH_VALUE = (
+    "--config-dir",
+    "-cd",
+    "--cfg",
+    "-c",
+    "--info",
+    "-i",
+    "--package",
+    "-p",
+    "--shell-completion",
+    "-sc",
+)
 Task = Callable[[Any], Any]
 
 
@@ -108,7 +124,7 @@ class CommandLine:
     def shows(self) -> bool:
         """Whether Hydra is to show something instead of running."""
         given = self.given
-        return bool(given.cfg or given.info or given.hydra_help or given.shell_completion or given.resolve)
+        return bool(given.cfg or given.info or given.hydra_help or given.resolve)
 
     @property
     def search(self) -> list[str]:
@@ -137,6 +153,11 @@ def command_line(arguments: Sequence[str]) -> CommandLine:
         require(
             getattr(given, flag) is None, f"--{flag.replace('_', '-')}: not here; --config-dir adds files"
         )
+    for flag in ("--cfg", "--info", "--config-dir", "--package"):
+        count = [argument.partition("=")[0] for argument in arguments].count(flag)
+        require(count < 2, f"{flag}: is given twice; leave one")
+    for flag in ("package", "resolve"):
+        require(bool(given.cfg) or not getattr(given, flag), f"--{flag}: is for --cfg job; add that")
     overrides, flags = list(given.overrides), []
     for argument in arguments:
         if argument in overrides:
@@ -152,13 +173,26 @@ def run_hydra(task: Task, overrides: Sequence[str], flags: Sequence[str]) -> Non
 
     Raises:
         SettingError: for what Hydra refuses.
+        WriteError: when it cannot write its own record.
     """
     application = hydra.main(
         version_base=VERSION_BASE, config_path=str(config_folder()), config_name=CONFIG_NAME
     )(task)
     # Overrides first: --info takes the word after it. Full errors: else Hydra prints them and exits.
-    with _argv([*overrides, *flags]), env_override({"HYDRA_FULL_ERROR": "1"}), hydra_errors():
+    with _argv([*overrides, *flags]), env_override({"HYDRA_FULL_ERROR": "1"}), hydra_errors(), _writing():
         application()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A file of Hydra's own that cannot be written is a `WriteError` too."""
+    try:
+        yield
+    except (WriteError, BrokenPipeError):
+        raise
+    except OSError as error:
+        path = error.filename or "a file of Hydra's"
+        raise WriteError(error.errno, error.strerror or str(error), path) from error
 
 
 @contextmanager
@@ -171,8 +205,14 @@ def _argv(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _unknown(arguments: Sequence[str], said: str) -> str:
-    """Argparse's last line; with a hint for `--depth=3`."""
-    reason = said.strip().splitlines()[-1].partition("error: ")[2]
-    dashed = [argument for argument in arguments if argument.startswith("--") and "=" in argument]
-    hint = f"; settings are written without dashes: {dashed[0].lstrip('-')}" if dashed else ""
-    return f"{reason}{hint}"
+    """The flag that there is not; with a hint for `--depth=3`. Argparse names all that follows, too."""
+    known = [flag for flag in FLAGS if flag.startswith("--")]
+    for flag in (argument for argument in arguments if argument.startswith("-")):
+        name, sign, _ = flag.partition("=")
+        if name in FLAGS:
+            require(not sign or name in WITH_VALUE, f"{cut(flag)}: {name} has no value; write {name}")
+            continue
+        if sign:
+            return f"{cut(flag)}: settings are written without dashes: {cut(flag.lstrip('-'))}"
+        return f"{cut(flag)}: there is no such flag{meant(name, known)}; valid are {', '.join(FLAGS)}"
+    return said.strip().splitlines()[-1].partition("error: ")[2]

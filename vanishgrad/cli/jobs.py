@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 
+from vanishgrad.choices.data import load
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.progress import progress_bar
 from vanishgrad.cli.terminal import PrintableConsole, working
@@ -26,11 +28,12 @@ from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
+from vanishgrad.engine.plan import steps_of
 from vanishgrad.errors import SettingError, error_line
 from vanishgrad.folders import acting_for
 from vanishgrad.printing import printable
 from vanishgrad.report.labels import counted
-from vanishgrad.run import identity
+from vanishgrad.run import Run, identity
 from vanishgrad.sweeps.job import refuse_twice
 
 CHECKING = "composing and checking the runs"
@@ -143,6 +146,8 @@ class SweepJob:
         if jobs and jobs[0].hydra.sweeper._target_ == BasicSweeperConf._target_:
             asked = [(identity(one.effective), identity(one.composed), one.remedy) for one in composed]
             refuse_twice(asked, [" ".join(job) for job in overrides])
+        for one, job in zip(composed, overrides, strict=True):
+            tell_end(one.effective, job)
         self.sign_of_life.close()
         print(counted(len(jobs), "run"), flush=True)
         return composed
@@ -222,6 +227,27 @@ def checked_setting(config: DictConfig) -> ComposedRun:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingError(f"this machine cannot set up the run: {reason}") from None
     return setting
+
+
+def tell_end(run: Run, overrides: Sequence[str]) -> None:
+    """Note which of `epochs` and `max_steps` ends a run, where that is not what one of them says.
+
+    Arguments:
+        run: that is to be trained.
+        overrides: as typed.
+    """
+    if run.max_steps is None:
+        return
+    _, per_epoch = steps_of(run, len(load(run.data).train_x))
+    of_epochs = run.epochs * per_epoch
+    if of_epochs < run.max_steps:
+        enough = math.ceil(run.max_steps / max(1, per_epoch))
+        ends = f"epochs={run.epochs} ends training before, at step {of_epochs}; it takes epochs={enough}"
+        warnings.warn(f"max_steps={run.max_steps}: {ends}", stacklevel=2)
+    elif of_epochs > run.max_steps and any(text.startswith("epochs=") for text in overrides):
+        epoch = run.max_steps // per_epoch + 1
+        ends = f"max_steps={run.max_steps} ends training before, in epoch {epoch}"
+        warnings.warn(f"epochs={run.epochs}: {ends}", stacklevel=2)
 
 
 def with_numbers(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:

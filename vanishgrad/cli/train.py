@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from vanishgrad.cli.arguments import SweepOptions, overwrite_option, sweep_options
+from vanishgrad.cli.arguments import PREFIX, SweepOptions, overwrite_option, sweep_options
 from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, has_begun, run_hydra
-from vanishgrad.cli.jobs import CHECKING, SingleRun, SweepJob, checked_setting, with_numbers
+from vanishgrad.cli.jobs import CHECKING, SingleRun, SweepJob, checked_setting, tell_end, with_numbers
 from vanishgrad.cli.terminal import PrintableConsole, notes, say, working
+from vanishgrad.config.grammar import quoted
 from vanishgrad.config.overrides import normalised
-from vanishgrad.config.plan import Composition, jobs_of, loader, plan_of, understood
+from vanishgrad.config.plan import Composition, is_search, jobs_of, loader, plan_of, understood
 from vanishgrad.errors import SettingError, WriteError, error_line, require
 from vanishgrad.folders import granted, vacate
 from vanishgrad.printing import essential
@@ -37,7 +39,19 @@ def train(arguments: Sequence[str]) -> int:
         overwrite, overrides = overwrite_option(typed.overrides)
         options, overrides = sweep_options(overrides, typed.verbose)
         plan = plan_of(overrides, typed.multirun, typed.search)
+        _check_use(plan, typed)
         return _sweep(plan, typed, options, overwrite) if plan.swept else _single(plan, typed, overwrite)
+
+
+def _check_use(plan: Composition, typed: CommandLine) -> None:
+    """Refuse what says how a sweep is run where there is none, and tell of what only a search looks at."""
+    of_sweep = [text for text in typed.overrides if text.startswith(PREFIX)] + ["-v"] * typed.verbose
+    require(plan.swept or not of_sweep, f"{' '.join(of_sweep)}: is for a sweep; add -m, or leave it out")
+    for text in plan.overrides:
+        if text.startswith("objective=") and not is_search(plan.config):
+            warnings.warn(
+                f"{text}: has no effect; it is what a search looks at, hydra/sweeper=optuna", stacklevel=2
+            )
 
 
 def _resumed(typed: CommandLine) -> Path | None:
@@ -85,7 +99,8 @@ def _show(typed: CommandLine) -> int:
 
 def _single(plan: Composition, typed: CommandLine, overwrite: bool) -> int:
     with working("checking the setting and reading its data"):
-        checked_setting(plan.config)
+        setting = checked_setting(plan.config)
+    tell_end(setting.effective, plan.overrides)
     task = SingleRun(PrintableConsole())
     with folder_of(plan, "run", overwrite=overwrite) as folder, _interruptible(folder, typed):
         if overwrite:
@@ -140,8 +155,8 @@ def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions, overwri
 
 
 def _directory(key: str, folder: Path) -> str:
-    """An override that sets a folder, whatever its name; Hydra's grammar knows one escape."""
-    return "{}='{}'".format(key, str(folder).replace("'", "\\'"))
+    """An override that sets a folder, whatever its name."""
+    return f"{key}={quoted(str(folder))}"
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from vanishgrad.records import GRADIENT_COLUMNS, Cell, evenly_spaced
+from vanishgrad.records import GRADIENT_COLUMNS, Cell
+from vanishgrad.rows import evenly_spaced
 
 When: TypeAlias = Literal["start", "end"]
 CELL: list[Hashable] = ["step", "layer"]

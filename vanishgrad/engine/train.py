@@ -8,15 +8,18 @@ from typing import Any
 
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.description import changed_keys, describe
-from vanishgrad.engine.plan import batch_size_of
+from vanishgrad.engine.checkpoint import check_state
+from vanishgrad.engine.plan import batch_size_of, steps_of
 from vanishgrad.engine.prepare import check, device_of, threads, threads_of
 from vanishgrad.engine.recorder import Provenance, Recorder, Result, Resumed, seconds_before
-from vanishgrad.engine.run_folder import unfinished
+from vanishgrad.engine.run_folder import restored, unfinished
 from vanishgrad.engine.session import Callback
 from vanishgrad.engine.stack import Stack
-from vanishgrad.errors import instance_of, require
+from vanishgrad.errors import SettingError, instance_of, require
 from vanishgrad.folders import existing_folder, new_folder, vacate
+from vanishgrad.records import CHECKPOINT_FILE
 from vanishgrad.run import Run
+from vanishgrad.schema import Fault
 
 A_RUN = "a Run, such as Run(depth=20, act='sigmoid')"
 
@@ -100,10 +103,20 @@ def resume(folder: Path | str, *, observe: Callback | None = None, trust: bool =
     with existing_folder("resume", path):
         run, record, state = unfinished(path, trust=trust)
         data, device = check(run), device_of(run)
+        _check_state(path, run, state, steps_of(run, len(data.train_x)))
         count = threads_of(run, batch_size_of(run, len(data.train_x)))
         resumed = Resumed(record, state["step"], seconds_before(path, state["step"]))
         with threads(count), Recorder(run, path, None, device, resumed) as recorder:
             return _trained(run, data, recorder, observe, state)
+
+
+def _check_state(folder: Path, run: Run, state: dict[str, Any], steps: tuple[int, int]) -> None:
+    """Refuse a checkpoint that does not fit, while nothing in the folder has been touched."""
+    model = restored("resume", folder, run, state).model
+    try:
+        check_state(run, model, state, *steps)
+    except Fault as fault:
+        raise SettingError(f"resume={folder}: {fault.of(CHECKPOINT_FILE)}") from None
 
 
 def _trained(

@@ -20,11 +20,19 @@ MOST_STEPS = 120
 
 
 class ReportResult(NamedTuple):
-    """The page that was written, the folders that were skipped, and those whose tables end early."""
+    """The page that was written, the folders that were skipped, and those that were read in part.
+
+    Arguments:
+        page: index.html.
+        skipped: folders without a readable run.
+        cut_short: runs whose tables end before they did.
+        damaged: runs of which a file that not every run has could not be read.
+    """
 
     page: Path
     skipped: tuple[Noted, ...]
     cut_short: tuple[Noted, ...] = ()
+    damaged: tuple[Noted, ...] = ()
 
 
 def write_report(
@@ -55,10 +63,9 @@ def write_report(
         pictures = list(gallery.draw(folder / "figures"))
         page = report_page(loaded, summary, settings, pictures, gallery.colours)
         replace_file(folder / REPORT_PAGE, page.encode())
-    return ReportResult(folder / REPORT_PAGE, loaded.skipped, loaded.cut_short)
+    return ReportResult(folder / REPORT_PAGE, loaded.skipped, loaded.cut_short, loaded.broken_extras)
 
 
 def _nothing(runs: Sequence[str | Path], loaded: Runs) -> str:
     where = ", ".join(map(str, runs))
-    reasons = "; ".join(f"{one.folder}: {one.reason}" for one in loaded.skipped[:3])
-    return f"runs={where}: no readable run there" + (f" ({reasons})" if reasons else "")
+    return f"runs={where}: no readable run there{loaded.reasons}"
