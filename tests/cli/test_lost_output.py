@@ -122,8 +122,8 @@ def test_python_has_nothing_to_add_when_it_ends(redirection: str, status: int, s
 
 @pytest.fixture
 def character_model(vanishgrad: Vanishgrad, tmp_path: Path) -> str:
-    (tmp_path / "story.txt").write_text("the cat sat on the mat\x1b[31m.\n" * 40)
-    setting = ("model=lstm", "data=text", "data.path=story.txt", "data.length=8", "width=4", "max_steps=1")
+    (tmp_path / "tale.txt").write_text("the cat sat on the mat\x1b[31m.\n" * 40)
+    setting = ("model=lstm", "data=text", "data.path=tale.txt", "data.length=8", "width=4", "max_steps=1")
     assert vanishgrad("train", *setting, "hydra.run.dir=run").status == 0
     return "run=run"
 

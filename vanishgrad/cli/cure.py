@@ -114,7 +114,7 @@ def _valid() -> str:
 def _folder(text: str) -> Path:
     folder = Path(text.strip("'\"")).expanduser()
     empty = not os.path.isdir(folder) or is_empty(folder)
-    begun = (folder / SWEEP_FILE).exists()
+    begun = os.path.exists(folder / SWEEP_FILE)
     on = f", or go on with vanishgrad cure {shlex.quote(RESUME + text)}" if begun else ""
     require(empty, f"out={text}: there is something in it; name a new folder{on}")
     return folder

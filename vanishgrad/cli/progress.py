@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
+from vanishgrad.cli.terminal import working
 from vanishgrad.engine.pretrain import LayerEpoch
 from vanishgrad.engine.session import Callback, Progress
 
@@ -19,9 +20,10 @@ MOST_LAYERS = 8  # bars of pretrained layers at a time
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Callback | None]:
-    """An observer that draws a bar while a run goes on; None when nobody watches."""
+    """An observer that draws a bar while a run goes on; None, and a word that it does, when nobody watches."""
     if not console.is_terminal:
-        yield None
+        with working("training"):
+            yield None
         return
     columns = (
         BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.description}", markup=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -130,7 +131,7 @@ def _folder(out: Path | str | None) -> Iterator[tuple[Path, bool]]:
             yield Path(name), False
         return
     folder = Path(out)
-    resumed = (folder / SWEEP_FILE).exists()
+    resumed = os.path.exists(folder / SWEEP_FILE)  # False for names that a path cannot have
     claim = existing_folder("out", folder, whole=True) if resumed else new_folder("out", folder, "sweep")
     with claim:
         require(resumed or is_empty(folder), f"out={out}: there is something in it; name a new folder")
