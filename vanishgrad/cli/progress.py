@@ -20,7 +20,7 @@ MOST_LAYERS = 8  # bars of pretrained layers at a time
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Callback | None]:
-    """An observer that draws a bar while a run goes on; None, and a word that it does, when nobody watches."""
+    """An observer that draws a bar while a run goes on; None, and a word of it, when nobody watches."""
     if not console.is_terminal:
         with working("training"):
             yield None
