@@ -15,12 +15,14 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.utils import env_override
 
+from vanishgrad import schema
 from vanishgrad.config.location import CONFIG_NAME, config_folder, use_own
 from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
 from vanishgrad.errors import SettingError, WriteError, cut, meant, require
 from vanishgrad.files import replace_file
 from vanishgrad.folders import existing_folder, new_folder, remove_empty, reserve_folder
 from vanishgrad.folders.content import HYDRAS, MULTIRUN, Kind
+from vanishgrad.records import RUN_FILE, SWEEP_FILE
 
 # What Hydra writes before a task function or a launcher can refuse anything.
 WRITTEN = (MULTIRUN, *HYDRAS)
@@ -32,7 +34,8 @@ def folder_of(
 ) -> Iterator[Path]:
     """The folder of `plan`, this process's own meanwhile.
 
-    A `SettingError` inside takes back what is new in the file system, except for files of a run.
+    A `SettingError` inside takes away what is new in the file system, except for files of a run; so does an
+    interruption before there was one.
 
     Arguments:
         plan: what is to be done.
@@ -54,22 +57,34 @@ def folder_of(
         else new_folder(key, folder, kind, overwrite=overwrite, made=made)
     )
     with claim:
-        before = {path: _content(path) for path in (folder / name for name in WRITTEN)}
+        before = {path: _content(key, path) for path in (folder / name for name in WRITTEN)}
         try:
             yield folder
-        except SettingError:
+        except (SettingError, KeyboardInterrupt) as stop:
+            if isinstance(stop, KeyboardInterrupt) and has_begun(folder):
+                raise
             for path, content in before.items():
                 if content is None:
                     path.unlink(missing_ok=True)
-                elif content != _content(path):
+                elif content != _content(key, path):
                     replace_file(path, content)
             remove_empty([(folder / HYDRAS[0]).parent])
             raise
 
 
-def _content(path: Path) -> bytes | None:
-    """What is in a file; None where there is none."""
-    return path.read_bytes() if path.is_file() else None
+def has_begun(folder: Path) -> bool:
+    """Whether there is something of a run or a sweep."""
+    return any((folder / file).exists() for file in (RUN_FILE, SWEEP_FILE))
+
+
+def _content(key: str, path: Path) -> bytes | None:
+    """What is in a file; None where there is none. `key` is what its folder was given as."""
+    try:
+        return schema.content(path)
+    except FileNotFoundError:
+        return None
+    except schema.Fault as fault:
+        raise SettingError(f"{key}: {fault.of(str(path))}") from None
 
 
 FLAGS = (
@@ -115,7 +130,7 @@ class CommandLine:
     def shows(self) -> bool:
         """Whether Hydra is to show something instead of running."""
         given = self.given
-        return bool(given.cfg or given.info or given.hydra_help or given.shell_completion or given.resolve)
+        return bool(given.cfg or given.info or given.hydra_help or given.resolve)
 
     @property
     def search(self) -> list[str]:
@@ -135,6 +150,11 @@ def command_line(arguments: Sequence[str]) -> CommandLine:
             if stop.code == 0:
                 raise
             raise SettingError(_unknown(arguments, said.getvalue())) from None
+    require(
+        not given.shell_completion,
+        "--shell-completion: completes the names of a command of Hydra's own, which this one, with its "
+        "subcommands, is not",
+    )
     for flag in ("config_path", "config_name", "experimental_rerun"):
         require(
             getattr(given, flag) is None, f"--{flag.replace('_', '-')}: not here; --config-dir adds files"

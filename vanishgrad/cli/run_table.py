@@ -9,12 +9,13 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from vanishgrad.cli.terminal import Norms, bar_table, show
+from vanishgrad.cli.terminal import Norms, bar_table, line, show
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.diagnosis.describe import first_flow, flow, meaning, moment_name
 from vanishgrad.diagnosis.layers import by_layer, log_slope, root_sum_square
 from vanishgrad.engine import Result
 from vanishgrad.engine.recorder import baseline
+from vanishgrad.printing import printable
 from vanishgrad.records import flatten, read_run
 from vanishgrad.report.labels import counted, summary
 from vanishgrad.report.runs import SavedRun
@@ -34,7 +35,7 @@ STATE = "||dLoss/dh_t||"
 def show_run(console: Console, result: Result, folder: Path) -> None:
     """Print the table, the sentence, what was reached, and where the run folder is."""
     run = saved(result)
-    console.print(Text(_title(run, result), style="bold"))
+    console.print(Text(printable(_title(run, result)), style="bold"))
     layers = _moments(run)
     output = max(next(iter(layers.values())))
     show(
@@ -56,9 +57,9 @@ def show_run(console: Console, result: Result, folder: Path) -> None:
     console.print(_reached(result))
     if stopped := run.record.get("stopped_on"):
         console.print(f"stopped on {stopped.replace('_', ' ')}, as stop_on={result.run.stop_on} asked")
-    for line in _advice(result.diagnosis):
-        console.print(line, soft_wrap=True)
-    console.print(str(folder), soft_wrap=True)
+    for advice in _advice(result.diagnosis):
+        console.print(advice, soft_wrap=True)
+    line(console, str(folder))
 
 
 def _title(run: SavedRun, result: Result) -> str:

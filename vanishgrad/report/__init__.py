@@ -17,6 +17,6 @@ def __getattr__(name: str) -> Any:
     """Import what draws, and with it matplotlib, when it is first used."""
     if name not in ("ReportResult", "Wanted", "write_report"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from vanishgrad.report import exhibits, write
+    from vanishgrad.report import backend, exhibits, write  # noqa: F401 (in this order)
 
     return getattr(exhibits if name == "Wanted" else write, name)
