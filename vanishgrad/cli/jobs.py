@@ -13,15 +13,15 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeperConf
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 from rich.console import Console
 
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.progress import Interruption, progress_bar
-from vanishgrad.config.compose import QuickLoader
+from vanishgrad.config.batch import ComposedJob, Family, QuickLoader
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
-from vanishgrad.config.setting import ComposedRun, to_setting
+from vanishgrad.config.setting import ComposedRun, setting_of, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
 from vanishgrad.errors import SettingError
@@ -86,21 +86,22 @@ class SweepJob:
             first: the number of the first one.
             launcher: its `n_jobs`, `backend` and `address`.
         """
-        from vanishgrad.cli.sweep import job_of, returned, sweep_of, train_shown
+        from vanishgrad.cli.sweep import job_of, returned, sweep_of, train_shown, worth
         from vanishgrad.sweeps.pool import Workers
 
-        configs = with_numbers([load.take(config, job) for job in overrides], first)
-        settings = self.validate(configs)
-        labels = [self._label(_typed(job.hydra.overrides.task)) for job in configs]
-        jobs = list(map(job_of, range(first, first + len(configs)), configs, settings, labels))
+        composed = [load.take(config, job, number) for number, job in enumerate(overrides, first)]
+        settings = self.validate(composed, config.hydra.sweeper)
+        pairs = list(zip(composed, settings, strict=True))
+        jobs = [job_of(job, setting, self._label(_typed(job.overrides))) for job, setting in pairs]
         if self._sweep is None:
             self._sweep = sweep_of(Path(config.hydra.sweep.dir).absolute(), self.options)
         workers = Workers(launcher.n_jobs, launcher.backend, launcher.address)
         console = Console(highlight=False)
         done = train_shown(self._sweep, jobs, workers, console, self.options.verbose)
+        name, sweeper = str(config.hydra.job.name), config.hydra.sweeper
         return [
-            returned(job, done.get(number), setting.objective)
-            for number, (job, setting) in enumerate(zip(configs, settings, strict=True), first)
+            returned(job, name, worth(sweeper, done.get(job.number), setting.objective))
+            for job, setting in pairs
         ]
 
     def show_failures(self, console: Console) -> None:
@@ -110,15 +111,18 @@ class SweepJob:
 
             show_failures(console, self._sweep.outcomes, self._sweep.jobs)
 
-    def validate(self, jobs: Sequence[DictConfig]) -> list[ComposedRun]:
-        """The settings of `jobs`; refuses the sweep when one cannot run, before the first one starts."""
-        overrides = [_typed(job.hydra.overrides.task) for job in jobs]
+    def validate(self, jobs: Sequence[ComposedJob], sweeper: DictConfig) -> list[ComposedRun]:
+        """The settings of `jobs`; refuses the sweep when one cannot run, before the first one starts.
+
+        A setting is that of the job's family, whatever seed the job has.
+        """
+        overrides = [_typed(job.overrides) for job in jobs]
         counts = Counter(override for job in overrides for override in set(job))
         self.common = {override for override, count in counts.items() if count == len(jobs) > 1}
         self.width = max((len(self._label(job)) for job in overrides), default=0)
-        settings = [_setting_or_refusal(config) for config in jobs]
-        if jobs and jobs[0].hydra.sweeper._target_ != BasicSweeperConf._target_:
-            settings = [_with_objective(setting) for setting in settings]
+        searches = sweeper._target_ != BasicSweeperConf._target_
+        families = {family: _setting_or_refusal(family, searches) for family in _families(jobs)}
+        settings = [families[job.family] for job in jobs]
         refused = [(job, why) for job, why in zip(overrides, settings, strict=True) if isinstance(why, str)]
         if refused:
             job, reason = refused[0]
@@ -129,10 +133,10 @@ class SweepJob:
 
     def __call__(self, config: DictConfig) -> float:
         """Train one job; its objective."""
-        from vanishgrad.cli.sweep import worth
+        from vanishgrad.cli.sweep import worth_of
         from vanishgrad.sweeps.sweep import final_numbers
 
-        overrides, full = _overrides(), OmegaConf.create({"hydra": HydraConfig.get()})
+        overrides, sweeper = _overrides(), HydraConfig.get().sweeper
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
             setting = to_setting(config)
@@ -143,22 +147,12 @@ class SweepJob:
                 )  # fmt: skip
         except Exception as error:
             print(f"{head}failed: {type(error).__name__}: {error}", flush=True)
-            return worth(full, "failed", str(config.objective), {})
+            return worth_of(sweeper, "failed", {}, str(config.objective))
         print(f"{head}{_line(result)}", flush=True)
-        return worth(full, result.status, setting.objective, final_numbers(result))
+        return worth_of(sweeper, result.status, final_numbers(result), setting.objective)
 
     def _label(self, overrides: Sequence[str]) -> str:
         return " ".join(override for override in overrides if override not in self.common)
-
-
-def _with_objective(setting: ComposedRun | str) -> ComposedRun | str:
-    """A setting that a search can look at, or why it cannot."""
-    try:
-        if isinstance(setting, ComposedRun):
-            check_objective(setting.objective, check(setting.effective))
-    except SettingError as error:
-        return str(error)
-    return setting
 
 
 def _named(job: Sequence[str], reason: str) -> str:
@@ -190,27 +184,30 @@ def checked_setting(config: DictConfig) -> ComposedRun:
     Raises:
         SettingError: for a setting that makes no sense, and for one that torch has no room for.
     """
-    setting = to_setting(without_hydra(config))
+    return _checked(to_setting(without_hydra(config)))
+
+
+def _checked(setting: ComposedRun, searches: bool = False) -> ComposedRun:
+    """A setting that can run here, and that a search can look at."""
     try:
-        check(setting.effective)
+        data = check(setting.effective)
     except (MemoryError, OverflowError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingError(f"this machine cannot set up the run: {reason}") from None
+    if searches:
+        check_objective(setting.objective, data)
     return setting
 
 
-def with_numbers(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:
-    """Composed jobs with their numbers in the sweep."""
-    for number, config in enumerate(configs, first):
-        with open_dict(config):
-            config.hydra.job.id, config.hydra.job.num = str(number), number
-    return configs
+def _families(jobs: Sequence[ComposedJob]) -> list[Family]:
+    """Each once, in the order of their first jobs."""
+    return list(dict.fromkeys(job.family for job in jobs))
 
 
-def _setting_or_refusal(config: DictConfig) -> ComposedRun | str:
-    """The setting of a job, or why it cannot run."""
+def _setting_or_refusal(family: Family, searches: bool) -> ComposedRun | str:
+    """The setting of the jobs of a family, or why they cannot run."""
     try:
-        return checked_setting(config)
+        return family.refusal or _checked(setting_of(family.setting), searches)
     except SettingError as error:
         return str(error)
 

@@ -17,8 +17,9 @@ from vanishgrad.cli.arguments import SweepOptions, sweep_options
 from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, run_hydra
 from vanishgrad.cli.jobs import SingleRun, SweepJob, checked_setting
 from vanishgrad.cli.terminal import notes
+from vanishgrad.config.batch import batch_of
 from vanishgrad.config.overrides import normalised
-from vanishgrad.config.plan import Composition, jobs_of, loader, plan_of, understood
+from vanishgrad.config.plan import Composition, loader, plan_of, understood
 from vanishgrad.errors import SettingError, require
 from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE
 
@@ -97,8 +98,8 @@ def _single(plan: Composition, typed: CommandLine) -> int:
 
 def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions) -> int:
     task = SweepJob(options)
-    if not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS) and (jobs := jobs_of(plan)):
-        task.validate(jobs)
+    if not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS) and (jobs := batch_of(plan)):
+        task.validate(jobs, plan.config.hydra.sweeper)
     if options.resume is not None:
         plan = replace(plan, folder=options.resume, dated=False)
     with folder_of(plan) as folder, _interruptible(folder, typed):

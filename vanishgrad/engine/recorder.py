@@ -46,11 +46,17 @@ class Provenance:
         choices: the setting before its remedy, as `describe` gives it, and the remedy.
         config: the resolved configuration.
         overrides: what was typed.
+        seed: of the run, where others that differ in it alone share choices and config; None for theirs.
     """
 
-    choices: dict[str, Any] = field(default_factory=dict)
-    config: dict[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
+    seed: int | None = None
+
+    def own(self, shared: Mapping[str, Any]) -> dict[str, Any]:
+        """The choices or the config of this run."""
+        return {**shared, **({"seed": self.seed} if shared and self.seed is not None else {})}
 
 
 def first_record(run: Run, provenance: Provenance | None, device: torch.device) -> dict[str, Any]:
@@ -59,9 +65,9 @@ def first_record(run: Run, provenance: Provenance | None, device: torch.device) 
     effective = describe(run)
     return {
         "schema_version": SCHEMA_VERSION, "status": "running",
-        "choices": origin.choices or effective, "effective": effective,
+        "choices": origin.own(origin.choices) or effective, "effective": effective,
         "answers": answers(run), "fitting": fitting_remedies(run),
-        "config": origin.config or effective, "overrides": origin.overrides, "seed": run.seed,
+        "config": origin.own(origin.config) or effective, "overrides": origin.overrides, "seed": run.seed,
         "parameters": None, "steps": 0, "seconds": 0.0, "metrics": {"final": {}, "best": {}},
         "targets": targets(run),
         "baseline": baseline(run), "diverged_at": None, "stopped_on": None, "error": None,
