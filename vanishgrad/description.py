@@ -41,7 +41,7 @@ def describe_choice(choice: Any) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1024)
-def _parameter_names(kind: type) -> tuple[str, ...]:
+def _parameter_names(kind: Any) -> tuple[str, ...]:
     return tuple(item.name for item in fields(kind))
 
 

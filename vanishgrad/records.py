@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
 import json
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
@@ -190,6 +192,74 @@ def _bytes_before(path: Path, step: int) -> int:
                 break
             kept += len(line)
     return kept
+
+
+class Columns:
+    """A table in memory as arrays: what a run needs of its own tables, without the second that pandas takes.
+
+    `columns[name]`, `name in columns` and `len(columns)` are those of the DataFrame.
+
+    Arguments:
+        arrays: by the name of the column, all of one length.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._arrays = dict(arrays)
+
+    @classmethod
+    def of(cls, cells: Iterable[Sequence[Any]], names: Sequence[str]) -> Columns:
+        """Rows in memory, or as they were written."""
+        rows = list(cells)
+        columns = zip(*rows, strict=True) if rows else itertools.repeat((), len(names))
+        return cls({name: _array(name, column) for name, column in zip(names, columns, strict=True)})
+
+    @classmethod
+    def read(cls, table: pd.DataFrame) -> Columns:
+        """A DataFrame."""
+        return cls({str(name): table[name].to_numpy() for name in table})
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __len__(self) -> int:
+        return len(next(iter(self._arrays.values()), ()))
+
+    def frame(self) -> pd.DataFrame:
+        """The same as a DataFrame."""
+        import pandas as pd
+
+        return _typed(pd.DataFrame(self._arrays))
+
+
+def _array(name: str, cells: Sequence[Any]) -> NDArray[Any]:
+    """A column: counts as integers, names as text, everything else as float64; what is empty is NaN."""
+    import numpy as np
+
+    if name in TEXT_COLUMNS:
+        return np.array(cells, dtype=object)
+    if name in COUNT_COLUMNS:
+        return np.array(list(map(int, cells)), dtype=np.int64)
+    return np.array([math.nan if cell in ("", None) else float(cell) for cell in cells], dtype=np.float64)
+
+
+MANY = 1 << 22  # bytes of a table that pandas reads more quickly, its import included
+
+
+def read_columns(folder: Path, file: str) -> Columns:
+    """A table of a run folder that this version has written; what `frame` of it holds, pandas reads as well.
+
+    Raises:
+        UnreadableRun: when it is no table of a run.
+    """
+    path = folder / file
+    if not path.exists() or path.stat().st_size > MANY:
+        return Columns.read(read_extra(folder, file))
+    with open(path, newline="", encoding="utf-8") as text:
+        names, *rows = csv.reader(text)
+    return Columns.of(rows, names)
 
 
 def frame(rows: Iterable[Sequence[Cell]], columns: Sequence[str]) -> pd.DataFrame:

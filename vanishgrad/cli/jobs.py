@@ -25,6 +25,7 @@ from vanishgrad.config.setting import ComposedRun, setting_of, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
 from vanishgrad.errors import SettingError
+from vanishgrad.records import GRADIENTS_FILE
 from vanishgrad.report.labels import counted
 
 
@@ -172,7 +173,7 @@ def _line(result: Result) -> str:
         "accuracy {:.3f}": accuracy,
         "loss {:.4g}": loss if accuracy is None else None,
         "bits per character {:.3f}": result.final.get("bits_per_character"),
-        "slope {:+.3f}": initial_slope(result.gradients),
+        "slope {:+.3f}": initial_slope(result.tables[GRADIENTS_FILE]),
     }
     parts += [form.format(x) for form, x in numbers.items() if x is not None and math.isfinite(x)]
     return "  ".join(parts)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vanishgrad.choices.model.build import AnyNetwork, blank
 from vanishgrad.description import described
 from vanishgrad.diagnosis import Diagnosis, diagnose
-from vanishgrad.engine.recorder import Result
+from vanishgrad.engine.recorder import Result, Tables
 from vanishgrad.errors import SettingError, instance_of, require
 from vanishgrad.records import (
     CHECKPOINT_FILE,
@@ -25,6 +25,7 @@ from vanishgrad.records import (
     METRIC_COLUMNS,
     METRICS_FILE,
     RUN_FILE,
+    Columns,
     UnreadableRun,
     frame,
     numbers,
@@ -218,16 +219,21 @@ def load_result(run: Run, folder: Path, *, in_memory: bool) -> Result:
         network = _trained_network(run, folder)
     return Result(
         run, loaded.status, loaded.steps, loaded.seconds, loaded.diverged_at, loaded.final, loaded.best,
-        loaded.gradients, loaded.metrics, loaded.extra, network,
-        None if in_memory else folder, loaded.error,
+        _in_memory(loaded), network, None if in_memory else folder, loaded.error,
     )  # fmt: skip
 
 
 def lost_result(run: Run, status: str, error: str | None) -> Result:
     """What is known of a run of a sweep that left no record: how it ended."""
-    gradients, metrics = frame([], GRADIENT_COLUMNS), frame([], METRIC_COLUMNS)
-    network = partial(_no_network, status)
-    return Result(run, status, 0, 0.0, None, {}, {}, gradients, metrics, {}, network, None, error)
+    columns = {GRADIENTS_FILE: GRADIENT_COLUMNS, METRICS_FILE: METRIC_COLUMNS}
+    tables = Tables({file: partial(Columns.of, (), names) for file, names in columns.items()})
+    return Result(run, status, 0, 0.0, None, {}, {}, tables, partial(_no_network, status), None, error)
+
+
+def _in_memory(loaded: LoadedRun) -> Tables:
+    extra = {f"{name}.csv": table for name, table in loaded.extra.items()}
+    frames = {GRADIENTS_FILE: loaded.gradients, METRICS_FILE: loaded.metrics, **extra}
+    return Tables({file: partial(Columns.read, table) for file, table in frames.items()})
 
 
 def _trained_network(run: Run, folder: Path) -> nn.Module:
