@@ -37,7 +37,8 @@ def described_fields(run: Run) -> dict[str, Any]:
 
 def describe_choice(choice: Any) -> dict[str, Any]:
     """One choice with its parameters."""
-    return {"name": choice.name} | {name: getattr(choice, name) for name in _parameter_names(type(choice))}
+    kind: Any = type(choice)
+    return {"name": choice.name} | {name: getattr(choice, name) for name in _parameter_names(kind)}
 
 
 @lru_cache(maxsize=1024)
