@@ -208,7 +208,8 @@ class BatchComposer:
         except REFUSALS:
             return None
         numbers = {one.key: one for one in given if not one.choice}
-        if shape is None or len(numbers) < sum(not one.choice for one in given):
+        twice = len(numbers) < sum(not one.choice for one in given)
+        if shape is None or twice or any(one.value == MISSING for one in given):
             return None
         words = [word for one in numbers.values() for word in (_yaml(one.value), _yaml(one.text))]
         named = (one for one in given if one.key not in self._naming["exclude_keys"])
@@ -235,10 +236,8 @@ class BatchComposer:
         subdir = str(hydra["sweep"]["subdir"])
         known = subdir.replace(NUMBER, "").replace(DIRNAME, "")
         marks = {key: _mark(2 * place) for place, key in enumerate(keys)}
-        if (
-            not all(_is_value(own, key) for key in keys)
-            or hydra["sweep"]["dir"] != self._hydra["sweep"]["dir"]
-        ):
+        elsewhere = hydra["sweep"]["dir"] != self._hydra["sweep"]["dir"]
+        if elsewhere or MARKS.search(str(whole)) or not all(_is_value(own, key) for key in keys):
             return None
         marked = _changed(own, marks)
         if INTERPOLATION in known or any(INTERPOLATION in text or text == MISSING for text in _texts(marked)):
