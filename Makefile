@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint types benchmark figures lab clean
+.PHONY: help install demo test test-all lint types mutate benchmark figures lab clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test: lint types ## ruff, mypy and the fast tests
 
 test-all: lint types ## the slow tests too
 	$(TEST) -m ""
+
+mutate: install ## change the package in 200 places, one at a time, and list what no test notices; takes an hour
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[mutate]'
+	$(BIN)/python scripts/mutate.py --jobs $(JOBS)
 
 lint: install ## ruff: style and formatting
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,3 +45,57 @@ def own_choices() -> Iterator[None]:
     _own[0] = True
     yield
     _own[0] = False
+
+
+class Disk:
+    """A disk that has so much room left, once that is said.
+
+    What a file gives up by being cut short can be used again.
+
+    Arguments:
+        folder: what is below it is on the disk.
+        patch: takes the place of the system's functions.
+    """
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.left: int | None = None  # bytes; None for no end of them
+        self.only = ""  # what is full, if not all: a part of a path
+        self.error = errno.ENOSPC
+        self.dead = False  # whether nothing can be written whatever is given up
+        self._write, self._truncate = os.write, os.ftruncate
+        patch.setattr(os, "write", self.write)
+        patch.setattr(os, "ftruncate", self.truncate)
+
+    def fill(self, left: int = 0, only: str = "") -> None:
+        self.left, self.only = left, only
+
+    def empty(self) -> None:
+        self.left, self.dead = None, False
+
+    def write(self, descriptor: int, content: bytes) -> int:
+        if self.left is None or not self._holds(descriptor):
+            return self._write(descriptor, content)
+        if self.left == 0 or self.dead:
+            raise OSError(self.error, os.strerror(self.error))
+        done = self._write(descriptor, content[: self.left])
+        self.left -= done
+        return done
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        if self.left is not None and self._holds(descriptor):
+            self.left += max(0, os.fstat(descriptor).st_size - size)
+        self._truncate(descriptor, size)
+
+    def _holds(self, descriptor: int) -> bool:
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        return path.startswith(f"{self.folder}/") and self.only in path
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """A disk at `tmp_path/disk`, for writes in this process."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("needs /proc")
+    (tmp_path / "disk").mkdir()
+    return Disk(tmp_path / "disk", monkeypatch)

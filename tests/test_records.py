@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from vanishgrad import records
+from vanishgrad.files import replace_file
+from vanishgrad.folders import reserve_folder
 from vanishgrad.records import (
     GRADIENT_COLUMNS,
     METRIC_COLUMNS,
@@ -20,16 +22,14 @@ from vanishgrad.records import (
     Cell,
     Table,
     UnreadableRun,
-    evenly_spaced,
     frame,
     read_gradients,
     read_metrics,
     read_run,
-    replace_file,
-    reserve_folder,
     strict,
     write_run,
 )
+from vanishgrad.rows import evenly_spaced
 
 ROW: tuple[Cell, ...] = (
     0,
@@ -102,14 +102,13 @@ def test_a_layer_may_have_any_name(name: str, tmp_path: Path) -> None:
 def test_rows_that_waited_together_are_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = Table(tmp_path / "gradients.csv", GRADIENT_COLUMNS)
     written: list[bytes] = []
-    file = table._file
+    write = os.write
 
-    class Spy:
-        def write(self, content: bytes) -> int:
-            written.append(bytes(content))
-            return file.write(content)
+    def spy(descriptor: int, content: bytes) -> int:
+        written.append(bytes(content))
+        return write(descriptor, content)
 
-    monkeypatch.setattr(table, "_file", Spy())
+    monkeypatch.setattr(os, "write", spy)
     table.append([ROW] * 1000)
     table.append([ROW])
     assert not written
@@ -120,7 +119,8 @@ def test_rows_that_waited_together_are_one_write(tmp_path: Path, monkeypatch: py
     table.append([ROW])
     assert [content.count(b"\n") for content in written] == [1001, 2]
     assert all(content.endswith(b"\n") for content in written)
-    file.close()
+    monkeypatch.undo()
+    table.close()
 
 
 def test_rows_are_in_the_file_a_fifth_of_a_second_after_they_are_appended(tmp_path: Path) -> None:
@@ -166,14 +166,21 @@ HEADER = ",".join(GRADIENT_COLUMNS)
         (None, "no gradients.csv"),
         (b"", "gradients.csv is empty"),
         (b"step,epo", "gradients.csv is empty"),
-        (b"step,epoch\n0,0\n", "gradients.csv is not the table of a run"),
-        (b"\xff\xfe\x00\x01\n\x80\x81\n", "gradients.csv is not the table of a run"),
-        (f"{HEADER}\nx,0,1,a{',0' * 10}\n".encode(), "gradients.csv is not the table of a run"),
-        (f"{HEADER}\n,0,1,a{',0' * 10}\n".encode(), "gradients.csv is not the table of a run"),
-        (f"{HEADER}\n0,0,1,a{',zero' * 10}\n".encode(), "gradients.csv is not the table of a run"),
-        (f"{HEADER}\n0,0,1,a{',0' * 30}\n0\n".encode(), "gradients.csv is not the table of a run"),
+        (b"step,epoch\n0,0\n", "gradients.csv has no column layer; its first line is 'step,epoch'"),
+        (b"\xff\xfe\x00\x01\n\x80\x81\n", "gradients.csv is not text: byte 2 is 0"),
+        (b"step,layer\xff\n0,1\n", "gradients.csv is not text in UTF-8, at byte 10"),
+        (b"step;layer\n0;1\n", "gradients.csv has no column step; its first line is 'step;layer'"),
+        (b"step,layer,step\n0,1,2\n", "gradients.csv has the column 'step' twice"),
+        (f"{HEADER}\nx,0,1,a{',0' * 10}\n".encode(), "step must be an integer from 0 on, is 'x'"),
+        (f"{HEADER}\n,0,1,a{',0' * 10}\n".encode(), "step must be an integer from 0 on, is empty"),
+        (f"{HEADER}\n0,0,-1,a{',0' * 10}\n".encode(), "layer must be an integer from 0 on, is -1"),
+        (f"{HEADER}\n1e30,0,1,a{',0' * 10}\n".encode(), "step must be an integer from 0 on, is '1e.30'"),
+        (f"{HEADER}\n0.5,0,1,a{',0' * 10}\n".encode(), "step must be an integer from 0 on, is '0.5'"),
+        (f"{HEADER}\n0,0,1,a{',zero' * 10}\n".encode(), "grad_norm must be a number, is 'zero'"),
+        (f"{HEADER}\n0,0,1,a{',True' * 10}\n".encode(), "grad_norm must be a number, is 'True'"),
+        (f"{HEADER}\n0,0,1,a{',0' * 30}\n0\n".encode(), "gradients.csv has 34 fields in a row where"),
+        (f"{HEADER}\n0,0,1,a{',0' * 9}\n".encode(), "gradients.csv has 13 fields in a row where"),
     ],
-    ids=["absent", "empty", "half a header", "few columns", "binary", "text", "no step", "words", "too many"],
 )
 def test_a_table_that_cannot_be_read_is_named_with_the_reason(
     content: bytes | None, reason: str, tmp_path: Path
@@ -192,10 +199,10 @@ def test_a_table_that_cannot_be_read_is_named_with_the_reason(
         (None, "the folder is empty"),
         ("", "run.json is not JSON"),
         ('{"status": "comp', "run.json is not JSON"),
-        ("[]", "not the record of a run"),
-        ("{}", "not the record of a run"),
-        ('{"status": "fine"}', "not the record of a run"),
-        ('{"status": ["completed"]}', "not the record of a run"),
+        ("[]", "run.json must be an object, is a list"),
+        ("{}", "run.json has no status"),
+        ('{"status": "fine"}', "run.json: status must be one of running, .* failed, is 'fine'"),
+        ('{"status": ["completed"]}', "status must be one of .*, is a list"),
     ],
 )
 def test_a_record_that_cannot_be_read_is_named_with_the_reason(
@@ -209,7 +216,7 @@ def test_a_record_that_cannot_be_read_is_named_with_the_reason(
 
 def test_bytes_that_are_no_text_are_not_a_record(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(UnreadableRun, match=r"run\.json is not JSON"):
+    with pytest.raises(UnreadableRun, match=r"run\.json is not text in UTF-8"):
         read_run(tmp_path)
 
 
@@ -275,7 +282,7 @@ def test_folders_are_reserved_once_under_contention(tmp_path: Path) -> None:
 
     def reserve(_: int) -> Path:
         together.wait()
-        return reserve_folder(tmp_path / "outputs", "2024-01-01_00-00-00")
+        return reserve_folder("out", tmp_path / "outputs", "2024-01-01_00-00-00")[0]
 
     with ThreadPoolExecutor(workers) as pool:
         found = list(pool.map(reserve, range(workers)))
@@ -287,7 +294,7 @@ def test_folders_are_reserved_once_under_contention(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_counts_as_taken(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("")
-    assert reserve_folder(tmp_path, "run").name == "run_2"
+    assert reserve_folder("out", tmp_path, "run")[0].name == "run_2"
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 8, 9, 16, 17, 100])

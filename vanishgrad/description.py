@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, cast, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from vanishgrad.choices import named
 from vanishgrad.choices.protocol import Activation
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import SettingError, one_of, require, short
 from vanishgrad.records import flatten, strict
 from vanishgrad.remedies import CHOICES, TABLE, Change, Remedy, filled, holds, lookup, parsed, typed_text
 from vanishgrad.run import GROUPS, Run
@@ -77,23 +78,58 @@ def described(
     """
     names = [item.name for item in fields(Run) if item.name in record]
     own = {} if targets is None else targets
-    return Run(**{name: _restored(name, record[name], own.get(name), trust) for name in names})
+    values = {name: _restored(name, record[name], own.get(name), trust) for name in names}
+    try:
+        return Run(**values)
+    except (TypeError, OverflowError) as error:  # of a class of the user's own, whose types say little
+        raise SettingError(f"is not the setting of a run: {error}") from None
 
 
 def _restored(field: str, value: Any, target: str | None, trust: bool) -> Any:
     if field not in GROUPS or value is None:
+        _check_type(field, value, _hints(Run)[field])
         return value
-    kind = _kind(field, value["name"]) if target is None else _own_kind(field, target, trust)
+    require(isinstance(value, Mapping), f"{field}={short(value)}: must be a choice with its name")
+    kind = _kind(field, value.get("name")) if target is None else _own_kind(field, target, trust)
     parameters = {item.name: value[item.name] for item in fields(kind) if item.name in value}
+    hints = _hints(kind) if target is None else {}
+    for name, item in parameters.items():
+        _check_type(f"{field}.{name}", item, hints.get(name, Any))
     return kind(
         **{name: tuple(item) if isinstance(item, list) else item for name, item in parameters.items()}
     )
 
 
-def _kind(field: str, name: str) -> Any:
+def _check_type(key: str, value: Any, hint: Any) -> None:
+    require(_is_of(value, hint), f"{key}={short(value)}: must be {_in_words(hint)}")
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    """Whether a value of JSON is one of a field: an integer is a number, a list a tuple."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_is_of(value, part) for part in parts)
+    if origin is Literal:
+        return value in parts
+    if origin is tuple:
+        return isinstance(value, list | tuple) and all(_is_of(item, parts[0]) for item in value)
+    if isinstance(value, bool) and hint in (int, float):
+        return False
+    kinds: dict[Any, Any] = {float: int | float, int: int, str: str, bool: bool, NoneType: NoneType}
+    return isinstance(value, kinds.get(hint, object))
+
+
+def _in_words(hint: Any) -> str:
+    words = {float: "a number", int: "an integer", str: "text", bool: "true or false", NoneType: "null"}
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(map(_in_words, get_args(hint)))
+    return words.get(hint, str(hint))
+
+
+def _kind(field: str, name: object) -> Any:
     kinds = choices_in(field)
     one_of(field, name, kinds)
-    return kinds[name]
+    return kinds[str(name)]
 
 
 def _own_kind(field: str, target: str, trust: bool) -> Any:

@@ -1,4 +1,4 @@
-"""The one error a user can cause: a setting that cannot be run."""
+"""The one error a user can cause, a setting that cannot be run, and the one that a disk can."""
 
 from __future__ import annotations
 
@@ -11,6 +11,18 @@ LONGEST = 60  # characters of a value in a message
 
 class SettingError(ValueError):
     """A setting was refused. The message names the value, the rule and the valid choices."""
+
+
+class WriteError(OSError):
+    """A file that could not be written: `DIR/run.json: cannot be written: No space left on device`."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: cannot be written: {self.strerror}"
+
+
+def error_line(error: BaseException) -> str:
+    """What is said of an error in one place: its type too, unless its message is a sentence of ours."""
+    return str(error) if isinstance(error, (SettingError, WriteError)) else f"{type(error).__name__}: {error}"
 
 
 def require(condition: bool, message: str) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import json
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
+from vanishgrad.files import append_whole, replace_file, writing
+from vanishgrad.rows import Columns, Layout, harmless, needs, typed
+from vanishgrad.rows import read as read_rows
+from vanishgrad.schema import RUN, THEORY, Fault, Kind, checked, content, is_there
+
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
 SCHEMA_VERSION = 1
 RUN_FILE = "run.json"
@@ -39,6 +42,8 @@ DEAD_UNITS_FILE = "dead_units.csv"
 INPUT_GRADIENTS_FILE = "input_gradients.csv"
 FRAMES_FILE = "frames.csv"
 SAMPLE_FILE = "sample.txt"
+LOG_FILE = "error.log"
+SUMMARY_FILE = "sweep_summary.csv"
 FILTERS_ARRAYS = "filters.npz"
 FRAMES_ARRAYS = "frames.npz"
 LANDSCAPE_ARRAYS = "landscape.npz"
@@ -49,7 +54,6 @@ Pathology: TypeAlias = Literal[
     "diverged",
 ]  # fmt: skip
 FINDINGS: tuple[Pathology, ...] = get_args(Pathology)  # of a diagnosis
-STATUSES = ("running", "completed", "diverged", "interrupted", "failed")
 
 GRADIENT_COLUMNS = (
     "step", "epoch", "layer", "name", "grad_norm", "bias_grad_norm", "delta_norm", "weight_norm",
@@ -70,12 +74,8 @@ EXTRA_COLUMNS = {  # of the tables that not every run has
 }
 TEXT_COLUMNS = ("name", "gate")
 COUNT_COLUMNS = ("step", "epoch", "layer", "t", "block", "units", "frame", "lag")
-NOT_A_NUMBER = {
-    name: ["", "nan"]
-    for columns in (GRADIENT_COLUMNS, METRIC_COLUMNS, *EXTRA_COLUMNS.values())
-    for name in columns
-    if name not in TEXT_COLUMNS
-}
+LAYOUT = Layout(TEXT_COLUMNS, COUNT_COLUMNS)
+KEYS = {GRADIENTS_FILE: ("step", "layer"), METRICS_FILE: ("step",)}  # without which a table says nothing
 
 WAIT = 0.2  # seconds that a row waits for others at the most, while a run goes on
 
@@ -129,7 +129,11 @@ def lines(rows: Iterable[Sequence[Cell]]) -> str:
 
 @lru_cache(maxsize=1 << 16)
 def quoted(text: str) -> str:
-    """`text` as a field of its own, in quotes when it holds a comma, a quote or a line break."""
+    """`text` as a field of its own, in quotes when it holds a comma, a quote or a line break.
+
+    No spreadsheet takes it for a formula; reading gives the text back.
+    """
+    text = harmless(text)
     return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\r\n') else text
 
 
@@ -143,24 +147,32 @@ class Table:
     """A CSV file that grows while a run goes on, by whole rows in one write: a kill leaves complete rows.
 
     Rows of a fifth of a second are formatted and written together, which takes half the time of doing it
-    step by step.
+    step by step. Rows that a full disk does not take are not in the file, nor is a part of them.
 
     Arguments:
         path: of the file.
         columns: its head.
         before: keep the rows of steps before this one, which an earlier process wrote; None begins anew.
+
+    Raises:
+        WriteError: here and later, when the file cannot be written.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], before: int | None = None) -> None:
         self.path, self.columns = path, tuple(columns)
-        kept = 0 if before is None else _bytes_before(path, before)
-        if kept:
-            os.truncate(path, kept)
-        self._file = open(path, "ab" if kept else "wb", buffering=0)  # noqa: SIM115
-        if not kept:
-            self._file.write((",".join(columns) + "\n").encode())
         self._waiting: list[Sequence[Cell]] = []
         self._written = time.monotonic()
+        with writing(path):
+            self._size = 0 if before is None else _bytes_before(path, before)
+            if self._size:
+                os.truncate(path, self._size)
+            self._file = open(path, "ab" if self._size else "wb", buffering=0)  # noqa: SIM115
+            try:
+                if not self._size:
+                    self._append((",".join(columns) + "\n").encode())
+            except OSError:
+                self._file.close()
+                raise
 
     def append(self, rows: Iterable[Sequence[Cell]]) -> None:
         """Add rows whose cells are in the order of the columns."""
@@ -171,14 +183,24 @@ class Table:
         """Write what is waiting, if the last time was `wait` seconds ago or more."""
         now = time.monotonic()
         if self._waiting and now - self._written >= wait:
-            self._file.write(lines(self._waiting).encode())
+            with writing(self.path):
+                self._append(lines(self._waiting).encode())
             self._waiting.clear()
             self._written = now
 
     def close(self) -> None:
-        """Write what is waiting, and close the file."""
-        self.flush()
-        self._file.close()
+        """Write what is waiting, and close the file; a second time does nothing."""
+        if self._file.closed:
+            return
+        try:
+            self.flush()
+        finally:
+            self._waiting.clear()
+            with writing(self.path):
+                self._file.close()
+
+    def _append(self, content: bytes) -> None:
+        self._size = append_whole(self._file.fileno(), content, self._size)
 
 
 def _bytes_before(path: Path, step: int) -> int:
@@ -188,61 +210,10 @@ def _bytes_before(path: Path, step: int) -> int:
     kept = 0
     with open(path, "rb") as file:
         for number, line in enumerate(file):
-            if not line.endswith(b"\n") or (number and int(line.partition(b",")[0]) >= step):
+            if not line.endswith(b"\n") or (number and float(line.partition(b",")[0]) >= step):
                 break
             kept += len(line)
     return kept
-
-
-class Columns:
-    """A table in memory as arrays: what a run needs of its own tables, without the second that pandas takes.
-
-    `columns[name]`, `name in columns` and `len(columns)` are those of the DataFrame.
-
-    Arguments:
-        arrays: by the name of the column, all of one length.
-    """
-
-    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        self._arrays = dict(arrays)
-
-    @classmethod
-    def of(cls, cells: Iterable[Sequence[Any]], names: Sequence[str]) -> Columns:
-        """Rows in memory, or as they were written."""
-        rows = list(cells)
-        columns = zip(*rows, strict=True) if rows else itertools.repeat((), len(names))
-        return cls({name: _array(name, column) for name, column in zip(names, columns, strict=True)})
-
-    @classmethod
-    def read(cls, table: pd.DataFrame) -> Columns:
-        """A DataFrame."""
-        return cls({str(name): table[name].to_numpy() for name in table})
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._arrays[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._arrays
-
-    def __len__(self) -> int:
-        return len(next(iter(self._arrays.values()), ()))
-
-    def frame(self) -> pd.DataFrame:
-        """The same as a DataFrame."""
-        import pandas as pd
-
-        return _typed(pd.DataFrame(self._arrays))
-
-
-def _array(name: str, cells: Sequence[Any]) -> NDArray[Any]:
-    """A column: counts as integers, names as text, everything else as float64; what is empty is NaN."""
-    import numpy as np
-
-    if name in TEXT_COLUMNS:
-        return np.array(cells, dtype=object)
-    if name in COUNT_COLUMNS:
-        return np.array(list(map(int, cells)), dtype=np.int64)
-    return np.array([math.nan if cell in ("", None) else float(cell) for cell in cells], dtype=np.float64)
 
 
 MANY = 1 << 22  # bytes of a table that pandas reads more quickly, its import included
@@ -256,18 +227,17 @@ def read_columns(folder: Path, file: str) -> Columns:
     """
     path = folder / file
     if not path.exists() or path.stat().st_size > MANY:
-        return Columns.read(read_extra(folder, file))
+        return Columns.read(read_extra(folder, file), LAYOUT)
     with open(path, newline="", encoding="utf-8") as text:
         names, *rows = csv.reader(text)
-    return Columns.of(rows, names)
+    return Columns.of(rows, names, LAYOUT)
 
 
 def frame(rows: Iterable[Sequence[Cell]], columns: Sequence[str]) -> pd.DataFrame:
     """Rows in memory as the DataFrame that reading them back would give."""
     import pandas as pd  # half a second that a run's first step need not wait for
 
-    table = pd.DataFrame(list(rows), columns=list(columns))
-    return _typed(table)
+    return typed(pd.DataFrame(list(rows), columns=list(columns)), LAYOUT)
 
 
 def read_gradients(
@@ -277,19 +247,6 @@ def read_gradients(
     return _read_table(folder, GRADIENTS_FILE, columns, most_steps)
 
 
-def evenly_spaced(steps: Sequence[Any], most: int) -> Sequence[Any]:
-    """At most about `most` of the logged steps, evenly spaced, always the first and the last.
-
-    Strides are powers of two, so that runs of one length keep the same steps.
-    """
-    if len(steps) <= most:
-        return steps
-    stride = 1
-    while len(steps) > stride * most:
-        stride *= 2
-    return [*steps[:-1:stride], steps[-1]]
-
-
 def read_metrics(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """metrics.csv of a run folder; `columns` reads only those."""
     return _read_table(folder, METRICS_FILE, columns)
@@ -297,7 +254,7 @@ def read_metrics(folder: Path, columns: Sequence[str] | None = None) -> pd.DataF
 
 def read_extra(folder: Path, file: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """One of the tables in `EXTRA_COLUMNS`; without rows where the run did not write it."""
-    if not (folder / file).exists():
+    if not is_there(folder / file):
         return frame([], EXTRA_COLUMNS[file] if columns is None else columns)
     return _read_table(folder, file, columns)
 
@@ -309,17 +266,26 @@ def read_run(folder: Path) -> dict[str, Any]:
         UnreadableRun: when the file is absent or is not a run's.
     """
     try:
-        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+        record: dict[str, Any] = _json(folder, RUN_FILE, RUN)
     except FileNotFoundError:
-        empty = folder.is_dir() and not any(folder.iterdir())
-        raise UnreadableRun(folder, "the folder is empty" if empty else f"no {RUN_FILE}") from None
-    except OSError as error:
-        raise UnreadableRun(folder, f"{RUN_FILE} is not readable: {error.strerror}") from None
-    except ValueError:
-        raise UnreadableRun(folder, f"{RUN_FILE} is not JSON") from None
-    if not isinstance(record, dict) or record.get("status") not in STATUSES:
-        raise UnreadableRun(folder, f"{RUN_FILE} is not the record of a run")
+        raise UnreadableRun(folder, _nothing_in(folder)) from None
     return record
+
+
+def _nothing_in(folder: Path) -> str:
+    try:
+        empty = folder.is_dir() and not any(folder.iterdir())
+    except OSError as error:
+        return f"the folder is not readable: {error.strerror}"
+    return "the folder is empty" if empty else f"no {RUN_FILE}"
+
+
+def _json(folder: Path, file: str, kind: Kind) -> Any:
+    """What a JSON file of a run holds; raises FileNotFoundError or UnreadableRun."""
+    try:
+        return checked(content(folder / file), kind)
+    except Fault as fault:
+        raise UnreadableRun(folder, fault.of(file)) from None
 
 
 BOUNDED_IN_0_1 = dict.fromkeys(("sigmoid", "tanh", "softsign", "erf"), True) | dict.fromkeys(
@@ -390,27 +356,26 @@ def _write_json(path: Path, content: Any, indent: int | None = 2) -> None:
 
 
 def read_theory(folder: Path) -> dict[str, Any]:
-    """theory.json; empty where there is none that can be read."""
+    """theory.json; empty where there is none.
+
+    Raises:
+        UnreadableRun: when it is not a prediction.
+    """
     try:
-        theory = json.loads((folder / THEORY_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        theory: dict[str, Any] = _json(folder, THEORY_FILE, THEORY)
+    except FileNotFoundError:
         return {}
-    return theory if isinstance(theory, dict) else {}
+    return theory
+
+
+def as_number(value: Any) -> float:
+    """A number of JSON, where those that are not finite are text; NaN for what is missing."""
+    return float("nan") if value is None else float(value)
 
 
 def numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
     """Metrics read from JSON, where `nan` and `inf` are strings."""
     return {name: None if value is None else float(value) for name, value in metrics.items()}
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` in place of `path` in one step, so that a reader sees the old file or the new one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(partial, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def write_arrays(path: Path, **arrays: Any) -> None:
@@ -433,98 +398,15 @@ def strict(value: Any) -> Any:
     return value
 
 
-def reserve_folder(parent: Path, name: str) -> Path:
-    """Create `parent/name`, or `parent/name_2`, `_3`, ...: the first that nobody else has taken."""
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        folder = parent / (name if number == 1 else f"{name}_{number}")
-        try:
-            folder.mkdir()
-            return folder
-        except FileExistsError:
-            number += 1
-
-
 def _read_table(
     folder: Path, file: str, columns: Sequence[str] | None, most_steps: int | None = None
 ) -> pd.DataFrame:
-    import pandas as pd
-
     try:
-        table = _typed(
-            pd.read_csv(
-                _complete_rows(folder / file) if most_steps is None else _few_rows(folder / file, most_steps),
-                usecols=None if columns is None else list(columns),
-                keep_default_na=False,
-                na_values=NOT_A_NUMBER,
-                dtype=dict.fromkeys(TEXT_COLUMNS, "str"),
-            )
-        )
+        table = read_rows(folder / file, LAYOUT, columns, most_steps)
+        for name in KEYS.get(file, ()) if columns is None else ():
+            needs(list(table.columns), name)
     except FileNotFoundError:
         raise UnreadableRun(folder, f"no {file}") from None
-    except OSError as error:
-        raise UnreadableRun(folder, f"{file} is not readable: {error.strerror}") from None
-    except pd.errors.EmptyDataError:
-        raise UnreadableRun(folder, f"{file} is empty") from None
-    except ValueError:  # pandas says where, in terms of its parser
-        raise UnreadableRun(folder, f"{file} is not the table of a run") from None
+    except Fault as fault:
+        raise UnreadableRun(folder, fault.of(file)) from None
     return table
-
-
-def _complete_rows(path: Path) -> Path | io.BytesIO:
-    """`path`, or its content without a last row that a crash cut short."""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 1))
-        if size == 0 or file.read(1) == b"\n":
-            return path
-        file.seek(0)
-        content = file.read()
-    return io.BytesIO(content[: content.rfind(b"\n") + 1])
-
-
-def _few_rows(path: Path, most_steps: int) -> Path | io.BytesIO:
-    """The rows of `evenly_spaced` steps; all where the step is not the first column. Saves time."""
-    import numpy as np
-
-    with open(path, "rb") as file:
-        content = file.read()
-    if not content.startswith(b"step,"):
-        return _complete_rows(path)
-    ends = np.flatnonzero(np.frombuffer(content, np.uint8) == ord("\n")) + 1  # of the head and the whole rows
-    begins = _begins(content, ends.tolist())
-    after = dict(itertools.pairwise(begins))
-    kept = [content[begin : after[begin]] for begin in evenly_spaced(begins[:-1], most_steps)]
-    return io.BytesIO(content[: ends[0] if len(ends) else None] + b"".join(kept))
-
-
-def _begins(content: bytes, ends: Sequence[int]) -> list[int]:
-    """Where the rows of each step begin, and where the last one ends.
-
-    Every step of a network has as many rows: only the first and the last of as many are looked at, and all
-    where they do not agree.
-    """
-    starts = ends[:-1]  # of the rows: each begins where the line before it ends
-
-    def steps(places: Iterable[int]) -> Iterator[bytes]:
-        return (content[start : content.find(b",", start)] for start in places)
-
-    one = next(steps(starts), b"")
-    count = next((place for place, step in enumerate(steps(starts)) if step != one), len(starts)) or 1
-    firsts, lasts = list(steps(starts[::count])), list(steps(starts[count - 1 :: count]))
-    if firsts == lasts and len(set(firsts)) == len(firsts):
-        return [*starts[::count], *ends[-1:]]
-    every = list(steps(starts))
-    changes = (place for place, step in enumerate(every) if not place or step != every[place - 1])
-    return [*(starts[place] for place in changes), *ends[-1:]]
-
-
-def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Counts as integers, names as text, everything else as float64 (an empty field is NaN)."""
-    kinds = {
-        name: "int64" if name in COUNT_COLUMNS else "str" if name in TEXT_COLUMNS else "float64"
-        for name in table.columns
-    }
-    other = {name: kind for name, kind in kinds.items() if str(table[name].dtype) != kind}
-    return table.astype(other) if other else table

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.normalization import (
+    EPSILON,
     BatchNorm,
     GroupNorm,
     InstanceNorm,
@@ -134,3 +135,8 @@ def test_what_would_always_be_zero_is_refused() -> None:
         GroupNorm(6).module(6)
     with pytest.raises(SettingError, match="norm=layer with width=1: one unit alone is always 0"):
         LayerNorm().module(1)
+
+
+def test_what_theory_adds_to_the_variance_is_what_torch_adds() -> None:
+    for module in (nn.BatchNorm1d(2), nn.LayerNorm(2), nn.GroupNorm(1, 2)):
+        assert module.eps == EPSILON

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -58,7 +57,7 @@ def assert_hydras(job: ComposedJob, config: DictConfig, number: int) -> None:
         ".hydra/overrides.yaml": OmegaConf.to_yaml(config.hydra.overrides.task),
     }
     assert files_of(job) == texts
-    assert job.folder == Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
+    assert job.subdir == str(config.hydra.sweep.subdir)
     assert (job.number, list(job.overrides)) == (number, list(config.hydra.overrides.task))
 
 

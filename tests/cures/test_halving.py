@@ -33,6 +33,7 @@ def test_rounds_double_up_to_the_budget() -> None:
 
 
 def test_a_small_budget_has_fewer_rounds() -> None:
+    assert rounds(40, (10, 8)) == (Round(10, 10), Round(20, 8), Round(40))  # ten steps are enough
     assert rounds(39, (10, 8)) == (Round(19, 8), Round(39))
     assert rounds(19, (10, 8)) == (Round(19),)
     assert rounds(1, (10, 8)) == (Round(1),)

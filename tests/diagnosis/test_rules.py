@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from vanishgrad.diagnosis import Diagnosis, diagnose
+from vanishgrad.diagnosis.tables import record_of
 
 Tables = Callable[..., tuple[pd.DataFrame, pd.DataFrame]]
 CHANCE = (0.1, 0.11)
@@ -334,3 +335,35 @@ def test_no_rows_are_no_finding(tables: Tables) -> None:
 def test_networks_too_shallow_for_a_slope(tables: Tables, depth: int) -> None:
     assert names(diagnose(*tables(depth=depth))) == []
     assert names(diagnose(*tables(depth=depth, accuracy=CHANCE, drift=0.1))) == ["not_learning"]
+
+
+def test_the_layers_of_a_recurrent_network_count_together(tables: Tables) -> None:
+    """At the last of two time steps the norms are 3e4 and 4e4, at the first 0 and 5: four decades."""
+    rows = pd.DataFrame(
+        [{"step": step, "layer": layer, "t": t, "grad_norm": norm, "cell_grad_norm": math.nan}
+         for step in (0, 200, 400)
+         for layer, t, norm in ((1, 1, 0.0), (2, 1, 5.0), (1, 2, 3e4), (2, 2, 4e4))]
+    )  # fmt: skip
+    (found,) = (
+        one
+        for one in diagnose(*tables(depth=2, accuracy=CHANCE, drift=0.1), time_gradients=rows)
+        if one.where == "time"
+    )
+    assert found.evidence["decades_lasting"] == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize("below, frozen", [(2.97, True), (3.03, False)])
+def test_an_exact_zero_of_a_change_is_rounding_far_below_the_others(
+    tables: Tables, below: float, frozen: bool
+) -> None:
+    rows, _ = tables(grad_norm=lambda step, layer: 10**-below if layer == 3 else 1.0)
+    rows.loc[rows["layer"] == 3, "weight_drift"] = 0.0
+    assert record_of(rows).trained.tolist() == [layer != 3 or not frozen for layer in range(1, 12)]
+
+
+@pytest.mark.parametrize("moved, frozen", [(0.99e-3, False), (1.01e-3, True)])
+def test_a_layer_that_stands_still_is_frozen_where_others_move(
+    tables: Tables, moved: float, frozen: bool
+) -> None:
+    rows, _ = tables(weight_drift=lambda step, layer: moved if layer != 3 and step else 0.0)
+    assert record_of(rows).trained.tolist() == [layer != 3 or not frozen for layer in range(1, 12)]

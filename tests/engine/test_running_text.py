@@ -123,6 +123,12 @@ def test_bits_and_perplexity_of_a_uniform_guess() -> None:
     }  # fmt: skip
 
 
+def test_the_perplexity_of_a_loss_that_no_float_holds_is_infinite() -> None:
+    assert per_character(699.9)["perplexity"] == math.exp(699.9)
+    assert per_character(1e4)["perplexity"] == per_character(math.inf)["perplexity"] == math.inf
+    assert per_character(1e4)["bits_per_character"] == pytest.approx(1e4 / math.log(2))
+
+
 def test_a_text_leaves_a_sample_and_its_bits(story: Run, tmp_path: Path) -> None:
     result = train(story, tmp_path / "run")
     assert len((tmp_path / "run" / "sample.txt").read_text(encoding="utf-8")) > 100

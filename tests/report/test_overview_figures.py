@@ -115,6 +115,19 @@ def test_the_map_has_a_cell_per_depth_and_value_and_the_line_of_theory(
     )  # 10, 15 and 20 layers, between centres of cells
 
 
+def test_the_colours_of_a_map_are_all_of_accuracy_or_the_range_of_the_losses(
+    write_run: WriteRun, add: SimpleNamespace, tmp_path: Path
+) -> None:
+    map_runs(write_run, add)
+    table = tables(tmp_path, trainability_table)
+    assert trainability_map(table).axes[0].collections[0].get_clim() == (0.0, 1.0)
+    losses = table.assign(what="loss", reached=np.linspace(0.5, 4.5, len(table)))
+    losses.loc[losses.index[-1], "reached"] = np.inf
+    assert trainability_map(losses).axes[0].collections[0].get_clim() == (0.5, 4.0)
+    low, high = trainability_map(losses.assign(reached=2.0)).axes[0].collections[0].get_clim()
+    assert low == 2.0 < high
+
+
 def test_the_map_of_an_infinite_depth_scale_has_no_line_there(
     write_run: WriteRun, add: SimpleNamespace, tmp_path: Path
 ) -> None:

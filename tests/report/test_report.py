@@ -285,16 +285,17 @@ def test_a_folder_that_cannot_be_written_is_refused(
     write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = write_run("0")
-    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != tmp_path / "out")
-    with pytest.raises(SettingError, match=r"^out=.*out: the folder is not writable$"):
-        write_report([run], tmp_path / "out")
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    with monkeypatch.context() as patch:
+        patch.setattr("os.open", refuse)
+        with pytest.raises(SettingError, match=r"out: cannot be written: Permission"):
+            write_report([run], tmp_path / "out")
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(SettingError, match=r"^out=.*new: the folder cannot be made: Permission denied$"):
-        write_report([run], tmp_path / "new")
+    with pytest.raises(SettingError, match=r"^out=.*out: cannot be written: Permission denied$"):
+        write_report([run], tmp_path / "out")
 
 
 def test_the_headline_of_a_single_run(write_run: WriteRun) -> None:

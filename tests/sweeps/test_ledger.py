@@ -19,11 +19,12 @@ import torch
 from vanishgrad.engine import Provenance, Result
 from vanishgrad.engine.recorder import first_record
 from vanishgrad.errors import SettingError
+from vanishgrad.folders import clear_run
 from vanishgrad.records import SWEEP_FILE, SWEEP_RUNS_FILE, read_run, write_run
 from vanishgrad.run import Run
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.ledger import Follower, append, begin, extend, outcomes
-from vanishgrad.sweeps.resumption import clear, fail, interrupt, reopen
+from vanishgrad.sweeps.resumption import fail, interrupt, reopen
 from vanishgrad.sweeps.work import JobGroup, train_group
 
 TINY = Run(depth=1, width=4, max_steps=3, log_every=1, device="cpu", snapshots=2)
@@ -313,7 +314,7 @@ def test_a_second_kill_does_not_take_the_old_end_for_the_new_one(tmp_path: Path,
     append(tmp_path, Outcome(0, retry, 1.0))
     assert reopen(tmp_path, [job], retry) == [job]
     if at != "before it is cleared":
-        clear(job)
+        clear_run(job.folder)
     if at == "while it runs":
         leave(job, "running")
     if at == "at its end":
@@ -511,21 +512,21 @@ def test_clearing_takes_what_a_run_writes_and_nothing_else(tmp_path: Path) -> No
     for name in kept | torn:
         (job.folder / name).parent.mkdir(exist_ok=True)
         (job.folder / name).write_text("")
-    clear(job)
+    clear_run(job.folder)
     assert files(job.folder) == kept
 
 
 def test_clearing_leaves_no_empty_folder_of_snapshots(tmp_path: Path) -> None:
     (job,) = jobs_in(tmp_path, [TINY])
     trained([job], tmp_path)
-    clear(job)
+    clear_run(job.folder)
     assert list(job.folder.iterdir()) == []
-    clear(job)
+    clear_run(job.folder)
 
 
 def test_clearing_a_run_that_never_began_makes_nothing(tmp_path: Path) -> None:
     (job,) = jobs_in(tmp_path, [TINY])
-    clear(job)
+    clear_run(job.folder)
     assert not job.folder.exists()
 
 

@@ -133,7 +133,7 @@ def test_the_record_of_a_run_is_that_of_a_lone_run(tmp_path: Path) -> None:
     runs = seeds(lr=0.3)
     stacked(runs, tmp_path)
     for place, run in enumerate(runs):
-        train(run, tmp_path / "lone")
+        train(run, tmp_path / "lone", overwrite=True)
         mine, lone = record(tmp_path / str(place)), record(tmp_path / "lone")
         assert mine.keys() == lone.keys()
         for key in lone.keys() - {"seconds", "started"}:
@@ -334,7 +334,7 @@ def test_a_stack_that_breaks_is_done_one_by_one(tmp_path: Path, monkeypatch: pyt
     told = outcomes(JobGroup(tuple(jobs(runs, tmp_path))))
     assert [told[number].status for number in range(3)] == ["completed"] * 3
     for number, run in enumerate(runs):
-        train(run, tmp_path / "lone")
+        train(run, tmp_path / "lone", overwrite=True)
         mine, lone = (tmp_path / name / "gradients.csv" for name in (str(number), "lone"))
         assert mine.read_bytes() == lone.read_bytes()
 

@@ -75,14 +75,14 @@ def test_other_runs_in_the_same_folder_are_refused_with_what_differs(tmp_path: P
     with pytest.raises(SettingError, match=message):
         swept([RATES[0], Run(lr=0.4, **SMALL)], tmp_path)
     with pytest.raises(SettingError, match=rf"^out={tmp_path}: the sweep has 2 runs, now 3 are asked for$"):
-        swept([*RATES, RATES[0]], tmp_path)
+        swept([*RATES, Run(lr=0.8, **SMALL)], tmp_path)
 
 
 def test_a_folder_with_something_else_in_it_is_not_taken(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("dear diary")
     with pytest.raises(SettingError, match=rf"^out={tmp_path}: there is something in it that is no sweep"):
         swept(RATES, tmp_path)
-    with pytest.raises(SettingError, match=r"notes\.txt: is a file; name a folder"):
+    with pytest.raises(SettingError, match=r"notes\.txt: is a file, not a folder"):
         swept(RATES, tmp_path / "notes.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 

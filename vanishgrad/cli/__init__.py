@@ -10,9 +10,9 @@ from difflib import get_close_matches
 
 from vanishgrad import __version__
 from vanishgrad.cli import usage
-from vanishgrad.errors import SettingError
+from vanishgrad.errors import SettingError, WriteError
 
-DONE, REFUSED, INTERRUPTED = 0, 2, 130  # and 1 when a run failed
+DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingError as error:
         print(f"error: {error}", file=sys.stderr)
         return REFUSED
+    except WriteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt as stop:
         print(f"interrupted{stop}", file=sys.stderr)
         return INTERRUPTED

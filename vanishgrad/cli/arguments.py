@@ -61,6 +61,16 @@ def truth(key: str, value: str) -> bool:
     return value == "true"
 
 
+OVERWRITE = "overwrite"
+
+
+def overwrite_option(texts: Sequence[str]) -> tuple[bool, list[str]]:
+    """Whether `overwrite=true` is among `texts`, so that what is in the folder goes; and the others."""
+    own = [text for text in texts if text.partition("=")[0] == OVERWRITE]
+    values = keywords(own, [OVERWRITE])
+    return truth(OVERWRITE, values.get(OVERWRITE, "false")), [text for text in texts if text not in own]
+
+
 PREFIX = "sweep."
 LAUNCHER = "hydra/launcher="
 

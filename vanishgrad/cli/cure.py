@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,8 @@ from vanishgrad.cures import Cure, Stage
 from vanishgrad.cures import cure as find
 from vanishgrad.cures.search import trained_steps
 from vanishgrad.engine import train
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import SettingError, error_line, one_of, require
+from vanishgrad.folders import is_empty
 from vanishgrad.sweeps.pool import Workers
 from vanishgrad.sweeps.sweep import Sweep
 
@@ -109,8 +111,7 @@ def _count(key: str, text: str) -> int:
 
 def _folder(text: str) -> Path:
     folder = Path(text.strip("'\"")).expanduser()
-    require(not folder.exists() or folder.is_dir(), f"out={text}: is a file, not a folder")
-    empty = not folder.exists() or not any(folder.iterdir())
+    empty = not os.path.isdir(folder) or is_empty(folder)
     require(empty, f"out={text}: there is something in it; name a new folder")
     return folder
 
@@ -147,7 +148,7 @@ def cure(arguments: Sequence[str]) -> int:
         own = [text for text in overrides if not text.startswith(PLACE)]  # a cure has a folder of its own
         asked = _asked(own, typed.search, checked_setting(plan.config), options)
         place = plan if options.out is None else replace(plan, folder=options.out, dated=False)
-        with _place(place) as folder:
+        with _place(place, None if options.out is None else "out") as folder:
             return _cure(asked, folder)
 
 
@@ -169,8 +170,8 @@ def _asked(typed: Sequence[str], search: Sequence[str], setting: ComposedRun, op
 
 
 @contextmanager
-def _place(plan: Composition) -> Iterator[Path]:
-    with folder_of(plan) as folder:
+def _place(plan: Composition, key: str | None) -> Iterator[Path]:
+    with folder_of(plan, "sweep", key) as folder:
         try:
             yield folder
         except KeyboardInterrupt:
@@ -227,7 +228,7 @@ def _apply(asked: Asked, answer: Document, folder: Path, console: Console) -> tu
     except SettingError:
         raise
     except Exception as error:
-        return answer, [f"{place}: {type(error).__name__}: {error}"]
+        return answer, [f"{place}: {error_line(error)}"]
     if not asked.options.json:
         show_run(console, result, place)
     applied: dict[str, Any] = {

@@ -24,7 +24,8 @@ from vanishgrad.cures.candidates import ALREADY, Treatment
 from vanishgrad.cures.ranking import COLUMNS
 from vanishgrad.description import kept, remedied, rounded
 from vanishgrad.errors import SettingError
-from vanishgrad.records import CURE_FILE, CURE_TABLE_FILE, SCHEMA_VERSION, lines, replace_file, strict
+from vanishgrad.files import replace_file
+from vanishgrad.records import CURE_FILE, CURE_TABLE_FILE, SCHEMA_VERSION, lines, strict
 from vanishgrad.remedies import CHOICES, Remedy
 from vanishgrad.report import write_report
 from vanishgrad.report.labels import counted

@@ -22,7 +22,7 @@ from vanishgrad.diagnosis import diagnose as diagnosed
 from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.records import UnreadableRun, flatten, strict
 from vanishgrad.report.labels import counted, typed_value
-from vanishgrad.report.runs import Noted, Runs, SavedRun, load_runs, newest_runs
+from vanishgrad.report.runs import Runs, SavedRun, load_runs, newest_runs
 
 
 def treated_command(run: SavedRun, override: str) -> str | None:
@@ -81,20 +81,26 @@ def diagnose(arguments: Sequence[str]) -> int:
     style = options.get("format", "text")
     one_of("format", style, ("text", "json"))
     named = [Path(one).expanduser() for one in listed(options["runs"])] if "runs" in options else []
-    patients, skipped = _patients(named if "runs" in options else [newest_runs()])
-    for folder, reason in skipped:
+    patients, read = _patients(named if "runs" in options else [newest_runs()])
+    place = f"runs={options.get('runs', 'outputs')}"
+    require(bool(patients), f"{place}: there is no run to diagnose{read.reasons}")
+    for folder, reason in read.skipped:
         print(f"note: skipped {folder}: {reason}", file=sys.stderr)
-    require(bool(patients), f"runs={options.get('runs', 'outputs')}: there is no run to diagnose")
+    for folder, reason in read.broken_extras:
+        print(f"note: {folder}: {reason}", file=sys.stderr)
     if style == "json":
-        document = {"runs": list(map(_plain, patients)), "skipped": [[str(f), why] for f, why in skipped]}
+        document = {
+            "runs": list(map(_plain, patients)),
+            "skipped": [[str(f), why] for f, why in read.skipped],
+        }
         print(json.dumps(strict(document), indent=2, allow_nan=False, ensure_ascii=False))
     else:
         _show(Console(highlight=False), patients)
     return 0
 
 
-def _patients(places: Sequence[Path]) -> tuple[list[Patient], tuple[Noted, ...]]:
-    """The runs below the folders, and the tables that are named themselves."""
+def _patients(places: Sequence[Path]) -> tuple[list[Patient], Runs]:
+    """The runs below the folders and the tables that are named themselves, and what was read of folders."""
     files = [place for place in places if place.is_file()]
     alone = [Patient(str(file), str(file), _of_file(file)) for file in files]
     folders = [place for place in places if place not in files]
@@ -103,7 +109,7 @@ def _patients(places: Sequence[Path]) -> tuple[list[Patient], tuple[Noted, ...]]
         Patient(name, label, run.diagnosis, run)
         for run, name, label in zip(runs, runs.names, runs.labels, strict=True)
     ]
-    return alone + read, runs.skipped
+    return alone + read, runs
 
 
 def _of_file(file: Path) -> Diagnosis:

@@ -6,7 +6,7 @@ import io
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,42 +17,59 @@ from hydra.core.utils import env_override
 
 from vanishgrad.config.location import CONFIG_NAME, config_folder, use_own
 from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
-from vanishgrad.errors import SettingError, require
-from vanishgrad.records import reserve_folder
+from vanishgrad.errors import SettingError, WriteError, require
+from vanishgrad.files import replace_file
+from vanishgrad.folders import existing_folder, new_folder, remove_empty, reserve_folder
+from vanishgrad.folders.content import HYDRAS, MULTIRUN, Kind
 
 # What Hydra writes before a task function or a launcher can refuse anything.
-HYDRAS = ("multirun.yaml", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", ".hydra")
+WRITTEN = (MULTIRUN, *HYDRAS)
 
 
 @contextmanager
-def folder_of(plan: Composition) -> Iterator[Path]:
-    """The folder of `plan`: nobody else's, unless the user chose its name.
+def folder_of(
+    plan: Composition, kind: Kind, key: str | None = None, *, overwrite: bool = False, resumed: bool = False
+) -> Iterator[Path]:
+    """The folder of `plan`, this process's own meanwhile.
 
-    A `SettingError` inside takes away what is new in the file system, except for files of a run.
+    A `SettingError` inside takes back what is new in the file system, except for files of a run.
+
+    Arguments:
+        plan: what is to be done.
+        kind: what is to be written in it.
+        key: what it was given as; None for Hydra's own word.
+        overwrite: whether what it holds goes, once what is inside has taken that away.
+        resumed: whether it goes on with what it holds.
+
+    Raises:
+        SettingError: when it holds something else, is in use or cannot be written.
     """
-    new = [path for path in plan.folder.parents if not path.exists()]
+    key = key or f"hydra.{'sweep' if plan.swept else 'run'}.dir"
+    folder, made = plan.folder, list[Path]()
     if plan.dated:
-        folder = reserve_folder(plan.folder.parent, plan.folder.name)
-        new.insert(0, folder)
-    else:
-        folder = plan.folder
-        new[:0] = [] if folder.exists() else [folder]
-    new[:0] = [folder / name for name in HYDRAS if not (folder / name).exists()]
-    try:
-        yield folder
-    except SettingError:
-        for path in new:
-            _remove(path)
-        raise
+        folder, *made = made = reserve_folder(key, plan.folder.parent, plan.folder.name)
+    claim = (
+        existing_folder(key, folder, whole=True)
+        if resumed
+        else new_folder(key, folder, kind, overwrite=overwrite, made=made)
+    )
+    with claim:
+        before = {path: _content(path) for path in (folder / name for name in WRITTEN)}
+        try:
+            yield folder
+        except SettingError:
+            for path, content in before.items():
+                if content is None:
+                    path.unlink(missing_ok=True)
+                elif content != _content(path):
+                    replace_file(path, content)
+            remove_empty([(folder / HYDRAS[0]).parent])
+            raise
 
 
-def _remove(path: Path) -> None:
-    """A file, or a folder that is empty."""
-    with suppress(OSError):
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink()
+def _content(path: Path) -> bytes | None:
+    """What is in a file; None where there is none."""
+    return path.read_bytes() if path.is_file() else None
 
 
 Task = Callable[[Any], Any]
@@ -121,13 +138,26 @@ def run_hydra(task: Task, overrides: Sequence[str], flags: Sequence[str]) -> Non
 
     Raises:
         SettingError: for what Hydra refuses.
+        WriteError: when it cannot write its own record.
     """
     application = hydra.main(
         version_base=VERSION_BASE, config_path=str(config_folder()), config_name=CONFIG_NAME
     )(task)
     # Overrides first: --info takes the word after it. Full errors: else Hydra prints them and exits.
-    with _argv([*overrides, *flags]), env_override({"HYDRA_FULL_ERROR": "1"}), hydra_errors():
+    with _argv([*overrides, *flags]), env_override({"HYDRA_FULL_ERROR": "1"}), hydra_errors(), _writing():
         application()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A file of Hydra's own that cannot be written is a `WriteError` too."""
+    try:
+        yield
+    except (WriteError, BrokenPipeError):
+        raise
+    except OSError as error:
+        path = error.filename or "a file of Hydra's"
+        raise WriteError(error.errno, error.strerror or str(error), path) from error
 
 
 @contextmanager

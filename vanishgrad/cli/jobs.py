@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,12 @@ from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import ComposedRun, setting_of, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
-from vanishgrad.errors import SettingError
+from vanishgrad.errors import SettingError, error_line
+from vanishgrad.folders import acting_for
 from vanishgrad.records import GRADIENTS_FILE
 from vanishgrad.report.labels import counted
+from vanishgrad.run import identity, reseeded
+from vanishgrad.sweeps.job import refuse_twice
 
 
 @dataclass
@@ -61,11 +64,15 @@ class SweepJob:
 
     Arguments:
         options: how the sweep is run.
+        overwrite: whether a sweep that is in the folder goes.
+        own: the folders that the process of the sweep holds, which other launchers' jobs write in.
         common: overrides that every job has, and that are left out of its label.
         width: characters of the longest label.
     """
 
     options: SweepOptions = field(default_factory=SweepOptions)
+    overwrite: bool = False
+    own: frozenset[Path] = frozenset()
     common: set[str] = field(default_factory=set)
     width: int = 0
     _sweep: Any = None  # the jobs of earlier calls, of a sweeper that searches
@@ -90,19 +97,19 @@ class SweepJob:
         from vanishgrad.cli.sweep import job_of, returned, sweep_of, train_shown, worth
         from vanishgrad.sweeps.pool import Workers
 
-        composed = [load.take(config, job, number) for number, job in enumerate(overrides, first)]
-        settings = self.validate(composed, config.hydra.sweeper)
-        pairs = list(zip(composed, settings, strict=True))
-        jobs = [job_of(job, setting, self._label(_typed(job.overrides))) for job, setting in pairs]
+        batch = [load.take(config, job, number) for number, job in enumerate(overrides, first)]
+        pairs = list(zip(batch, self.validate(batch, config.hydra.sweeper), strict=True))
+        folder = Path(config.hydra.sweep.dir).absolute()
+        jobs = [job_of(job, setting, folder, self._label(_typed(job.overrides))) for job, setting in pairs]
         if self._sweep is None:
-            self._sweep = sweep_of(Path(config.hydra.sweep.dir).absolute(), self.options)
+            self._sweep = sweep_of(folder, self.options, self.overwrite)
         workers = Workers(launcher.n_jobs, launcher.backend, launcher.address)
         console = Console(highlight=False)
         done = train_shown(self._sweep, jobs, workers, console, self.options.verbose)
         name, sweeper = str(config.hydra.job.name), config.hydra.sweeper
         return [
-            returned(job, name, worth(sweeper, done.get(job.number), setting.objective))
-            for job, setting in pairs
+            returned(one, composed, name, worth(sweeper, done.get(one.number), setting.objective))
+            for one, (composed, setting) in zip(jobs, pairs, strict=True)
         ]
 
     def show_failures(self, console: Console) -> None:
@@ -129,8 +136,19 @@ class SweepJob:
             job, reason = refused[0]
             others = f" ({len(refused)} of {len(jobs)} jobs are refused)" if len(refused) > 1 else ""
             raise SettingError(f"{_named(job, reason)}{others}")
+        composed = [setting for setting in settings if isinstance(setting, ComposedRun)]
+        if not searches:
+            refuse_twice(_identities(jobs, composed), [" ".join(job) for job in overrides])
         print(counted(len(jobs), "run"), flush=True)
-        return [setting for setting in settings if isinstance(setting, ComposedRun)]
+        return composed
+
+    @property
+    def failures(self) -> dict[Path, str]:
+        """The folders of runs that failed, trained together, and why, also where that is not written."""
+        if self._sweep is None:
+            return {}
+        failed = {number: one for number, one in self._sweep.outcomes.items() if one.status == "failed"}
+        return {job.folder: str(failed[job.number].error) for job in self._sweep.jobs if job.number in failed}
 
     def __call__(self, config: DictConfig) -> float:
         """Train one job; its objective."""
@@ -141,13 +159,13 @@ class SweepJob:
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
             setting = to_setting(config)
-            with Interruption() as stop:
+            with Interruption() as stop, acting_for(self.own):
                 result = train(
                     setting.effective, _folder(), provenance=setting.provenance(overrides),
                     observe=stop.observing(None),
                 )  # fmt: skip
         except Exception as error:
-            print(f"{head}failed: {type(error).__name__}: {error}", flush=True)
+            print(f"{head}failed: {error_line(error)}", flush=True)
             return worth_of(sweeper, "failed", {}, str(config.objective))
         print(f"{head}{_line(result)}", flush=True)
         return worth_of(sweeper, result.status, final_numbers(result), setting.objective)
@@ -203,6 +221,20 @@ def _checked(setting: ComposedRun, searches: bool = False) -> ComposedRun:
 def _families(jobs: Sequence[ComposedJob]) -> list[Family]:
     """Each once, in the order of their first jobs."""
     return list(dict.fromkeys(job.family for job in jobs))
+
+
+def _identities(jobs: Sequence[ComposedJob], settings: Sequence[ComposedRun]) -> list[Hashable]:
+    """What is equal for jobs that end alike: their settings apart from the seed, and the seed."""
+    kinds: dict[ComposedRun, int] = {}
+    known: dict[Hashable, int] = {}
+    for one in dict.fromkeys(settings):
+        runs = (identity(reseeded(run, 0)) for run in (one.effective, one.composed))
+        kinds[one] = known.setdefault((*runs, one.remedy), len(known))
+    seeds = (job.seed for job in jobs)
+    return [
+        (kinds[one], one.effective.seed if seed is None else seed)
+        for one, seed in zip(settings, seeds, strict=True)
+    ]
 
 
 def _setting_or_refusal(family: Family, searches: bool) -> ComposedRun | str:

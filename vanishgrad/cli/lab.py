@@ -24,6 +24,8 @@ from vanishgrad.config.batch import alone, numbered
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import jobs_of, plan_of
 from vanishgrad.errors import one_of, require
+from vanishgrad.folders import written_folder
+from vanishgrad.folders.content import is_run
 from vanishgrad.lab import (
     CHAPTERS,
     PROBE,
@@ -109,13 +111,18 @@ def lab(arguments: Sequence[str]) -> int:
     is_shown = truth("open", values.get("open", "false"))
     console = Console(highlight=False)
     failed: list[str] = []
+    page = None
     with notes():
-        for chapter, jobs in [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]:
-            failed += _run(asked, chapter, jobs, console)
+        chapters = [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]
+        with written_folder("out", asked.folder, whole=True):
+            _refuse_foreign(asked)
+            for chapter, jobs in chapters:
+                failed += _run(asked, chapter, jobs, console)
+            if any(is_written(asked.folder, chapter) for chapter in CHAPTERS):
+                page = write_book(asked.folder, CHAPTERS, asked.profile)
     for line in failed:
         print(f"failed: {line}", file=sys.stderr)
-    if any(is_written(asked.folder, chapter) for chapter in CHAPTERS):
-        page = write_book(asked.folder, CHAPTERS, asked.profile)
+    if page is not None:
         print(page)
         if is_shown:
             webbrowser.open(page.resolve().as_uri())
@@ -126,11 +133,17 @@ def _asked(values: Mapping[str, str], arguments: Sequence[str]) -> Lab:
     profile = values.get("profile", PROFILES[0])
     one_of("profile", profile, PROFILES)
     folder = Path(values["out"]).expanduser() if "out" in values else OUTPUTS / profile
-    require(not folder.exists() or folder.is_dir(), f"out={folder}: is a file, not a folder")
     names = [_name(text) for text in several(values["chapter"])] if "chapter" in values else None
     require(names is None or bool(names), "chapter=[]: name at least one chapter")
     chosen = [one for one in CHAPTERS if names is None or one.name in names]
     return Lab(chosen, cast(Profile, profile), folder, arguments)
+
+
+def _refuse_foreign(asked: Lab) -> None:
+    """Refuse a folder in which the runs of a chapter would take the place of somebody's own."""
+    for place in (asked.folder / chapter.name for chapter in asked.chapters):
+        own = not place.is_dir() or not (is_run(place) or any(map(is_run, place.iterdir())))
+        require(own, f"out={asked.folder}: {place} holds runs that are not of the lab; name another folder")
 
 
 def _name(text: str) -> str:
@@ -158,7 +171,7 @@ def _sweep(training: Training, profile: Profile, folder: Path, first: int) -> li
     for place, config in enumerate(jobs_of(plan)):
         numbered(config, place).hydra.sweep.dir = str(folder)
         label = " ".join(as_typed(override) for override in config.hydra.overrides.task)
-        jobs.append(job_of(alone(config, first + place), checked_setting(config), label))
+        jobs.append(job_of(alone(config, first + place), checked_setting(config), folder, label))
     return jobs
 
 

@@ -30,15 +30,17 @@ def compute_activation_curves(runs: Runs) -> pd.DataFrame:
 
     tables = {}
     for run in runs:
-        recorded = (run.record.get("effective") or run.choices).get("act") or {}
+        recorded = (run.record.get("effective") or run.choices).get("act")
+        if not isinstance(recorded, dict):
+            continue  # of a monitor
         parameters = [f"{key}={typed_value(value)}" for key, value in recorded.items() if key != "name"]
         label = " ".join([str(recorded.get("name")), *parameters])
-        if not recorded or label in tables:
+        if label in tables:
             continue
         try:
             act = described({"act": recorded}).act
-        except (SettingError, TypeError, KeyError, AttributeError):
-            continue  # of a monitor, or of a version that knew other activations
+        except SettingError:
+            continue  # of a version that knew other activations
         tables[label] = pd.DataFrame(curve(act)).assign(act=label)
     return pd.concat(tables.values(), ignore_index=True) if tables else pd.DataFrame()
 
@@ -107,7 +109,7 @@ def report(arguments: Sequence[str]) -> int:
     written = write_report(folders, out, wanted, COMPUTED | named)
     for folder, reason in written.skipped:
         print(f"note: skipped {folder}: {reason}", file=sys.stderr)
-    for folder, reason in written.cut_short:
+    for folder, reason in (*written.cut_short, *written.damaged):
         print(f"note: {folder}: {reason}", file=sys.stderr)
     print(written.page)
     if show:

@@ -21,11 +21,12 @@ from vanishgrad.sweeps.sweep import Sweep
 from vanishgrad.sweeps.work import JobGroup
 
 
-def sweep_of(folder: Path, options: SweepOptions) -> Sweep:
+def sweep_of(folder: Path, options: SweepOptions, overwrite: bool = False) -> Sweep:
     """The sweep that the options of the command line describe."""
     return Sweep(
-        folder, options.resume is not None, options.max_stack, options.retry, options.fail_fast, options.typed
-    )
+        folder, options.resume is not None, options.max_stack, options.retry, options.fail_fast,
+        options.typed, overwrite=overwrite,
+    )  # fmt: skip
 
 
 def train_shown(
@@ -50,30 +51,32 @@ def _explain(groups: Sequence[JobGroup]) -> None:
         print(f"{count} runs together: {numbers}" if count > 1 else alone, flush=True)
 
 
-def job_of(composed: ComposedJob, setting: ComposedRun, label: str) -> Job:
+def job_of(composed: ComposedJob, setting: ComposedRun, folder: Path, label: str) -> Job:
     """A job of a sweep.
 
     Arguments:
         composed: the job.
         setting: that of its family.
+        folder: of the sweep.
         label: what tells it from the others.
     """
     overrides, seed = [as_typed(override) for override in composed.overrides], composed.seed
     return Job(
-        composed.number, setting.seeded(seed), composed.folder, setting.provenance(overrides, seed), label,
-        composed.family.files, composed.words,
+        composed.number, setting.seeded(seed), folder / composed.subdir, setting.provenance(overrides, seed),
+        label, composed.family.files, composed.words,
     )  # fmt: skip
 
 
-def returned(job: ComposedJob, name: str, value: float) -> JobReturn:
+def returned(job: Job, composed: ComposedJob, name: str, value: float) -> JobReturn:
     """What a sweeper gets back for a job.
 
     Arguments:
         job: that was trained.
+        composed: the same, as Hydra composed it.
         name: what Hydra calls all jobs.
         value: its objective.
     """
-    result = JobReturn(overrides=job.overrides, working_dir=str(job.folder), task_name=name)
+    result = JobReturn(overrides=composed.overrides, working_dir=str(job.folder), task_name=name)
     result.status = JobStatus.COMPLETED  # a job that Hydra calls failed would end the sweep
     result.return_value = value
     return result

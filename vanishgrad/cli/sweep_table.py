@@ -20,13 +20,13 @@ from rich.table import Table
 from rich.text import Text
 
 from vanishgrad.cli.terminal import show
-from vanishgrad.records import UnreadableRun, read_run, replace_file
+from vanishgrad.files import replace_file
+from vanishgrad.records import SUMMARY_FILE, UnreadableRun, read_run
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import load_runs, run_folders
 from vanishgrad.report.tables import BEST, WORST, Column, best_first, settings_table, summary_table
 from vanishgrad.sweeps.job import Job, Outcome
 
-SUMMARY_FILE = "sweep_summary.csv"
 LOGS = "logs"  # a folder next to those of the runs
 MOST_STEPS = 120  # as many as the report reads
 MOST_NAMED = 10  # runs that ended in one way
@@ -46,6 +46,9 @@ def show_sweep(console: Console, folder: Path) -> None:
 
     The whole of it is left in the sweep's folder as `sweep_summary.csv`: `setting`, its keys, `runs`,
     `diverged`, `*_mean`, `*_spread` and `*_count` of every number, and `verdict`.
+
+    Raises:
+        WriteError: once all is printed, when that cannot be written.
     """
     with console.status("reading the runs"):
         runs = load_runs(folder, most_steps=MOST_STEPS)
@@ -53,9 +56,10 @@ def show_sweep(console: Console, folder: Path) -> None:
             best_first(settings_table(_of_ended(summary_table(runs)), runs.keys)) if len(runs) else None
         )
     if settings is not None:
-        replace_file(folder / SUMMARY_FILE, settings.to_csv(index=False, float_format="%.9g").encode())
         show(console, _table(settings))
     console.print(str(folder), soft_wrap=True, markup=False)
+    if settings is not None:
+        replace_file(folder / SUMMARY_FILE, settings.to_csv(index=False, float_format="%.9g").encode())
 
 
 def show_failures(console: Console, outcomes: Mapping[int, Outcome], jobs: Sequence[Job]) -> None:
@@ -85,10 +89,17 @@ def show_failures(console: Console, outcomes: Mapping[int, Outcome], jobs: Seque
             console.print(f"     and {len(alike) - MOST_NAMED} more {status}")
 
 
-def failures(folder: Path) -> list[str]:
-    """The runs of a sweep that failed, and why."""
-    reasons = ((path, _failure(path)) for path in run_folders(folder) if path != folder / LOGS)
-    return [f"{path}: {reason}" for path, reason in reasons if reason is not None]
+def failures(folder: Path, known: Mapping[Path, str] | None = None) -> list[str]:
+    """The runs of a sweep that failed, and why.
+
+    Arguments:
+        folder: of the sweep.
+        known: reasons by run folder, which may not stand there: a full disk does not take them.
+    """
+    reasons = {path: _failure(path) for path in run_folders(folder) if path != folder / LOGS}
+    here = folder.absolute()
+    reasons |= {folder / path.relative_to(here): reason for path, reason in (known or {}).items()}
+    return [f"{path}: {reason}" for path, reason in reasons.items() if reason is not None]
 
 
 def _of_ended(summary: pd.DataFrame) -> pd.DataFrame:

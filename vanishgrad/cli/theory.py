@@ -17,9 +17,10 @@ from vanishgrad.cli.arguments import keywords, own_choices
 from vanishgrad.cli.jobs import checked_setting
 from vanishgrad.cli.terminal import bar_table, notes, show
 from vanishgrad.config.plan import plan_of
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import one_of, require
+from vanishgrad.folders import reserve_folder, written_folder
 from vanishgrad.prediction import Chi, chi_around, predict
-from vanishgrad.records import reserve_folder, strict
+from vanishgrad.records import strict
 from vanishgrad.report.labels import counted
 from vanishgrad.run import Run
 from vanishgrad.theory.prediction import Prediction
@@ -155,7 +156,7 @@ def _show(console: Console, run: Run, prediction: Prediction, overrides: Sequenc
 
 def _folder(out: str | None) -> Path:
     if out is None:
-        return reserve_folder(FOLDER, time.strftime("%Y-%m-%d_%H-%M-%S"))
+        return reserve_folder("out", FOLDER, time.strftime("%Y-%m-%d_%H-%M-%S"))[0]
     return Path(out).expanduser()
 
 
@@ -180,9 +181,6 @@ def _drawn(run: Run, prediction: Prediction, overrides: Sequence[str], folder: P
 def _saved(figure: Figure, folder: Path) -> Path:
     from vanishgrad.report.gallery import save_figure
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with written_folder("out", folder):
         save_figure(figure, folder / FIGURE)
-    except OSError as error:
-        raise SettingError(f"out={folder}: cannot be written: {error.strerror}") from None
     return folder / f"{FIGURE}.png"

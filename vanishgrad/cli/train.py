@@ -13,15 +13,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vanishgrad.cli.arguments import SweepOptions, sweep_options
+from vanishgrad.cli.arguments import SweepOptions, overwrite_option, sweep_options
 from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, run_hydra
 from vanishgrad.cli.jobs import SingleRun, SweepJob, checked_setting
 from vanishgrad.cli.terminal import notes
 from vanishgrad.config.batch import batch_of
 from vanishgrad.config.overrides import normalised
 from vanishgrad.config.plan import Composition, loader, plan_of, understood
-from vanishgrad.errors import SettingError, require
+from vanishgrad.errors import SettingError, WriteError, error_line, require
+from vanishgrad.folders import granted, vacate
 from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE
+from vanishgrad.sweeps.places import make_room, refuse_shared
 
 OWN_LAUNCHERS = "hydra_plugins.vanishgrad_launcher."
 
@@ -34,9 +36,10 @@ def train(arguments: Sequence[str]) -> int:
             return _resume(folder, trust=bool(typed.search))
         if typed.shows:
             return _show(typed)
-        options, overrides = sweep_options(typed.overrides, typed.verbose)
+        overwrite, overrides = overwrite_option(typed.overrides)
+        options, overrides = sweep_options(overrides, typed.verbose)
         plan = plan_of(overrides, typed.multirun, typed.search)
-        return _sweep(plan, typed, options) if plan.swept else _single(plan, typed)
+        return _sweep(plan, typed, options, overwrite) if plan.swept else _single(plan, typed, overwrite)
 
 
 def _resumed(typed: CommandLine) -> Path | None:
@@ -69,7 +72,7 @@ def _resume(folder: Path, trust: bool) -> int:
     except SettingError:
         raise
     except Exception as error:
-        return _failed([f"{folder}: {type(error).__name__}: {error}"], error)
+        return _failed([f"{folder}: {error_line(error)}"], error)
     show_run(console, result, folder)
     return 0
 
@@ -81,34 +84,57 @@ def _show(typed: CommandLine) -> int:
     return 0
 
 
-def _single(plan: Composition, typed: CommandLine) -> int:
+def _single(plan: Composition, typed: CommandLine, overwrite: bool) -> int:
     checked_setting(plan.config)
     task = SingleRun(_console())
-    with folder_of(plan) as folder, _interruptible(folder):
+    with folder_of(plan, "run", overwrite=overwrite) as folder, _interruptible(folder):
+        if overwrite:
+            vacate(folder, "run")
         run_hydra(task, [*plan.overrides, _directory("hydra.run.dir", folder)], typed.flags)
         if isinstance(task.error, SettingError):
             raise task.error
-    if task.result is None:
-        return _failed([f"{folder}: {type(task.error).__name__}: {task.error}"], task.error)
+    if task.error is not None:
+        return _failed([f"{folder}: {error_line(task.error)}"], task.error)
     from vanishgrad.cli.run_table import show_run
 
+    assert task.result is not None
     show_run(task.console, task.result, folder)
     return 0
 
 
-def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions) -> int:
-    task = SweepJob(options)
-    if not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS) and (jobs := batch_of(plan)):
+def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions, overwrite: bool) -> int:
+    task = SweepJob(options, overwrite)
+    resumed = options.resume is not None
+    require(
+        not (resumed and overwrite), f"overwrite=true: sweep.resume={options.resume} goes on; leave out one"
+    )
+    by_others = not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS)
+    jobs = batch_of(plan) if by_others else []
+    if jobs:
         task.validate(jobs, plan.config.hydra.sweeper)
     if options.resume is not None:
         plan = replace(plan, folder=options.resume, dated=False)
-    with folder_of(plan) as folder, _interruptible(folder, typed):
+    key = "sweep.resume" if resumed else None
+    with (
+        folder_of(plan, "sweep", key, overwrite=overwrite, resumed=resumed) as folder,
+        _interruptible(folder, typed),
+    ):
+        task.own = granted()
+        places = [folder / job.subdir for job in jobs]
+        refuse_shared(folder, places)
+        if by_others:
+            make_room(folder, places, overwrite=overwrite)
         run_hydra(task, [*plan.overrides, _directory("hydra.sweep.dir", folder)], typed.flags)
     from vanishgrad.cli.sweep_table import failures, show_sweep
 
-    show_sweep(_console(), folder)
+    unwritten: list[str] = []
+    try:
+        show_sweep(_console(), folder)
+    except WriteError as error:
+        unwritten = [str(error)]
     task.show_failures(_console())
-    return _failed(failed) if (failed := failures(folder)) else 0
+    failed = [*failures(folder, task.failures), *unwritten]
+    return _failed(failed) if failed else 0
 
 
 def _console() -> Console:
@@ -132,7 +158,11 @@ def _interruptible(folder: Path, sweep: CommandLine | None = None) -> Iterator[N
 def _again(folder: Path, sweep: CommandLine | None) -> str:
     """The command that goes on with what is in `folder`; empty where none can."""
     if (folder / SWEEP_FILE).exists() and sweep is not None:
-        typed = [text for text in (*sweep.flags, *sweep.overrides) if not text.startswith("sweep.resume=")]
+        typed = [
+            text
+            for text in (*sweep.flags, *sweep.overrides)
+            if not text.startswith(("sweep.resume=", "overwrite="))
+        ]
         return shlex.join(["vanishgrad", "train", *typed, f"sweep.resume={folder}"])
     return f"vanishgrad train resume={folder}" if (folder / CHECKPOINT_FILE).exists() else ""
 

@@ -54,6 +54,8 @@ was stopped goes on with what is left to do.
   vanishgrad train -m act=sigmoid,relu sweep.resume=DIR sweep.retry=failed
   -v  says which runs are trained together, and why others are alone
 
+A folder that holds a run or a sweep is refused; overwrite=true replaces it.
+
 How a sweep is run:
   sweep.resume=DIR  sweep.retry=failed|diverged  sweep.fail_fast=true
   sweep.max_stack=N  runs that are trained together, at the most

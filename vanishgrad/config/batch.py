@@ -7,7 +7,6 @@ from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from hydra.core.config_loader import ConfigLoader
@@ -58,7 +57,7 @@ class ComposedJob(NamedTuple):
     Arguments:
         number: in the sweep.
         overrides: as Hydra takes them.
-        folder: of the job, absolute.
+        subdir: the folder of the job in that of the sweep.
         family: what it has in common with others.
         seed: in which it differs from them, if it does.
         words: of the files of its family.
@@ -66,7 +65,7 @@ class ComposedJob(NamedTuple):
 
     number: int
     overrides: tuple[str, ...]
-    folder: Path
+    subdir: str
     family: Family
     seed: int | None = None
     words: tuple[str, ...] = ()
@@ -86,14 +85,14 @@ def alone(config: DictConfig, number: int) -> ComposedJob:
         config: with Hydra's node, which has the number that the folder may be named by.
         number: in the sweep.
     """
-    folder = Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
+    subdir = str(config.hydra.sweep.subdir)
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     files = tuple(TextFile(path, (text,)) for path, text in _hydras_files(_plain(config)))
     try:
         family = Family(resolved(own), files)
     except SettingError as error:
         family = Family({}, files, refusal=str(error))
-    return ComposedJob(number, tuple(config.hydra.overrides.task), folder, family)
+    return ComposedJob(number, tuple(config.hydra.overrides.task), subdir, family)
 
 
 def batch_of(plan: Composition) -> list[ComposedJob]:
@@ -151,9 +150,7 @@ class BatchComposer:
 
     def __init__(self, load: ConfigLoader, base: DictConfig) -> None:
         self.base, self._composer = base, Composer(load, base)
-        self._folder = Path(base.hydra.sweep.dir).absolute()
-        self._hydra = _plain(base)["hydra"]
-        self._naming = self._hydra["job"]["config"]["override_dirname"]
+        self._naming = _plain(base)["hydra"]["job"]["config"]["override_dirname"]
         self._shapes: dict[tuple[str, ...], _Shape | None] = {}
         self._families: dict[tuple[str, ...], Family | None] = {}
         self._looked_at: dict[tuple[str, ...], DictConfig] = {}
@@ -190,7 +187,7 @@ class BatchComposer:
         words += [dirname if WORD.fullmatch(dirname) else _yaml(dirname), f"'{number}'", str(number)]
         subdir = family.subdir.replace(NUMBER, str(number)).replace(DIRNAME, dirname)
         own = None if seed is None else int(seed)
-        return ComposedJob(number, job, self._folder / subdir, family, own, tuple(words))
+        return ComposedJob(number, job, subdir, family, own, tuple(words))
 
     def _family(self, others: tuple[str, ...], seed: str | None) -> Family | None:
         """The family of a job; None where Hydra's own way may come to something else."""
@@ -236,8 +233,7 @@ class BatchComposer:
         subdir = str(hydra["sweep"]["subdir"])
         known = subdir.replace(NUMBER, "").replace(DIRNAME, "")
         marks = {key: _mark(2 * place) for place, key in enumerate(keys)}
-        elsewhere = hydra["sweep"]["dir"] != self._hydra["sweep"]["dir"]
-        if elsewhere or MARKS.search(str(whole)) or not all(_is_value(own, key) for key in keys):
+        if MARKS.search(str(whole)) or not all(_is_value(own, key) for key in keys):
             return None
         marked = _changed(own, marks)
         if INTERPOLATION in known or any(INTERPOLATION in text or text == MISSING for text in _texts(marked)):

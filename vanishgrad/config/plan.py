@@ -83,6 +83,9 @@ def plan_of(texts: Sequence[str], multirun: bool, search: Sequence[str] = ()) ->
             )
         _set_parameters(config, overrides, swept)
         where = config.hydra.sweep if swept else config.hydra.run
+        key = f"hydra.{'sweep' if swept else 'run'}.dir"
+        named = isinstance(where.dir, str) and where.dir.strip() != ""
+        require(named, f"{key}={where.dir or ''}: must name a folder; leave it out for outputs/<date>_<time>")
         dated = DATED in str(OmegaConf.to_container(where, resolve=False))
         return Composition(typed_overrides.normalised(overrides), config, swept, Path(where.dir), dated)
 

@@ -25,7 +25,7 @@ KINDS = get_type_hints(Run)
 KEYS = (*KINDS, "remedy", "objective")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ComposedRun:
     """What was asked for.
 

@@ -46,6 +46,7 @@ from vanishgrad.engine.plan import batch_size_of, steps_of
 from vanishgrad.engine.prepare import device_of
 from vanishgrad.engine.pretrain import LayerEpoch
 from vanishgrad.errors import at_least, instance_of, require
+from vanishgrad.folders import is_empty, new_folder
 from vanishgrad.run import Run
 from vanishgrad.sweeps.pool import Workers
 from vanishgrad.sweeps.sweep import Sweep, workers_of
@@ -124,13 +125,9 @@ def _folder(out: Path | str | None) -> Iterator[Path]:
         with TemporaryDirectory() as name:
             yield Path(name)
         return
-    folder = Path(out).absolute()
-    require(not folder.exists() or folder.is_dir(), f"out={out}: is a file, not a folder")
-    require(
-        not folder.exists() or not any(folder.iterdir()),
-        f"out={out}: there is something in it; name a new folder",
-    )
-    yield folder
+    with new_folder("out", Path(out), "sweep"):
+        require(is_empty(Path(out)), f"out={out}: there is something in it; name a new folder")
+        yield Path(out).absolute()
 
 
 def _trainer(folder: Path, workers: Workers) -> Train:

@@ -26,7 +26,7 @@ from vanishgrad.diagnosis.layers import (
     place_of,
 )
 from vanishgrad.diagnosis.vanishing import DECADES, DECADES_IN_TIME, DECADES_UNKNOWN
-from vanishgrad.records import Columns
+from vanishgrad.rows import Columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,6 +24,7 @@ from vanishgrad.records import (
     read_gradients,
     read_run,
 )
+from vanishgrad.schema import is_there
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,11 +119,11 @@ def _read(path: Path) -> Diagnosis:
 
 def _read_folder(folder: Path) -> Diagnosis:
     """All that a run folder knows; of one without run.json the tables alone."""
-    alone = not (folder / RUN_FILE).exists() and (folder / GRADIENTS_FILE).exists()
+    alone = not is_there(folder / RUN_FILE) and is_there(folder / GRADIENTS_FILE)
     run: dict[str, Any] = {"status": "completed"} if alone else read_run(folder)
     return diagnose(
         read_gradients(folder),
-        read_extra(folder, METRICS_FILE) if (folder / METRICS_FILE).exists() else None,
+        read_extra(folder, METRICS_FILE) if is_there(folder / METRICS_FILE) else None,
         setting=run.get("effective") or run.get("choices"),
         status=run["status"],
         diverged_at=run.get("diverged_at"),

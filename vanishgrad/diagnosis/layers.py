@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vanishgrad.records import GRADIENT_COLUMNS, Cell, Columns, evenly_spaced
+from vanishgrad.records import GRADIENT_COLUMNS, Cell
+from vanishgrad.rows import Columns, evenly_spaced
 
 if TYPE_CHECKING:
     import pandas as pd

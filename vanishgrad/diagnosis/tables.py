@@ -10,7 +10,8 @@ import numpy as np
 from vanishgrad.diagnosis.layers import Floats, Ints, fitted_falls, measured
 from vanishgrad.diagnosis.record import DeadUnits, Record, RecordedSetting, ThroughTime
 from vanishgrad.errors import require
-from vanishgrad.records import METRIC_COLUMNS, Baseline, Columns
+from vanishgrad.records import METRIC_COLUMNS, Baseline
+from vanishgrad.rows import Columns
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,6 +13,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from vanishgrad.choices.data import load
 from vanishgrad.choices.model.build import build
+from vanishgrad.engine.checkpoint import check_weights, stored
 from vanishgrad.engine.prepare import threads
 from vanishgrad.engine.run_folder import load_trained
 from vanishgrad.errors import SettingError, require
@@ -20,6 +21,7 @@ from vanishgrad.measure.activations import FLAT, max_slope, slope
 from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.records import ACTIVATIONS_ARRAYS, LANDSCAPE_ARRAYS, SNAPSHOTS, write_arrays
 from vanishgrad.run import Run
+from vanishgrad.schema import Fault
 from vanishgrad.streams import stream
 
 FEWEST_SNAPSHOTS = 3  # with fewer, a plane through them is no plane
@@ -111,21 +113,24 @@ class _Loss:
 
 def _snapshots(folder: Path, model: nn.Module) -> tuple[Tensor, Tensor]:
     """Steps `(snapshots,)` and parameters `(snapshots, parameters)`, float64."""
-    files = sorted((folder / SNAPSHOTS).glob("*.pt"), key=lambda path: int(path.stem))
+    files = [file for file in (folder / SNAPSHOTS).glob("*.pt") if file.stem.isdecimal()]
+    files.sort(key=lambda path: int(path.stem))
     count = f"{folder}: has {len(files)} snapshots; the landscape needs {FEWEST_SNAPSHOTS}, from snapshots=N"
     require(len(files) >= FEWEST_SNAPSHOTS, count)
     weights = []
     for file in files:
-        model.load_state_dict(_state(file)["model"])
+        model.load_state_dict(_state(file, model)["model"])
         weights.append(parameters_to_vector(model.parameters()).detach().double())
+        require(bool(weights[-1].isfinite().all()), f"{file}: has weights that are not finite")
     return torch.tensor([int(file.stem) for file in files]), torch.stack(weights)
 
 
-def _state(file: Path) -> dict[str, Any]:
+def _state(file: Path, model: nn.Module) -> dict[str, Any]:
     try:
-        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError) as error:
-        raise SettingError(f"{file}: is not readable: {str(error).splitlines()[0]}") from None
+        state = stored(file)
+        check_weights(model, state)
+    except Fault as fault:
+        raise SettingError(fault.of(str(file))) from None
     return state
 
 

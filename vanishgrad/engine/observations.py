@@ -23,6 +23,7 @@ from vanishgrad.engine.pretrain import first_layer_filters
 from vanishgrad.engine.recorder import Recorder
 from vanishgrad.engine.text import generate
 from vanishgrad.errors import SettingError
+from vanishgrad.files import replace_file
 from vanishgrad.measure.activations import is_activation, slope
 from vanishgrad.modules.dropout import evaluation_mode, unchanged
 from vanishgrad.modules.observer import Sequence, Unrolled
@@ -34,7 +35,6 @@ from vanishgrad.records import (
     INPUT_GRADIENTS_FILE,
     SAMPLE_FILE,
     Cell,
-    replace_file,
     write_arrays,
 )
 from vanishgrad.run import Run

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.diagnosis import OnlineDiagnosis
+from vanishgrad.files import replace_file, writing
 from vanishgrad.records import (
     CHECKPOINT_FILE,
     SNAPSHOTS,
@@ -22,7 +23,6 @@ from vanishgrad.records import (
     read_extra,
     read_gradients,
     read_metrics,
-    replace_file,
 )
 from vanishgrad.run import ANY, Run
 from vanishgrad.streams import stream
@@ -209,7 +209,8 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 def save_snapshot(folder: Path, step: int, model: nn.Module) -> None:
     """Write the weights after `step` updates to snapshots/<step>.pt."""
-    (folder / SNAPSHOTS).mkdir(exist_ok=True)
+    with writing(folder / SNAPSHOTS):
+        (folder / SNAPSHOTS).mkdir(exist_ok=True)
     _save(folder / SNAPSHOTS / f"{step}.pt", {"step": step, "model": model.state_dict()})
 
 

@@ -19,23 +19,27 @@ from vanishgrad.description import answers, describe, fitting_remedies, targets
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.diagnosis.diagnose import examine
 from vanishgrad.diagnosis.tables import record_of
+from vanishgrad.errors import WriteError, error_line
+from vanishgrad.files import writing
+from vanishgrad.folders import last_words
 from vanishgrad.records import (
     DEAD_UNITS_FILE,
     EXTRA_COLUMNS,
     GRADIENT_COLUMNS,
     GRADIENTS_FILE,
+    LAYOUT,
     METRIC_COLUMNS,
     METRICS_FILE,
     SCHEMA_VERSION,
     TIME_GRADIENTS_FILE,
     Cell,
-    Columns,
     Table,
     clear_optional,
     read_columns,
     read_metrics,
     write_run,
 )
+from vanishgrad.rows import Columns
 from vanishgrad.run import Run
 
 if TYPE_CHECKING:
@@ -235,6 +239,9 @@ class Recorder:
         provenance: where the run came from.
         device: where it computes.
         resumed: where another process left the run, whose rows before that step are kept; None begins anew.
+
+    Raises:
+        WriteError: here and later, when a file cannot be written.
     """
 
     def __init__(
@@ -244,14 +251,24 @@ class Recorder:
         self.folder, self._resumed = folder, resumed
         self.record = first_record(run, provenance, device) if resumed is None else resumed.record
         self.started = time.perf_counter() - (0.0 if resumed is None else resumed.seconds)
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            if resumed is None:
-                clear_optional(folder)
-            self.update(status="running", error=None)
-        self.gradients = self._table(GRADIENTS_FILE, GRADIENT_COLUMNS)
-        self.metrics = self._table(METRICS_FILE, METRIC_COLUMNS)
+        self._tables: list[Table | MemoryTable] = []
         self.extra: dict[str, Table | MemoryTable] = {}
+        try:
+            self._begin()
+            self.gradients = self._table(GRADIENTS_FILE, GRADIENT_COLUMNS)
+            self.metrics = self._table(METRICS_FILE, METRIC_COLUMNS)
+        except WriteError as error:
+            self.fail(error)
+            raise
+
+    def _begin(self) -> None:
+        if self.folder is None:
+            return
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        if self._resumed is None:
+            clear_optional(self.folder)
+        self.update(status="running", error=None)
 
     def append(self, tables: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
         """Add rows to tables that not every run has, by file name; a table begins with its first rows."""
@@ -282,14 +299,14 @@ class Recorder:
             table.flush(wait)
 
     def _table(self, file: str, columns: Sequence[str]) -> Table | MemoryTable:
+        table: Table | MemoryTable
         if self.folder is None:
-            return MemoryTable(columns)
-        done = None if self._resumed is None or columns[0] != "step" else self._resumed.step
-        return Table(self.folder / file, columns, before=done)
-
-    @property
-    def _tables(self) -> list[Table | MemoryTable]:
-        return [self.gradients, self.metrics, *self.extra.values()]
+            table = MemoryTable(columns)
+        else:
+            done = None if self._resumed is None or columns[0] != "step" else self._resumed.step
+            table = Table(self.folder / file, columns, before=done)
+        self._tables.append(table)
+        return table
 
     def read_back(self) -> Tables:
         """All rows that were written so far."""
@@ -304,15 +321,37 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        lost = self._close()
+        if error is not None and self.record["status"] == "running":
+            status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+            self._end(status, error)
+        elif error is None and lost is not None:
+            raise lost
+
+    def fail(self, error: Exception) -> None:
+        """Mark the run failed, while others go on."""
+        self._close()
+        self._end("failed", error)
+
+    def _close(self) -> WriteError | None:
+        """Close the tables; what could not be written."""
+        lost = None
         for table in self._tables:
-            table.close()
-        if kind is not None and self.record["status"] == "running":
-            status = "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
-            self.update(status=status, error=f"{kind.__name__}: {error}", seconds=self.seconds)
+            try:
+                table.close()
+            except WriteError as error:
+                lost = error
+        return lost
+
+    def _end(self, status: str, error: BaseException) -> None:
+        """Write how the run ended; on a full disk in the space that was kept for this."""
+        self.note(status=status, error=error_line(error), seconds=self.seconds)
+        if self.folder is not None:
+            last_words(self.folder, partial(write_run, self.folder, self.record))
 
 
 def _columns(table: Table | MemoryTable) -> Columns:
     """All rows of the table; those of a file are read back."""
     if isinstance(table, MemoryTable):
-        return Columns.of(table.rows, table.columns)
+        return Columns.of(table.rows, table.columns, LAYOUT)
     return read_columns(table.path.parent, table.path.name)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,17 +15,19 @@ from torch import Tensor, nn
 from vanishgrad.choices.model.build import AnyNetwork, blank
 from vanishgrad.description import described
 from vanishgrad.diagnosis import Diagnosis, diagnose
+from vanishgrad.engine.checkpoint import check_weights, stored
+from vanishgrad.engine.memory import check_memory
 from vanishgrad.engine.recorder import Result, Tables
-from vanishgrad.errors import SettingError, instance_of, require
+from vanishgrad.errors import SettingError, instance_of, require, short
 from vanishgrad.records import (
     CHECKPOINT_FILE,
     EXTRA_COLUMNS,
     GRADIENT_COLUMNS,
     GRADIENTS_FILE,
+    LAYOUT,
     METRIC_COLUMNS,
     METRICS_FILE,
     RUN_FILE,
-    Columns,
     UnreadableRun,
     frame,
     numbers,
@@ -34,7 +36,9 @@ from vanishgrad.records import (
     read_metrics,
     read_run,
 )
+from vanishgrad.rows import Columns
 from vanishgrad.run import Run
+from vanishgrad.schema import Fault, is_there
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,16 +137,12 @@ class LoadedRun:
         Raises:
             SettingError: when there is no checkpoint, or the network was the user's own.
         """
-        return restored(self._described(trust) if trust else self.run, self.checkpoint).model
+        return restored(
+            CALL, self.folder, self._described(trust) if trust else self.run, self.checkpoint
+        ).model
 
     def _described(self, trust: bool) -> Run:
-        effective = self.record.get("effective") or {}
-        require(
-            "depth" in effective,
-            f"{CALL}={self.folder}: was written by a GradientMonitor, which knows no setting to build the "
-            "network from; build it yourself",
-        )
-        return described(effective, self.record.get("targets"), trust)
+        return setting_in(CALL, self.folder, self.record, trust)
 
     def _metrics(self, kind: str) -> dict[str, float | None]:
         return numbers((self.record.get("metrics") or {}).get(kind) or {})
@@ -171,7 +171,7 @@ def load_run(folder: Path | str) -> LoadedRun:
     instance_of(CALL, folder, (str, Path), "the folder of a run, such as 'outputs/2026-01-31_12-00-00'")
     path = Path(folder).expanduser()
     require(path.is_dir(), f"{CALL}={folder}: there is no such folder")
-    if not (path / RUN_FILE).exists() and (inside := sorted(path.glob(f"*/{RUN_FILE}"))):
+    if not is_there(path / RUN_FILE) and (inside := sorted(path.glob(f"*/{RUN_FILE}"))):
         raise SettingError(
             f"{CALL}={folder}: holds {len(inside)} runs; name one of them, such as {inside[0].parent}, or "
             "take load_runs, which reads them all"
@@ -190,16 +190,22 @@ def _loaded(folder: Path, record: dict[str, Any]) -> LoadedRun:
 def _tables(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """gradients.csv and metrics.csv, without rows where a run ended before it wrote any."""
     gradients, metrics = frame([], GRADIENT_COLUMNS), frame([], METRIC_COLUMNS)
-    if (folder / GRADIENTS_FILE).exists():
+    if is_there(folder / GRADIENTS_FILE):
         gradients = read_gradients(folder)
-    if (folder / METRICS_FILE).exists():
+    if is_there(folder / METRICS_FILE):
         metrics = read_metrics(folder)
     return gradients, metrics
 
 
 def _extra(folder: Path) -> dict[str, pd.DataFrame]:
-    written = [file for file in EXTRA_COLUMNS if (folder / file).exists()]
-    return {file.removesuffix(".csv"): read_extra(folder, file) for file in written}
+    """The other tables; one that cannot be read is left out, with a warning that says why."""
+    tables = {}
+    for file in (file for file in EXTRA_COLUMNS if is_there(folder / file)):
+        try:
+            tables[file.removesuffix(".csv")] = read_extra(folder, file)
+        except UnreadableRun as error:
+            warnings.warn(f"{folder}: {error.reason}; it is left out", stacklevel=4)
+    return tables
 
 
 def load_result(run: Run, folder: Path, *, in_memory: bool) -> Result:
@@ -226,18 +232,18 @@ def load_result(run: Run, folder: Path, *, in_memory: bool) -> Result:
 def lost_result(run: Run, status: str, error: str | None) -> Result:
     """What is known of a run of a sweep that left no record: how it ended."""
     columns = {GRADIENTS_FILE: GRADIENT_COLUMNS, METRICS_FILE: METRIC_COLUMNS}
-    tables = Tables({file: partial(Columns.of, (), names) for file, names in columns.items()})
+    tables = Tables({file: partial(Columns.of, (), names, LAYOUT) for file, names in columns.items()})
     return Result(run, status, 0, 0.0, None, {}, {}, tables, partial(_no_network, status), None, error)
 
 
 def _in_memory(loaded: LoadedRun) -> Tables:
     extra = {f"{name}.csv": table for name, table in loaded.extra.items()}
     frames = {GRADIENTS_FILE: loaded.gradients, METRICS_FILE: loaded.metrics, **extra}
-    return Tables({file: partial(Columns.read, table) for file, table in frames.items()})
+    return Tables({file: partial(Columns.read, table, LAYOUT) for file, table in frames.items()})
 
 
 def _trained_network(run: Run, folder: Path) -> nn.Module:
-    return restored(run, checkpoint_in("out", folder)).model
+    return restored("out", folder, run, checkpoint_in("out", folder)).model
 
 
 def _no_network(status: str) -> AnyNetwork:
@@ -272,16 +278,25 @@ def load_trained(folder: Path | str, *, trust: bool = False) -> Trained:
         SettingError: when the folder holds no run, no checkpoint, or one of another version.
     """
     path = Path(folder)
-    record = record_in("run", path)
-    run = described(record["effective"], record.get("targets"), trust)
-    return restored(run, checkpoint_in("run", path))
+    run = setting_in("run", path, record_in("run", path), trust)
+    return restored("run", path, run, checkpoint_in("run", path))
 
 
-def restored(run: Run, checkpoint: dict[str, Any]) -> Trained:
-    """The network of `run` with the weights of a checkpoint."""
-    vocabulary = checkpoint.get("vocabulary", "")
+def restored(key: str, path: Path, run: Run, checkpoint: dict[str, Any]) -> Trained:
+    """The network of `run` with the weights of a checkpoint; `key` is what its folder was given as.
+
+    Raises:
+        SettingError: when the weights are those of another network.
+    """
+    vocabulary = str(checkpoint.get("vocabulary", ""))
+    check_memory(run, run.model.cost(run).parameters, batch=1)
     model = run.model.network_of(run, len(vocabulary)) if vocabulary else blank(run)
-    model.to(getattr(torch, run.dtype)).load_state_dict(checkpoint["model"])
+    model.to(getattr(torch, run.dtype))
+    try:
+        check_weights(model, checkpoint)
+    except Fault as fault:
+        raise SettingError(f"{key}={path}: {fault.of(CHECKPOINT_FILE)}") from None
+    model.load_state_dict(checkpoint["model"])
     return Trained(run, model.eval(), vocabulary, int(checkpoint["step"]))
 
 
@@ -289,13 +304,50 @@ def unfinished(path: Path, *, trust: bool = False) -> tuple[Run, dict[str, Any],
     """The setting, the record and the last checkpoint of a run that can go on.
 
     Raises:
-        SettingError: when the folder holds no run, one that has ended, or no checkpoint.
+        SettingError: when the folder holds no run, one that has ended, no checkpoint, or damaged tables.
     """
     record = record_in("resume", path)
     ended = record["status"] in ("completed", "diverged")
     require(not ended, f"resume={path}: the run is {record['status']}; there is nothing to go on with")
-    run = described(record["effective"], record.get("targets"), trust)
-    return run, record, checkpoint_in("resume", path)
+    run = setting_in("resume", path, record, trust)
+    checkpoint = checkpoint_in("resume", path)
+    for file, columns in {
+        GRADIENTS_FILE: GRADIENT_COLUMNS,
+        METRICS_FILE: METRIC_COLUMNS,
+        **EXTRA_COLUMNS,
+    }.items():
+        _check_table(path, file, columns)
+    return run, record, checkpoint
+
+
+def _check_table(path: Path, file: str, columns: Sequence[str]) -> None:
+    """Refuse a table that rows cannot be added to."""
+    try:
+        found = list(read_extra(path, file).columns)
+    except UnreadableRun as error:
+        raise SettingError(f"resume={path}: {error.reason}") from None
+    said = short(",".join(map(str, found)))
+    require(
+        found == list(columns), f"resume={path}: {file} has other columns than this version writes: {said}"
+    )
+
+
+def setting_in(key: str, path: Path, record: Mapping[str, Any], trust: bool) -> Run:
+    """The setting that a record describes; `key` is what its folder was given as.
+
+    Raises:
+        SettingError: where a `GradientMonitor` wrote it, or it describes no run.
+    """
+    effective = record.get("effective") or {}
+    require(
+        "depth" in effective,
+        f"{key}={path}: was written by a GradientMonitor, which knows no setting to build the network from; "
+        "build it yourself",
+    )
+    try:
+        return described(effective, record.get("targets"), trust)
+    except SettingError as error:
+        raise SettingError(f"{key}={path}: {RUN_FILE}: {error}") from None
 
 
 def record_in(key: str, path: Path) -> dict[str, Any]:
@@ -309,14 +361,11 @@ def record_in(key: str, path: Path) -> dict[str, Any]:
 def checkpoint_in(key: str, path: Path) -> dict[str, Any]:
     """checkpoint.pt; `key` is what the folder was given as."""
     try:
-        checkpoint = torch.load(path / CHECKPOINT_FILE, map_location="cpu", weights_only=True)
+        return stored(path / CHECKPOINT_FILE)
     except FileNotFoundError:
         raise SettingError(
             f"{key}={path}: has no {CHECKPOINT_FILE}; only a run that has ended, was stopped by Ctrl-C, or "
             "has save_every=STEPS leaves one"
         ) from None
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingError(f"{key}={path}: {CHECKPOINT_FILE} is not readable: {reason}") from None
-    assert isinstance(checkpoint, dict)
-    return checkpoint
+    except Fault as fault:
+        raise SettingError(f"{key}={path}: {fault.of(CHECKPOINT_FILE)}") from None

@@ -18,6 +18,7 @@ from vanishgrad.engine.plan import Order, StepPlan, Stopping, save_checkpoint, s
 from vanishgrad.engine.pretrain import LayerEpoch, pretrain_
 from vanishgrad.engine.recorder import Recorder, Result
 from vanishgrad.engine.text import evaluate_text, per_character
+from vanishgrad.errors import WriteError
 from vanishgrad.prediction import predict
 from vanishgrad.records import PRETRAIN_FILE, WAIT, Cell, write_diagnosis, write_theory
 from vanishgrad.run import Run
@@ -186,6 +187,15 @@ class Session:
             write_diagnosis(self.recorder.folder, result.diagnosis)
         self.recorder.update(status=status)  # last of all: a run that has ended lacks nothing
         return result
+
+    def fail(self, error: WriteError) -> Result:
+        """Leave what there is of a run whose files cannot be written any more."""
+        self.recorder.fail(error)
+        steps = int(self.recorder.record["steps"])
+        return Result(
+            self.run, "failed", steps, self.recorder.seconds, None, self.metrics.last, self.metrics.best,
+            self.recorder.read_back(), self.model, self.recorder.folder, str(error),
+        )  # fmt: skip
 
     def _pretrained(self, done: LayerEpoch) -> None:
         if not math.isfinite(done.loss):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from vanishgrad.engine.recorder import Recorder, Result
 from vanishgrad.engine.session import Callback, Numbers, Session
 from vanishgrad.engine.trainer import Trainer
 from vanishgrad.engine.update import Rates
+from vanishgrad.errors import WriteError
 from vanishgrad.modules.dropout import unchanged
 from vanishgrad.records import WAIT
 from vanishgrad.run import Run
@@ -24,6 +25,8 @@ from vanishgrad.run import Run
 EXAMPLES = 512  # that are evaluated at a time, by all runs
 
 Ended = Callable[[int, Result], None]
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Stack:
@@ -48,7 +51,10 @@ class Stack:
         self.runs, self._ended = runs, ended
         pairs = zip(runs, recorders, strict=True)
         self.sessions = [Session(run, data, device, recorder, callback) for run, recorder in pairs]
-        self.trainer = Trainer(runs, device, lambda row, model: self.sessions[row].prepare(model))
+        self._failed: dict[int, WriteError] = {}  # active runs whose files cannot be written
+        self.trainer = Trainer(
+            runs, device, lambda row, model: self._write(row, self.sessions[row].prepare, model)
+        )
         self._active = list(range(len(runs)))
         self._plan, self._data = self.sessions[0].plan, self.sessions[0].data
         self._rates = Rates(runs, self._plan.total, device)
@@ -64,8 +70,11 @@ class Stack:
 
     def finish(self) -> None:
         """Train all runs to their ends, or as long as their numbers stay finite."""
-        for session in self.sessions:
-            session.open()
+        for row, session in enumerate(self.sessions):
+            self._write(row, session.open)
+        self._leave_failed()
+        if not self._active:
+            return
         try:
             for step, batch in enumerate(self.batches(), self._begin):
                 self.step(step, batch)
@@ -115,7 +124,11 @@ class Stack:
         for row in ending:
             lost.setdefault(row, None)
         for row, diverged_at in lost.items():
-            self._ended(row, self.sessions[row].close(step, diverged_at, self.trainer.state_of(row)))
+            close = self.sessions[row].close
+            result = self._write(row, close, step, diverged_at, self.trainer.state_of(row))
+            if result is not None:
+                self._ended(row, result)
+        self._leave_failed()
 
     def _pass(self, step: int, batch: Batch, ending: bool) -> tuple[StackedPass, Tensor | None]:
         """The pass, and the global gradient norms where it is measured."""
@@ -161,8 +174,8 @@ class Stack:
         rates = self._rates.each(step)
         for row in rows:
             mine: Numbers = [None if column is None else column[row] for column in figures]
-            self.sessions[row].record(step, rates[row], mine, looked.get(row))
-            self.sessions[row].recorder.flush(WAIT)
+            self._write(row, self.sessions[row].record, step, rates[row], mine, looked.get(row))
+            self._write(row, self.sessions[row].recorder.flush, WAIT)
 
     def _record_gradients(self, step: int, rows: Sequence[int], updated: bool, table: Tensor) -> list[float]:
         """Write the gradients of a step of some runs; the numbers of `table` travel with them."""
@@ -170,7 +183,7 @@ class Stack:
         extra = {row: measurement.extra_tables(step, row) for row in rows}
         gradients, numbers = measurement.rows_of_runs(step, epoch, rows, updated, table.flatten())
         for row in rows:
-            self.sessions[row].log(gradients[row], extra[row])
+            self._write(row, self.sessions[row].log, gradients[row], extra[row])
         return numbers
 
     def _look(self, step: int) -> dict[int, Score]:
@@ -179,9 +192,10 @@ class Stack:
         due: dict[int, Score] = {}
         for row in self._active:
             session = self.sessions[row]
-            score = session.look(step, evaluated.get(row))
+            score = self._write(row, session.look, step, evaluated.get(row))
             if session.plan.saved(step) and step < session.plan.total:
-                session.checkpoint(step, step % self._plan.per_epoch, self.trainer.state_of(row))
+                done = step % self._plan.per_epoch
+                self._write(row, session.checkpoint, step, done, self.trainer.state_of(row))
             if score is not None:
                 due[row] = score
         return due
@@ -207,15 +221,36 @@ class Stack:
         before = trainer.total_norms()[row]
         measurement = trainer.measured_again(row, inputs, targets)
         extra = measurement.extra_tables(step)
-        session.log(measurement.rows(step, self._plan.epoch(step), updated=False)[0], extra)
+        rows = measurement.rows(step, self._plan.epoch(step), updated=False)[0]
+        self._write(row, session.log, rows, extra)
         right, penalties = checked_accuracy(done.outputs[row], targets), done.penalties
         numbers = [done.losses[row], right, None if penalties is None else penalties[row], before, None]
         values = [None if number is None else float(number) for number in numbers]
-        session.diverge(step, self._rates.each(step)[row], values)
+        self._write(row, session.diverge, step, self._rates.each(step)[row], values)
         lost = session.lost_in_pretraining if step == 0 else None
         diverged_at = lost or trainer.divergence(row, inputs, targets, step)
         self._leave(row)
         return diverged_at
+
+    def _write(self, row: int, write: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | None:
+        """Have a session write; when it cannot, its run fails at the end of the step and the others go on."""
+        if row in self._failed:
+            return None
+        try:
+            return write(*args, **kwargs)
+        except WriteError as error:
+            if len(self.runs) == 1:
+                raise
+            self._failed[row] = error
+            return None
+
+    def _leave_failed(self) -> None:
+        """Let the runs go whose files cannot be written."""
+        failed, self._failed = self._failed, {}
+        for row, error in failed.items():
+            if row in self._active:
+                self._leave(row)
+            self._ended(row, self.sessions[row].fail(error))
 
     def _leave(self, row: int) -> None:
         self._active.remove(row)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.description import changed_keys, describe
-from vanishgrad.engine.plan import batch_size_of
+from vanishgrad.engine.checkpoint import check_state
+from vanishgrad.engine.plan import batch_size_of, steps_of
 from vanishgrad.engine.prepare import check, device_of, threads, threads_of
 from vanishgrad.engine.recorder import Provenance, Recorder, Result, Resumed, seconds_before
-from vanishgrad.engine.run_folder import unfinished
+from vanishgrad.engine.run_folder import restored, unfinished
 from vanishgrad.engine.session import Callback
 from vanishgrad.engine.stack import Stack
-from vanishgrad.errors import instance_of, require
+from vanishgrad.errors import SettingError, instance_of, require
+from vanishgrad.folders import existing_folder, new_folder, vacate
+from vanishgrad.records import CHECKPOINT_FILE
 from vanishgrad.run import Run
+from vanishgrad.schema import Fault
 
 A_RUN = "a Run, such as Run(depth=20, act='sigmoid')"
 
@@ -23,6 +28,7 @@ def train(
     run: Run,
     out: Path | str | None = None,
     *,
+    overwrite: bool = False,
     resume: Path | str | None = None,
     provenance: Provenance | None = None,
     observe: Callback | None = None,
@@ -32,12 +38,15 @@ def train(
     Arguments:
         run: the setting.
         out: a folder to write as a run folder; None keeps the tables in memory.
+        overwrite: whether a run that is in `out` already goes; else it is refused.
         resume: the folder of the same run, interrupted, to go on with from its last checkpoint.
         provenance: what run.json says about where the setting came from; the default is the setting itself.
         observe: called after every step.
 
     Raises:
-        SettingError: before anything is written, when data, batch size, device or memory forbid the run.
+        SettingError: before anything is written, when data, batch size, device or memory forbid the run, or
+            `out` holds a run or a sweep, is being written by another process or cannot be written.
+        WriteError: when a file cannot be written later on: the disk is full.
 
     Example:
         >>> from vanishgrad import Run, train
@@ -54,7 +63,13 @@ def train(
     device = device_of(run)
     count = threads_of(run, batch_size_of(run, len(data.train_x)))
     folder = None if out is None else Path(out)
-    with threads(count), Recorder(run, folder, provenance, device) as recorder:
+    with ExitStack() as stack:
+        if folder is not None:
+            stack.enter_context(new_folder("out", folder, "run", overwrite=overwrite))
+            if overwrite:
+                vacate(folder, "run")
+        stack.enter_context(threads(count))
+        recorder = stack.enter_context(Recorder(run, folder, provenance, device))
         return _trained(run, data, recorder, observe)
 
 
@@ -80,16 +95,28 @@ def resume(folder: Path | str, *, observe: Callback | None = None, trust: bool =
         trust: whether code that run.json names may be imported, which runs it.
 
     Raises:
-        SettingError: when there is nothing to go on with.
+        SettingError: when there is nothing to go on with, or another process is at work there.
+        WriteError: when a file cannot be written: the disk is full.
     """
     instance_of("resume", folder, (str, Path), "the folder of an interrupted run")
     path = Path(folder)
-    run, record, state = unfinished(path, trust=trust)
-    data, device = check(run), device_of(run)
-    count = threads_of(run, batch_size_of(run, len(data.train_x)))
-    resumed = Resumed(record, state["step"], seconds_before(path, state["step"]))
-    with threads(count), Recorder(run, path, None, device, resumed) as recorder:
-        return _trained(run, data, recorder, observe, state)
+    with existing_folder("resume", path):
+        run, record, state = unfinished(path, trust=trust)
+        data, device = check(run), device_of(run)
+        _check_state(path, run, state, steps_of(run, len(data.train_x)))
+        count = threads_of(run, batch_size_of(run, len(data.train_x)))
+        resumed = Resumed(record, state["step"], seconds_before(path, state["step"]))
+        with threads(count), Recorder(run, path, None, device, resumed) as recorder:
+            return _trained(run, data, recorder, observe, state)
+
+
+def _check_state(folder: Path, run: Run, state: dict[str, Any], steps: tuple[int, int]) -> None:
+    """Refuse a checkpoint that does not fit, while nothing in the folder has been touched."""
+    model = restored("resume", folder, run, state).model
+    try:
+        check_state(run, model, state, *steps)
+    except Fault as fault:
+        raise SettingError(f"resume={folder}: {fault.of(CHECKPOINT_FILE)}") from None
 
 
 def _trained(

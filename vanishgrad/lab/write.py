@@ -10,6 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
+from vanishgrad.files import replace_file
+from vanishgrad.folders import make_folder
 from vanishgrad.lab.chapter import Chapter, Profile
 from vanishgrad.lab.claim import Conclusion, Evidence
 from vanishgrad.lab.page import (
@@ -21,7 +23,7 @@ from vanishgrad.lab.page import (
     section,
 )
 from vanishgrad.lab.valley import opening
-from vanishgrad.records import CLAIMS_FILE, replace_file
+from vanishgrad.records import CLAIMS_FILE
 from vanishgrad.report.gallery import save_figure
 
 SECTION_FILE = "section.html"  # in the folder of a chapter
@@ -45,7 +47,7 @@ def write_chapter(
     conclusions = [claim(evidence) for claim in chapter.claims]
     own, figures = folder / chapter.name, folder / FIGURES
     for place in (own, figures):
-        place.mkdir(parents=True, exist_ok=True)
+        make_folder("out", place)
     pictures = {
         plate.name: _saved(plate.draw(evidence), figures / f"{chapter.name}_{plate.name}")
         for plate in chapter.plates
@@ -72,7 +74,7 @@ def write_book(folder: Path, chapters: Sequence[Chapter], profile: Profile) -> P
     values = pd.concat(
         [pd.read_csv(folder / one.name / MEASUREMENTS_FILE, keep_default_na=False) for one in done]
     )
-    (folder / FIGURES).mkdir(exist_ok=True)
+    make_folder("out", folder / FIGURES)
     first = _saved(opening(), folder / FIGURES / "opening")
     _write_table(folder / MEASUREMENTS_FILE, values)
     _write_table(folder / CLAIMS_FILE, claims)

@@ -22,6 +22,7 @@ from torch.utils.hooks import RemovableHandle
 
 from vanishgrad.diagnosis import Diagnosis, OnlineDiagnosis
 from vanishgrad.errors import at_least, instance_of, require
+from vanishgrad.folders import new_folder, vacate
 from vanishgrad.measure.activations import activation_of, is_bounded
 from vanishgrad.measure.measurement import Measurement
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices
@@ -129,6 +130,7 @@ class GradientMonitor:
         self._gradients: dict[int, list[tuple[Cell, ...]]] = {}
         self._metrics: dict[int, tuple[Cell, ...]] = {}
         self._handles: list[RemovableHandle] = []
+        self._saved = set[Path]()
         self._started = time.perf_counter()
 
     def __enter__(self) -> GradientMonitor:
@@ -164,10 +166,27 @@ class GradientMonitor:
             watch.add(rows, [self._metrics[step]])
         return watch.diagnosis("diverged" if self._diverged else "running")
 
-    def save(self, folder: Path | str) -> Path:
-        """Write a run folder that `vanishgrad report` reads; returns it."""
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> Path:
+        """Write a run folder that `vanishgrad report` reads; returns it.
+
+        Arguments:
+            folder: its path; saved in again, it is brought up to date.
+            overwrite: whether a run that is in it already goes, where this monitor did not write it.
+
+        Raises:
+            SettingError: when it holds a run or a sweep, is being written by another process or cannot be
+                written. The measurements stay: save them elsewhere.
+        """
         target = Path(folder)
-        target.mkdir(parents=True, exist_ok=True)
+        own = target.resolve() in self._saved
+        with new_folder("folder", target, "run", overwrite=overwrite or own):
+            if overwrite and not own:
+                vacate(target, "run")
+            self._write_folder(target)
+        self._saved.add(target.resolve())
+        return target
+
+    def _write_folder(self, target: Path) -> None:
         for file, columns, rows in (
             (GRADIENTS_FILE, GRADIENT_COLUMNS, chain.from_iterable(self._gradients.values())),
             (METRICS_FILE, METRIC_COLUMNS, self._metrics.values()),
@@ -177,7 +196,6 @@ class GradientMonitor:
             table.close()
         write_run(target, self._record(target.resolve().name))
         write_diagnosis(target, self.diagnose())
-        return target
 
     @property
     def _setting(self) -> dict[str, Any]:

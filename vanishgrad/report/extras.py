@@ -10,11 +10,8 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
-from zipfile import BadZipFile
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from vanishgrad.diagnosis.layers import When, moment, root_sum_square, thin
 from vanishgrad.records import (
@@ -34,6 +31,7 @@ from vanishgrad.records import (
     UnreadableRun,
     read_extra,
 )
+from vanishgrad.schema import Fault, arrays, fit, is_there, opened
 
 Condense: TypeAlias = Callable[[Path, int | None], pd.DataFrame]
 GATE: list[Hashable] = ["step", "gate"]
@@ -50,6 +48,9 @@ class Condensed(NamedTuple):
     broken: str | None = None
 
 
+NOTHING = pd.DataFrame()  # of which nobody changes anything
+
+
 class Extra(NamedTuple):
     """A file that some runs have, and the function that reads it."""
 
@@ -60,23 +61,22 @@ class Extra(NamedTuple):
 def condensed(folder: Path, name: str, most_steps: int | None) -> Condensed:
     """Read one of `EXTRAS`; an empty table without columns where the run did not write the file."""
     extra = EXTRAS[name]
-    if not (folder / extra.file).exists():  # of most runs most files: nothing of pandas is needed to say so
-        return Condensed(pd.DataFrame())
+    if not is_there(folder / extra.file):  # of most runs most files: nothing of pandas is needed to say so
+        return Condensed(NOTHING)
     try:
         return Condensed(extra.condense(folder, most_steps))
     except UnreadableRun as error:
-        reason = error.reason
-    except (KeyError, ValueError) as error:
-        reason = f"{name.replace('_', ' ')} not readable: {error}"
-    return Condensed(pd.DataFrame(), reason)
+        return Condensed(NOTHING, error.reason)
+    except Fault as fault:
+        return Condensed(NOTHING, fault.of(extra.file))
 
 
 def read_sample(folder: Path, length: int) -> str:
     """Read the first `length` characters of the text sampled from a network; empty where there is none."""
     try:
-        with open(folder / SAMPLE_FILE, encoding="utf-8", errors="replace") as file:
-            return file.read(length)
-    except OSError:
+        with opened(folder / SAMPLE_FILE) as file:
+            return file.read(4 * length).decode(errors="replace")[:length]
+    except (OSError, Fault):
         return ""
 
 
@@ -143,46 +143,45 @@ def read_filters(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
 
     `filters` are the first ones, `(filters, height, width)`, means over channels.
     """
-    arrays = _arrays(folder, FILTERS_ARRAYS)
-    rows = [
-        {
-            "moment": moment,
-            "filters": arrays[moment][:MOST_FILTERS].mean(axis=1),
-            "units": len(arrays[moment]),
-        }
-        for moment in MOMENTS
-        if moment in arrays and arrays[moment].ndim == 4 and arrays[moment].size
-    ]
+    found = arrays(folder / FILTERS_ARRAYS)
+    known = {when: found[when] for when in MOMENTS if when in found and found[when].size}
+    for when in known:
+        fit(known, {when: "fchw"})
+    rows = [(when, one[:MOST_FILTERS].mean(axis=1), len(one)) for when, one in known.items()]
     return pd.DataFrame(rows, columns=["moment", "filters", "units"])
 
 
 def read_predicted_frames(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     """Read frames.npz: `given, true, predicted`, frames `(time, height, width)` of the first example."""
-    arrays = _arrays(folder, FRAMES_ARRAYS)
-    names = ["given", "true", "predicted"]
-    whole = all(name in arrays and arrays[name].ndim == 5 and arrays[name].size for name in names)
-    row = {name: arrays[name][0, :, 0] for name in names} if whole else None
-    return pd.DataFrame([row] if row else [], columns=names)
+    found, names = arrays(folder / FRAMES_ARRAYS), ["given", "true", "predicted"]
+    if not any(found[name].size for name in names if name in found):
+        return pd.DataFrame(columns=names)
+    fit(found, {"given": "e.chw", "true": "etchw", "predicted": "etchw"})
+    return pd.DataFrame([{name: found[name][0, :, 0] for name in names}], columns=names)
 
 
 def read_landscape(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     """Read landscape.npz: `plane, x, y, loss, path, shares`, a row for each of the two planes."""
-    arrays = _arrays(folder, LANDSCAPE_ARRAYS)
+    found = arrays(folder / LANDSCAPE_ARRAYS)
+    fit(found, {"way": ".d", "shares": "d"})
+    for plane in ("path", "random"):
+        fit(found, {f"{plane}_x": "x", f"{plane}_y": "y", f"{plane}_loss": "yx"})
     rows = [
-        {"plane": plane, **{part: arrays[f"{plane}_{part}"] for part in ("x", "y", "loss")},
-         "path": arrays["way"], "shares": arrays["shares"]}
-        for plane in ("path", "random") if arrays
+        {"plane": plane, **{part: found[f"{plane}_{part}"] for part in ("x", "y", "loss")},
+         "path": found["way"], "shares": found["shares"]}
+        for plane in ("path", "random")
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=["plane", "x", "y", "loss", "path", "shares"])
 
 
 def read_activation_inputs(folder: Path, most_steps: int | None = None) -> pd.DataFrame:
     """Read activations.npz: `moment, edges, fractions, flat`, histograms of z by layer."""
-    arrays = _arrays(folder, ACTIVATIONS_ARRAYS)
+    found = arrays(folder / ACTIVATIONS_ARRAYS)
+    fit(found, {"flat": "b", "start": "lb", "end": "lb"})
+    fit({"edges": found.get("edges", found["flat"])[1:], "flat": found["flat"]}, {"flat": "b", "edges": "b"})
     rows = [
-        {"moment": moment, "edges": arrays["edges"], "fractions": arrays[moment], "flat": arrays["flat"]}
+        {"moment": moment, "edges": found["edges"], "fractions": found[moment], "flat": found["flat"] != 0}
         for moment in ("start", "end")
-        if arrays
     ]
     return pd.DataFrame(rows, columns=["moment", "edges", "fractions", "flat"])
 
@@ -215,14 +214,3 @@ def _rows(folder: Path, file: str, *needed: str) -> pd.DataFrame:
 
 def _thinned(rows: pd.DataFrame, most_steps: int | None) -> pd.DataFrame:
     return rows if most_steps is None or rows.empty else thin(rows, most_steps)
-
-
-def _arrays(folder: Path, file: str) -> dict[str, NDArray[np.float32]]:
-    """The arrays of a file, none when it is absent."""
-    try:
-        with open(folder / file, "rb") as content, np.load(content, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, AttributeError, BadZipFile, EOFError):
-        raise UnreadableRun(folder, f"{file} is not a file of arrays") from None

@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 
+from vanishgrad.files import replace_file, writing
+from vanishgrad.folders import make_folder
 from vanishgrad.report.exhibits import EXHIBITS, Exhibit, Wanted
 from vanishgrad.report.extras import EXTRAS
 from vanishgrad.report.figures.canvas import note
@@ -34,15 +36,17 @@ def save_figure(
 ) -> bytes:
     """Write `path`.png and the other `formats`; returns the PNG."""
     png = figure_png(figure, dpi)
-    path.with_suffix(".png").write_bytes(png)
+    replace_file(path.with_suffix(".png"), png)
     figure.set_layout_engine("none")  # drawing the PNG solved the layout
     with _quietly():
         if "svg" in formats:
-            svg = FigureCanvasSVG(figure)
-            svg.print_svg(path.with_suffix(".svg"), metadata={"Date": None})  # type: ignore[no-untyped-call]
+            svg, text = FigureCanvasSVG(figure), io.StringIO()
+            svg.print_svg(text, metadata={"Date": None})  # type: ignore[no-untyped-call]
+            replace_file(path.with_suffix(".svg"), text.getvalue().encode())
         if "pdf" in formats:
-            pdf = FigureCanvasPdf(figure)
-            pdf.print_pdf(path.with_suffix(".pdf"), metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
+            pdf, buffer = FigureCanvasPdf(figure), io.BytesIO()
+            pdf.print_pdf(buffer, metadata={"CreationDate": None})  # type: ignore[no-untyped-call]
+            replace_file(path.with_suffix(".pdf"), buffer.getvalue())
     return png
 
 
@@ -176,9 +180,10 @@ class Gallery:
 
     def draw(self, folder: Path) -> Iterator[Picture]:
         """Draw every figure to `folder`, in which no file of an earlier report stays."""
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder("out", folder)
         for file in (CAPTIONS, *(f"{one.name}{suffix}" for one in EXHIBITS for suffix in SUFFIXES)):
-            (folder / file).unlink(missing_ok=True)
+            with writing(folder / file):
+                (folder / file).unlink(missing_ok=True)
         for exhibit in self.wanted.exhibits:
             table = self.table_of(exhibit)
             if _has_any(table, exhibit.needs):
@@ -220,7 +225,7 @@ class Gallery:
             printed = self._figure(exhibit, table)
             caption = fit_for_paper(printed)
             save_figure(printed, path, self.wanted.formats, dpi=300)
-        with open(folder / CAPTIONS, "a", encoding="utf-8") as captions:
+        with writing(folder / CAPTIONS), open(folder / CAPTIONS, "a", encoding="utf-8") as captions:
             captions.write(f"{exhibit.name}: {caption}. {exhibit.caption}\n")
         return png
 

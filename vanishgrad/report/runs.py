@@ -26,6 +26,7 @@ from vanishgrad.records import (
     RUN_FILE,
     Baseline,
     UnreadableRun,
+    as_number,
     read_gradients,
     read_metrics,
     read_run,
@@ -33,8 +34,10 @@ from vanishgrad.records import (
 )
 from vanishgrad.report.extras import EXTRAS, Condensed, condensed, read_sample
 from vanishgrad.report.labels import run_labels, varied_keys
+from vanishgrad.schema import is_there
 
 SAMPLE_LENGTH = 600  # characters
+MOST_REASONS = 3  # that are given where nothing could be read
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,7 @@ class SavedRun:
     @property
     def broken_extras(self) -> tuple[str, ...]:
         """The reasons why some of those tables could not be read."""
-        reasons = (self._condensed(name).broken for name in EXTRAS)
+        reasons = [self._prediction[1], *(self._condensed(name).broken for name in EXTRAS)]
         return tuple(reason for reason in reasons if reason is not None)
 
     @property
@@ -104,10 +107,18 @@ class SavedRun:
             self._moments[column, when] = moment(self.gradients, column, when)
         return self._moments[column, when]
 
-    @cached_property
+    @property
     def theory(self) -> dict[str, Any]:
-        """The prediction for the initial network, as theory.json has it; empty without one."""
-        return read_theory(self.folder)
+        """The prediction for the initial network, as theory.json has it; empty where it cannot be read."""
+        return self._prediction[0]
+
+    @cached_property
+    def _prediction(self) -> tuple[dict[str, Any], str | None]:
+        """The prediction, or an empty one and why it could not be read."""
+        try:
+            return read_theory(self.folder), None
+        except UnreadableRun as error:
+            return {}, error.reason
 
     @cached_property
     def predicted(self) -> pd.Series[float]:
@@ -116,7 +127,7 @@ class SavedRun:
         Theory gives it relative to the last hidden layer, whose measured norm is taken. Empty where there is
         no prediction, or nothing to hold it against.
         """
-        profile = self.theory.get("profile") or []
+        profile = [as_number(decades) for decades in self.theory.get("profile") or []]
         start = self.moment("delta_norm", "start")
         last = start.loc[start["layer"] == len(profile), "delta_norm"]
         if not profile or start["step"].min() > 0 or last.size != 1:
@@ -206,6 +217,13 @@ class Runs:
     def broken_extras(self) -> tuple[Noted, ...]:
         """The other files of the runs that could not be read."""
         return tuple(Noted(run.folder, reason) for run in self for reason in run.broken_extras)
+
+    @property
+    def reasons(self) -> str:
+        """Why the first folders were skipped, in brackets; empty where none was."""
+        said = [f"{folder}: {reason}" for folder, reason in self.skipped[:MOST_REASONS]]
+        more = [f"and {len(self.skipped) - MOST_REASONS} more"] * (len(self.skipped) > MOST_REASONS)
+        return f" ({'; '.join([*said, *more])})" if said else ""
 
     @property
     def baselines(self) -> tuple[Baseline, ...]:
@@ -307,20 +325,32 @@ def load_runs(*folders: str | Path, most_steps: int | None = None) -> Runs:
             runs.append(_read(folder, most_steps))
         except UnreadableRun as error:
             skipped.append(Noted(folder, error.reason))
-        except ValueError as error:
-            skipped.append(Noted(folder, f"a table is not readable: {error}"))
     return Runs(tuple(runs), tuple(skipped))
 
 
 def run_folders(folder: Path) -> list[Path]:
     """`folder` itself if it is a run, else the runs below it and the folders that should have been one."""
     require(folder.is_dir(), f"runs={folder}: there is no such folder")
-    if (folder / RUN_FILE).exists():
-        return [folder]
-    below = sorted((path for path in folder.iterdir() if _may_hold_runs(path)), key=_natural)
-    if not below:
-        return [] if (folder / REPORT_PAGE).exists() else [folder]
-    return [run for path in below for run in run_folders(path)]
+    return list(_run_folders(folder, set()))
+
+
+def _run_folders(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """The same; a folder that links lead back to is looked at once."""
+    found = os.stat(folder)
+    if (found.st_dev, found.st_ino) in seen:
+        return
+    seen.add((found.st_dev, found.st_ino))
+    if is_there(folder / RUN_FILE):
+        yield folder
+        return
+    try:
+        below = sorted((path for path in folder.iterdir() if _may_hold_runs(path)), key=_natural)
+    except OSError:
+        below = []  # reading it will say why
+    for path in below:
+        yield from _run_folders(path, seen)
+    if not below and not (folder / REPORT_PAGE).exists():
+        yield folder
 
 
 def newest_runs(outputs: Path = Path("outputs")) -> Path:
@@ -335,14 +365,12 @@ def newest_runs(outputs: Path = Path("outputs")) -> Path:
 
 def _read(folder: Path, most_steps: int | None) -> SavedRun:
     record = read_run(folder)
-    if not isinstance(record.get("choices") or {}, dict):
-        raise UnreadableRun(folder, "run.json has no readable choices")
     gradients = read_gradients(folder, most_steps=most_steps)
     gradients = _readable(folder, GRADIENTS_FILE, gradients, GRADIENT_COLUMNS)
     if gradients.empty:
         raise UnreadableRun(folder, "gradients.csv has no complete row")
     no_metrics = pd.DataFrame(columns=list(METRIC_COLUMNS), dtype=float)
-    metrics = read_metrics(folder) if (folder / METRICS_FILE).exists() else no_metrics
+    metrics = read_metrics(folder) if is_there(folder / METRICS_FILE) else no_metrics
     metrics = _readable(folder, METRICS_FILE, metrics, METRIC_COLUMNS)
     if most_steps is not None:
         metrics = _thin_metrics(metrics, most_steps)
@@ -375,7 +403,7 @@ def _may_hold_runs(path: Path) -> bool:
 
 
 def _recorded(folder: Path) -> Iterator[Path]:
-    return (path for path in run_folders(folder) if (path / RUN_FILE).exists())
+    return (path for path in run_folders(folder) if (path / RUN_FILE).is_file())
 
 
 def _start(folder: Path) -> str:

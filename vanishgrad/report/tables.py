@@ -12,7 +12,7 @@ import pandas as pd
 
 from vanishgrad.diagnosis.describe import Where
 from vanishgrad.diagnosis.layers import When, decades_across, decades_through, gradient_slope, log_slope
-from vanishgrad.records import METRIC_COLUMNS, Value, flatten
+from vanishgrad.records import METRIC_COLUMNS, Value, as_number, flatten
 from vanishgrad.report.labels import setting_label
 from vanishgrad.report.runs import Runs, SavedRun
 
@@ -68,11 +68,6 @@ def time_slope(run: SavedRun) -> float:
     """Decades per time step by which ||dLoss/dh_t|| shrinks towards the first, in the initial network."""
     rows = _time_moment(run, "start")
     return log_slope(rows["t"], rows["grad_norm"]) if len(rows) else float("nan")
-
-
-def as_number(value: Any) -> float:
-    """A number of run.json, where those that are not finite are strings; NaN for what is missing."""
-    return float("nan") if value is None else float(value)
 
 
 def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vanishgrad.engine import Provenance
+from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
 
 
@@ -48,6 +49,31 @@ class Job:
     label: str = ""
     files: tuple[TextFile, ...] = ()
     words: tuple[str, ...] = ()
+
+
+def refuse_twice(runs: Sequence[Hashable], names: Sequence[str]) -> None:
+    """Refuse a sweep with the same run twice: they end alike, and their spread would be none.
+
+    Arguments:
+        runs: what is asked for.
+        names: what was typed for each; empty where nothing was.
+    """
+    first: dict[Hashable, int] = {}
+    again = [
+        (first[run], number) for number, run in enumerate(runs) if first.setdefault(run, number) != number
+    ]
+    if again:
+        one, two = again[0]
+        typed = f"{names[two]}: " if names[one] == names[two] and names[one] else ""
+        named = [
+            f"{number}" if typed or not names[number] else f"{number} ({names[number]})"
+            for number in (one, two)
+        ]
+        others = f" ({len(again)} of {len(runs)} are there already)" if len(again) > 1 else ""
+        raise SettingError(
+            f"{typed}runs {' and '.join(named)} of the sweep have the same setting and would end alike; "
+            f"leave one out{others}"
+        )
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,16 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vanishgrad.description import describe, describe_choice, described_fields
 from vanishgrad.engine.recorder import versions
 from vanishgrad.errors import SettingError, require
-from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, numbers, replace_file, strict
+from vanishgrad.files import append_whole, replace_file, writing
+from vanishgrad.folders import last_words, one_at_a_time
+from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, numbers, strict
 from vanishgrad.sweeps.job import Job, Outcome
 
 TAKEN_BACK = "interrupted"
@@ -28,8 +31,9 @@ def begin(folder: Path, jobs: Sequence[Job], overrides: Sequence[str] = ()) -> N
         jobs: all of them, or the first batch of a sweeper that hands them over in batches.
         overrides: what was typed.
     """
-    (folder / SWEEP_RUNS_FILE).unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        (folder / SWEEP_RUNS_FILE).unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     record = {
         "schema_version": SCHEMA_VERSION, "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions(), "overrides": list(overrides), "batches": [], "jobs": [],
@@ -131,17 +135,53 @@ def _place(folder: Path, job: Job) -> dict[str, Any]:
 
 
 def append(folder: Path, outcome: Outcome) -> None:
-    """Add a line to runs.jsonl, in one write that has reached the disk on return.
+    """Add a line to runs.jsonl that has reached the disk on return, whole or not at all.
 
     After a line that a power cut has torn it begins a new one.
+
+    Raises:
+        WriteError: when the disk does not take it.
     """
     line = json.dumps(strict(asdict(outcome)), allow_nan=False).encode() + b"\n"
-    with open(folder / SWEEP_RUNS_FILE, "ab+", buffering=0) as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
-        left = line if file.read(1) in (b"", b"\n") else b"\n" + line
-        while left:  # once, unless the disk is full: then the second time says so
-            left = left[file.write(left) :]
+    path = folder / SWEEP_RUNS_FILE
+    with writing(path), open(path, "ab+", buffering=0) as file:
+        with one_at_a_time(file.fileno()):  # or what is taken back could be another's line
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 1))
+            new = line if file.read(1) in (b"", b"\n") else b"\n" + line
+            append_whole(file.fileno(), new, size)
         os.fsync(file.fileno())
+
+
+class Teller:
+    """Adds lines to runs.jsonl; what a full disk does not take is told again with the next.
+
+    Arguments:
+        folder: of the sweep.
+        untold: what could not be told so far.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.untold = folder, list[Outcome]()
+
+    def __call__(self, outcome: Outcome) -> None:
+        self.untold.append(outcome)
+        self.retry()
+
+    def retry(self) -> None:
+        """Tell what has not been told."""
+        while self.untold and last_words(self._folder, partial(append, self._folder, self.untold[0])):
+            del self.untold[0]
+
+    def close(self) -> None:
+        """Tell the rest.
+
+        Raises:
+            WriteError: when that cannot be written.
+        """
+        self.retry()
+        for outcome in self.untold:
+            append(self._folder, outcome)
 
 
 def outcomes(folder: Path) -> dict[int, Outcome]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,11 @@ import torch
 from vanishgrad.description import changed_keys
 from vanishgrad.engine.recorder import first_record, versions
 from vanishgrad.errors import one_of, require
-from vanishgrad.records import (
-    CHECKPOINT_FILE,
-    GRADIENTS_FILE,
-    METRICS_FILE,
-    RUN_FILE,
-    SNAPSHOTS,
-    UnreadableRun,
-    clear_optional,
-    numbers,
-    read_run,
-    write_run,
-)
+from vanishgrad.files import writing
+from vanishgrad.folders import last_words, tidy_lock
+from vanishgrad.folders.content import MULTIRUN, PARTIAL
+from vanishgrad.folders.lock import LOCK_FILE
+from vanishgrad.records import UnreadableRun, numbers, read_run, write_run
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.ledger import (
     KEY,
@@ -38,9 +32,9 @@ from vanishgrad.sweeps.ledger import (
     outcomes,
     recorded,
 )
-from vanishgrad.sweeps.work import LOG_FILE
 
 JOBS, KEYS = 3, 4  # as many are shown
+ORPHANS = 20.0  # seconds in which processes end whose sweep was killed
 
 Entry = Mapping[str, Any]
 
@@ -70,10 +64,7 @@ def _first(parts: Sequence[str], count: int, between: str, unit: str = "") -> st
 
 RESULTS = ("completed", "diverged")
 RETRIES = ("failed", "diverged")
-BEFORE = ("multirun.yaml",)  # what Hydra leaves before a sweep is recorded
-WRITTEN = (RUN_FILE, GRADIENTS_FILE, METRICS_FILE, CHECKPOINT_FILE, LOG_FILE)  # what says it has ended first
-PARTIAL = r"\.\w+\.[a-z]+\.\d+"  # what a kill inside `replace_file` leaves
-LEFT = re.compile(rf"\d+\.pt|{PARTIAL}")  # snapshots too
+BEFORE = (MULTIRUN, LOCK_FILE)  # what is there before a sweep is recorded
 
 Measures = Callable[[Path], dict[str, float | None]]
 
@@ -98,7 +89,7 @@ def reopen(
         key: what the folder was given as, for messages.
 
     Raises:
-        SettingError: when the folder holds no sweep, or one of other jobs.
+        SettingError: when the folder holds no sweep, or one of other jobs, or one of them is still trained.
     """
     if retry is not None:
         one_of("sweep.retry" if key == KEY else "retry", retry, RETRIES)
@@ -112,6 +103,7 @@ def reopen(
         return list(jobs)
     now = [entry_of(folder, job) for job in jobs]
     _compare(f"{key}={folder}", record, now, first)
+    _await_orphans(f"{key}={folder}", jobs)
     done, read = outcomes(folder), measures or _nothing
     asked = zip(jobs, now, strict=True)
     return [job for job, entry in asked if _is_left(folder, job, entry, done.get(job.number), retry, read)]
@@ -129,6 +121,17 @@ def _tidy(folder: Path) -> None:
     for path in folder.glob(".*"):
         if path.is_file() and re.fullmatch(PARTIAL, path.name):
             path.unlink()
+
+
+def _await_orphans(place: str, jobs: Sequence[Job]) -> None:
+    """Wait until the last process of the sweep that was stopped is gone; what it had locked is free then."""
+    until = time.monotonic() + ORPHANS
+    for job in jobs:
+        while (holder := tidy_lock(job.folder)) is not None:
+            require(
+                time.monotonic() < until, f"{place}: {holder} still trains run {job.number}; end it first"
+            )
+            time.sleep(0.05)
 
 
 def _compare(place: str, record: Mapping[str, Any], now: Sequence[Mapping[str, Any]], first: int) -> None:
@@ -188,29 +191,31 @@ def _nothing(folder: Path) -> dict[str, float | None]:
     return {}
 
 
-def clear(job: Job) -> None:
-    """Empty the folder of a run that is done again, but for what no run writes."""
-    for file in WRITTEN:
-        (job.folder / file).unlink(missing_ok=True)
-    clear_optional(job.folder)
-    snapshots = job.folder / SNAPSHOTS
-    for path in (*job.folder.glob(".*"), *snapshots.glob("*")):
-        if path.is_file() and LEFT.fullmatch(path.name):
-            path.unlink()
-    with suppress(OSError):  # absent, or there is something else in it
-        snapshots.rmdir()
-
-
 def interrupt(job: Job) -> None:
-    """Say of a run whose process was stopped that it was interrupted."""
+    """Say of a run whose process was stopped that it was interrupted, where the disk takes that."""
+    tidy_lock(job.folder)
     record = _record(job)
     if record is not None and record["status"] == "running":
-        write_run(job.folder, record | {"status": "interrupted"})
+        record["status"] = "interrupted"
+        last_words(job.folder, partial(write_run, job.folder, record))
 
 
 def fail(job: Job, error: str) -> None:
     """Say of a run whose process died that it failed, also where it had not come to its first record."""
+    tidy_lock(job.folder)
     record = _record(job) or first_record(job.run, job.provenance, torch.device("cpu"))
     if record["status"] == "running":
-        job.folder.mkdir(parents=True, exist_ok=True)
-        write_run(job.folder, record | {"status": "failed", "error": error})
+        record |= {"status": "failed", "error": error}
+        last_words(job.folder, partial(_write, job.folder, record))
+
+
+def _write(folder: Path, record: Mapping[str, Any]) -> None:
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_run(folder, record)
+
+
+def told_by_folder(job: Job, measures: Measures) -> Outcome | None:
+    """The outcome of a run that has ended, as its folder has it; None where it has not."""
+    record = _record(job)
+    return _recovered(job, record, measures) if record is not None and record["status"] in RESULTS else None

@@ -21,12 +21,22 @@ from vanishgrad.diagnosis.layers import measured
 from vanishgrad.engine import Result, check
 from vanishgrad.engine.run_folder import load_result, lost_result
 from vanishgrad.errors import SettingError, at_least, require, short
-from vanishgrad.records import GRADIENTS_FILE, SWEEP_FILE, Columns, UnreadableRun, flatten, read_gradients
-from vanishgrad.run import Run, is_integer
-from vanishgrad.sweeps.job import Job, Outcome
-from vanishgrad.sweeps.ledger import Follower, append, begin, extend, outcomes
+from vanishgrad.folders import (
+    acting_for,
+    clear_run,
+    granted,
+    is_empty,
+    is_sweep,
+    new_folder,
+)
+from vanishgrad.records import GRADIENTS_FILE, RUN_FILE, UnreadableRun, flatten, read_gradients
+from vanishgrad.rows import Columns
+from vanishgrad.run import Run, identity, is_integer
+from vanishgrad.sweeps.job import Job, Outcome, refuse_twice
+from vanishgrad.sweeps.ledger import Follower, Teller, begin, extend, outcomes
+from vanishgrad.sweeps.places import make_room, refuse_shared
 from vanishgrad.sweeps.pool import GroupFailure, Place, Workers, each, worker_count
-from vanishgrad.sweeps.resumption import clear, fail, interrupt, reopen
+from vanishgrad.sweeps.resumption import fail, interrupt, reopen, told_by_folder
 from vanishgrad.sweeps.work import JobGroup, grouped, train_group
 
 if TYPE_CHECKING:
@@ -39,6 +49,7 @@ def sweep(
     runs: Iterable[Run],
     out: Path | str | None = None,
     *,
+    overwrite: bool = False,
     workers: int | Workers | None = None,
     max_stack: int | None = None,
     retry: str | None = None,
@@ -55,6 +66,7 @@ def sweep(
         runs: the settings.
         out: the folder of the sweep, with a run folder for each, `0`, `1`, ...; None keeps the results in
             memory, with the nine digits of the tables.
+        overwrite: whether a sweep that is in `out` already goes, in place of going on with it.
         workers: processes; None for one per GPU, or per core where there is none; 1 is this process.
         max_stack: runs in a stack at most; None leaves it to the size of the network.
         retry: "failed" or "diverged": what is done again in `out`, next to what is missing.
@@ -65,7 +77,8 @@ def sweep(
         A result per run, in the order of `runs`.
 
     Raises:
-        SettingError: for what is no run or cannot be trained here, and where `out` holds other runs.
+        SettingError: for what is no run or cannot be trained here, for a run that is there twice, and where
+            `out` holds other runs, is being written by another process or cannot be written.
 
     Example:
         >>> from vanishgrad import Run, sweep
@@ -74,13 +87,19 @@ def sweep(
         [('sigmoid', 5), ('relu', 5)]
     """
     settings = _checked(runs)
+    refuse_twice([identity(run) for run in settings], [""] * len(settings))
+    require(retry is None or out is not None, f"retry={retry}: is for a sweep in a folder; give out=DIR too")
+    require(not overwrite or retry is None, f"retry={retry}: goes on with a sweep, overwrite=True does not")
     if max_stack is not None:
         at_least("max_stack", max_stack, 1)
     with ExitStack() as stack:
         kept = None if out is None else Path(out)
         folder = Path(stack.enter_context(TemporaryDirectory())) if kept is None else kept.absolute()
+        if kept is not None:
+            stack.enter_context(_folder(kept))
+        resumed = is_sweep(folder) and not overwrite
         jobs = numbered_jobs(settings, folder)
-        trained = Sweep(folder, _asked_again(kept, retry), max_stack, retry, fail_fast, key="out")
+        trained = Sweep(folder, resumed, max_stack, retry, fail_fast, key="out", overwrite=overwrite)
         ended = trained.train(trained.add(jobs), workers_of(workers), _Telling(tell))
         results = [_result(job, ended.get(job.number), in_memory=kept is None) for job in jobs]
     _warn_of_failures(results)
@@ -103,18 +122,15 @@ def _checked(runs: Iterable[Run]) -> list[Run]:
     return settings
 
 
-def _asked_again(out: Path | None, retry: str | None) -> bool:
-    """Whether the folder holds a sweep to go on with; anything else in it is refused."""
-    require(retry is None or out is not None, f"retry={retry}: is for a sweep in a folder; give out=DIR too")
-    if out is None or not out.exists():
-        return False
-    require(out.is_dir(), f"out={out}: is a file; name a folder")
-    is_sweep = (out / SWEEP_FILE).exists()
-    require(
-        is_sweep or not any(out.iterdir()),
-        f"out={out}: there is something in it that is no sweep; name another",
-    )
-    return is_sweep
+@contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """The folder of a sweep that begins or goes on; anything else in it is refused."""
+    with new_folder("out", out, "sweep", overwrite=True):
+        require(
+            is_sweep(out) or is_empty(out),
+            f"out={out}: there is something in it that is no sweep; name another",
+        )
+        yield
 
 
 def workers_of(workers: int | Workers | None) -> Workers:
@@ -211,6 +227,7 @@ class Sweep:
         fail_fast: begin no more runs once one has failed.
         typed: what was typed, as sweep.json keeps it.
         key: what the folder was given as, for messages.
+        overwrite: whether a sweep that the folder holds goes, once the new one is known to be one.
         jobs: those handed over so far; a sweeper that searches hands them over in batches.
         stopped: whether a run failed and no more are to begin.
     """
@@ -222,13 +239,17 @@ class Sweep:
     fail_fast: bool = False
     typed: Sequence[str] = ()
     key: str = "sweep.resume"
+    overwrite: bool = False
     jobs: list[Job] = field(default_factory=list)
     stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self._tell = Teller(self.folder)
 
     @property
     def outcomes(self) -> dict[int, Outcome]:
         """How the jobs ended so far, by number."""
-        return outcomes(self.folder)
+        return outcomes(self.folder) | {outcome.number: outcome for outcome in self._tell.untold}
 
     def add(self, jobs: Sequence[Job]) -> list[Job]:
         """Record the next jobs before any of them begins; those that are left to train.
@@ -237,14 +258,16 @@ class Sweep:
             SettingError: when the folder holds no sweep to go on with, or one of other jobs.
         """
         first = not self.jobs
+        refuse_shared(self.folder, [job.folder for job in (*self.jobs, *jobs)], len(self.jobs))
         self.jobs += jobs
         if self.stopped:
             return []
         if self.resumed:
             left = reopen(self.folder, jobs, self.retry, initial_slope_in, self.typed, self.key)
             for job in left:
-                clear(job)
+                clear_run(job.folder)
             return left
+        make_room(self.folder, [job.folder for job in jobs], overwrite=self.overwrite and first)
         if first:
             begin(self.folder, jobs, self.typed)
         else:
@@ -272,9 +295,14 @@ class Sweep:
         """What is called while the groups are trained."""
         waiting = Waiting(groups, worker_count(workers))
         watcher.started(waiting.begun(()))
+        seen = set[int]()
 
         def watch() -> None:
-            for outcome in follower.new():
+            self._tell.retry()
+            for outcome in (*follower.new(), *self._tell.untold):
+                if outcome.number in seen:
+                    continue
+                seen.add(outcome.number)
                 watcher.ended(outcome)
                 watcher.started(waiting.begun([outcome.number]))
                 if self.fail_fast and outcome.status == "failed":
@@ -286,10 +314,12 @@ class Sweep:
     def _each(self, groups: Sequence[JobGroup], workers: Workers, watch: Callable[[], None]) -> None:
         try:
             with _terminable():
-                for failure in each(groups, partial(_train, self.folder), workers, watch=watch):
+                work = partial(_train, self.folder, granted())
+                for failure in each(groups, work, workers, watch=watch):
                     self._failed(failure)
                     watch()
                 watch()
+            self._settle(groups)
         except KeyboardInterrupt:
             _interrupt(groups)
             raise
@@ -298,13 +328,24 @@ class Sweep:
         if self.stopped:  # and the other processes have ended
             _interrupt(groups)
 
+    def _settle(self, groups: Sequence[JobGroup]) -> None:
+        """Say of runs that failed why, where their own process could not."""
+        ended = self.outcomes
+        for job in (job for group in groups for job in group.jobs):
+            outcome = ended.get(job.number)
+            if outcome is not None and outcome.status == "failed" and (job.folder / RUN_FILE).exists():
+                fail(job, outcome.error or "")
+
     def _failed(self, failure: GroupFailure[JobGroup]) -> None:
         """Runs whose process died are failed, unless they had ended before."""
         ended = self.outcomes
         for job in failure.group.jobs:
             if job.number not in ended:
-                fail(job, failure.error)
-                append(self.folder, Outcome(job.number, "failed", 0.0, error=failure.error))
+                outcome = told_by_folder(job, initial_slope_in)
+                if outcome is None:
+                    outcome = Outcome(job.number, "failed", 0.0, error=failure.error)
+                    fail(job, failure.error)
+                self._tell(outcome)
 
 
 class Waiting:
@@ -347,11 +388,14 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _train(folder: Path, group: JobGroup, place: Place) -> None:
-    """Train a group, here or in another process."""
+def _train(folder: Path, own: frozenset[Path], group: JobGroup, place: Place) -> None:
+    """Train a group, here or in another process, for the one that holds the folders `own`."""
     if place.device is not None:
         torch.cuda.set_device(place.device)
-    train_group(group, partial(append, folder), final_numbers)
+    tell = Teller(folder)
+    with acting_for(own):
+        train_group(group, tell, final_numbers)
+    tell.close()
 
 
 def final_numbers(result: Result) -> dict[str, float | None]:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,8 +19,12 @@ from vanishgrad.engine.memory import needed_bytes
 from vanishgrad.engine.plan import batch_size_of
 from vanishgrad.engine.prepare import check, device_of, parameter_count, threads, threads_of
 from vanishgrad.engine.recorder import Recorder
+from vanishgrad.engine.run_folder import lost_result
 from vanishgrad.engine.stack import Stack
-from vanishgrad.records import replace_file
+from vanishgrad.errors import SettingError, WriteError, error_line
+from vanishgrad.files import replace_file, writing
+from vanishgrad.folders import clear_run, last_words, locked, make_folder
+from vanishgrad.records import LOG_FILE
 from vanishgrad.run import Run, structure
 from vanishgrad.sweeps.job import Job, Outcome
 
@@ -88,7 +93,6 @@ def _evenly(members: Sequence[Job], most: int) -> list[Sequence[Job]]:
     return [members[start:end] for start, end in pairwise(bounds)]
 
 
-LOG_FILE = "error.log"
 Tell = Callable[[Outcome], None]
 Measures = Callable[[Result], dict[str, float | None]]
 
@@ -103,23 +107,43 @@ def train_group(group: JobGroup, tell: Tell, measures: Measures) -> None:
         tell: called with every outcome as soon as it is known.
         measures: gives the final numbers of a result.
     """
-    left = {job.number: job for job in group.jobs}
-    for job in group.jobs:
-        _leave_files(job)
+    with ExitStack() as stack:
+        locks = {job.number: stack.enter_context(ExitStack()) for job in group.jobs}
 
-    def ended(place: int, result: Result) -> None:
-        job = group.jobs[place]
-        del left[job.number]
-        tell(_outcome(job, result, measures(result), len(group.jobs)))
+        def told(outcome: Outcome) -> None:
+            tell(outcome)
+            locks[outcome.number].close()
 
-    if len(group.jobs) > 1:
-        try:
-            train_stack([job.run for job in group.jobs], ended, group.jobs)
-        except Exception:
-            for job in left.values():
-                _log(job)
-    for job in list(left.values()):
-        tell(_alone(job, measures))
+        jobs = [job for job in group.jobs if _opened(job, locks[job.number], told)]
+        left = {job.number: job for job in jobs}
+
+        def ended(place: int, result: Result) -> None:
+            job = jobs[place]
+            del left[job.number]
+            told(_outcome(job, result, measures(result), len(jobs)))
+
+        if len(jobs) > 1:
+            try:
+                train_stack([job.run for job in jobs], ended, jobs)
+            except Exception:
+                for job in left.values():
+                    clear_run(job.folder)
+                    _log(job)
+        for job in list(left.values()):
+            told(_alone(job, measures))
+
+
+def _opened(job: Job, lock: ExitStack, tell: Tell) -> bool:
+    """Make the folder of a job, lock it until its line is written, and fill it; False where that fails."""
+    try:
+        make_folder("folder", job.folder)
+        lock.enter_context(locked("folder", job.folder))
+        with writing(job.folder):
+            _leave_files(job)
+    except (SettingError, WriteError) as error:
+        tell(_failed(job, error))
+        return False
+    return True
 
 
 def train_stack(
@@ -135,18 +159,20 @@ def train_stack(
     data, device = check(runs[0]), device_of(runs[0])
     count = threads_of(runs[0], len(runs) * batch_size_of(runs[0], len(data.train_x)))
     with threads(count), threadpool_limits(count, "blas"), ExitStack() as stack:
-        recorders = [
-            stack.enter_context(
-                Recorder(
-                    run,
-                    None if jobs is None else jobs[row].folder,
-                    jobs[row].provenance if jobs else None,
-                    device,
-                )
-            )
-            for row, run in enumerate(runs)
-        ]
-        Stack(runs, data, device, recorders, ended).finish()
+        recorders: dict[int, Recorder] = {}
+        for place, run in enumerate(runs):
+            folder = None if jobs is None else jobs[place].folder
+            origin = None if jobs is None else jobs[place].provenance
+            try:
+                recorders[place] = stack.enter_context(Recorder(run, folder, origin, device))
+            except WriteError as error:
+                ended(place, lost_result(run, "failed", str(error)))
+        if recorders:
+            places = list(recorders)
+            begun = [runs[place] for place in places]
+            Stack(
+                begun, data, device, list(recorders.values()), lambda row, result: ended(places[row], result)
+            ).finish()
 
 
 def _alone(job: Job, measures: Measures) -> Outcome:
@@ -154,14 +180,20 @@ def _alone(job: Job, measures: Measures) -> Outcome:
         result = train(job.run, job.folder, provenance=job.provenance)
         return _outcome(job, result, measures(result), 1)
     except Exception as error:
-        return Outcome(
-            job.number, "failed", 0.0, error=f"{type(error).__name__}: {error}", log=str(_log(job))
-        )
+        return _failed(job, error)
 
 
 def _outcome(job: Job, result: Result, metrics: dict[str, float | None], together: int) -> Outcome:
     at = None if result.diverged_at is None else int(result.diverged_at["step"])
-    return Outcome(job.number, result.status, result.seconds / together, metrics, result.steps, at)
+    seconds = result.seconds / together
+    return Outcome(job.number, result.status, seconds, metrics, result.steps, at, result.error)
+
+
+def _failed(job: Job, error: Exception) -> Outcome:
+    """The outcome of a run that ended with an error; with the traceback, unless its sentence says all."""
+    known = isinstance(error, (SettingError, WriteError))
+    log = None if known else _log(job)
+    return Outcome(job.number, "failed", 0.0, error=error_line(error), log=None if log is None else str(log))
 
 
 def _leave_files(job: Job) -> None:
@@ -171,9 +203,9 @@ def _leave_files(job: Job) -> None:
         path.write_text(file.filled(job.words), encoding="utf-8")
 
 
-def _log(job: Job) -> Path:
-    """Leave the traceback of the exception at hand in the run folder."""
+def _log(job: Job) -> Path | None:
+    """Leave the traceback of the exception at hand in the run folder, if the disk takes it."""
     path = job.folder / LOG_FILE
-    job.folder.mkdir(parents=True, exist_ok=True)  # the run may have come to nothing before it had one
-    replace_file(path, traceback.format_exc().encode())
-    return path
+    return (
+        path if last_words(job.folder, partial(replace_file, path, traceback.format_exc().encode())) else None
+    )

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment of a sweep loses nothing: gone on with, it ends as an undisturbed sweep."""
+"""Whatever disturbs a sweep at any moment loses nothing: gone on with, it ends as an undisturbed one."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,13 @@ import pytest
 import torch
 import yaml
 
+from vanishgrad.folders.lock import LOCK_FILE
+
 REPOSITORY = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds
-KILLS = 20
+TIMES_EACH = {"killed": 20, "terminated": 5, "pipe closed": 5, "disk full": 5}
+SEED = int(os.environ.get("VANISHGRAD_DISTURBANCE", "0"))  # another one disturbs at other moments
+ROOM = 64 * 1024 * 1024  # bytes of the disk that becomes full
 # Two structures of four runs; with a learning rate of 1e200 relu diverges at once.
 SWEEP = (
     "-m", "act=relu,tanh", "seed=0,1", "lr=0.1,1e200", "depth=2", "width=8", "batch_size=32", "max_steps=600",
@@ -33,26 +40,32 @@ CLOSE = 1e-7
 TIMES = {"seconds", "created"}
 
 
-def started(outputs: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def log_of(outputs: Path) -> Path:
+    """What a sweep has said, not on its own disk, which may be full."""
+    return outputs.parent.parent / f"{outputs.parent.name}.log"
+
+
+def started(outputs: Path, *arguments: str, piped: bool = False) -> subprocess.Popen[bytes]:
     """`vanishgrad train` in a process group of its own."""
-    with open(outputs.with_suffix(".log"), "ab") as log:
+    with open(log_of(outputs), "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "vanishgrad", "train", *arguments, f"hydra.sweep.dir={outputs}"],
             env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE if piped else log, stderr=log,
+            start_new_session=True,
         )  # fmt: skip
 
 
-def begun(folder: Path) -> subprocess.Popen[bytes]:
+def begun(folder: Path, *, piped: bool = False, retry: bool = False) -> subprocess.Popen[bytes]:
     """Begin a sweep, or go on with it; one that had not come to its folder is begun."""
-    on = [f"sweep.resume={folder}"] if folder.exists() else []
-    return started(folder, *SWEEP, *on)
+    on = [f"sweep.resume={folder}", *(["sweep.retry=failed"] if retry else [])] if folder.exists() else []
+    return started(folder, *SWEEP, *on, piped=piped)
 
 
-def finished(folder: Path) -> float:
+def finished(folder: Path, *, retry: bool = False) -> float:
     """Complete a sweep; the seconds that it took."""
     begin = time.monotonic()
-    assert begun(folder).wait(PATIENCE) == 0, folder.with_suffix(".log").read_text()
+    assert begun(folder, retry=retry).wait(PATIENCE) == 0, log_of(folder).read_text()
     return time.monotonic() - begin
 
 
@@ -141,13 +154,19 @@ def assert_equal(folder: Path, undisturbed: Path) -> None:
     assert_close(
         {n: found[n] for n in sorted(found)}, {n: expected[n] for n in sorted(expected)}, folder.name
     )
-    per_run = Counter(line["number"] for line in lines(folder) if line["status"] != "interrupted")
+    again = ("interrupted", "failed")  # those are done once more
+    per_run = Counter(line["number"] for line in lines(folder) if line["status"] not in again)
     assert set(per_run.values()) == {1}
 
 
 def folders_of_ended(folder: Path) -> dict[int, dict[str, bytes]]:
-    """The files of every run that has ended."""
-    return {number: contents(folder / str(number)) for number in ended(folder)}
+    """The files of every run that has ended; a kill leaves its lock if it comes with the end."""
+    files = {
+        number: contents(folder / str(number))
+        for number, line in ended(folder).items()
+        if line["status"] != "failed"
+    }
+    return {number: {name: one[name] for name in one if name != LOCK_FILE} for number, one in files.items()}
 
 
 def assert_kept(folder: Path, done: dict[int, dict[str, bytes]]) -> None:
@@ -159,7 +178,8 @@ def assert_kept(folder: Path, done: dict[int, dict[str, bytes]]) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """A sweep that nobody kills, and the seconds that it took."""
-    folder = tmp_path_factory.mktemp("undisturbed") / "sweep"
+    folder = tmp_path_factory.mktemp("undisturbed") / "disk" / "sweep"
+    folder.parent.mkdir()
     return folder, finished(folder)
 
 
@@ -172,9 +192,9 @@ def wait_for(path: Path) -> None:
 
 @pytest.mark.parametrize("whole", [True, False], ids=["the group", "the main process"])
 def test_a_sweep_killed_in_training_is_completed(
-    tmp_path: Path, undisturbed: tuple[Path, float], whole: bool
+    disk: Path, undisturbed: tuple[Path, float], whole: bool
 ) -> None:
-    folder = tmp_path / "sweep"
+    folder = disk / "sweep"
     process = begun(folder)
     wait_for(folder / "runs.jsonl")  # the diverging ones end first
     kill(process, whole)
@@ -185,16 +205,72 @@ def test_a_sweep_killed_in_training_is_completed(
     assert_equal(folder, undisturbed[0])
 
 
+def terminate(process: subprocess.Popen[bytes], folder: Path) -> None:
+    process.terminate()
+    assert process.wait(PATIENCE) in (143, -signal.SIGTERM, 0)
+
+
+def close_pipe(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """The reader goes away; the work is done all the same."""
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(PATIENCE) == 0, log_of(folder).read_text()
+
+
+def fill_disk(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Leave no room, until the sweep has ended with this."""
+    ballast = folder.parent / "ballast"
+    with open(ballast, "wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(ROOM))
+    assert process.wait(PATIENCE) in (0, 1, 2), log_of(folder).read_text()
+    records = [json.loads(path.read_text()) for path in folder.glob("*/run.json")]
+    assert {record["status"] for record in records} <= {"completed", "diverged", "failed"}
+    assert all("No space left" in record["error"] for record in records if record["status"] == "failed")
+    assert [path for path in folder.rglob(".*") if path.is_file()] == []
+    assert all(path.read_bytes()[-1:] in (b"", b"\n") for path in folder.rglob("*.csv"))
+    ballast.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder; of a disk that is to become full a small file system of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if "disk full" not in request.node.name:
+        yield place
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={ROOM}", "none", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small file system")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
 @pytest.mark.slow
-def test_a_sweep_killed_at_any_moment_is_completed(tmp_path: Path, undisturbed: tuple[Path, float]) -> None:
+@pytest.mark.parametrize(
+    "way, number", [(way, number) for way, times in TIMES_EACH.items() for number in range(times)]
+)
+def test_a_sweep_disturbed_at_any_moment_is_completed(
+    disk: Path, undisturbed: tuple[Path, float], way: str, number: int
+) -> None:
+    """One in each twentieth, or fifth, of its life."""
     whole, life = undisturbed
-    chance = random.Random(0)
-    for number in range(KILLS):  # one in each twentieth of its life
-        folder, moment = tmp_path / str(number), life * (number + chance.random()) / KILLS
-        process = begun(folder)
-        time.sleep(moment)
-        kill(process, number % 2 == 0)
-        done = folders_of_ended(folder)
-        finished(folder)
-        assert_kept(folder, done)
-        assert_equal(folder, whole)
+    moment = life * (number + random.Random(f"{SEED} {way} {number}").random()) / TIMES_EACH[way]
+    folder = disk / "sweep"
+    process = begun(folder, piped=way == "pipe closed")
+    time.sleep(moment)
+    match way:
+        case "killed":
+            kill(process, number % 2 == 0)
+        case "terminated":
+            terminate(process, folder)
+        case "pipe closed":
+            close_pipe(process, folder)
+        case _:
+            fill_disk(process, folder)
+    done = folders_of_ended(folder)
+    finished(folder, retry=way == "disk full")
+    assert_kept(folder, done)
+    assert_equal(folder, whole)
+    assert "Traceback" not in log_of(folder).read_text()

@@ -1,0 +1,291 @@
+"""A CSV table of a run read: its whole rows, or those of few steps, in columns of their kinds."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vanishgrad.errors import short
+from vanishgrad.schema import LARGEST_TABLE, MOST, Fault, Misfit, content
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+# What a spreadsheet takes for a formula, behind the quotes that were put before it (OWASP, CSV injection).
+FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
+
+def harmless(text: str) -> str:
+    """A text as a cell that no spreadsheet takes for a formula: with a quote before it, if it looks like one.
+
+    A number stays a number.
+
+    Example:
+        >>> harmless("=1+1"), harmless("+relu"), harmless("relu"), harmless("-0.5")
+        ("'=1+1", "'+relu", 'relu', '-0.5')
+    """
+    return f"'{text}" if FORMULA.match(text) and not _is_number(text) else text
+
+
+def original(cell: str) -> str:
+    """The text that `harmless` made a cell of."""
+    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) and not _is_number(cell) else cell
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii() and text == text.strip()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the columns of tables hold.
+
+    Arguments:
+        text: columns of text.
+        counts: columns of integers from 0 on, none of them empty; all others hold numbers.
+    """
+
+    text: Sequence[str]
+    counts: Sequence[str]
+
+    def kind(self, name: str) -> str:
+        """The kind of a column, as pandas calls it."""
+        return "str" if name in self.text else "int64" if name in self.counts else "float64"
+
+
+class Columns:
+    """A table in memory as arrays: what a run needs of its own tables, without the second that pandas takes.
+
+    `columns[name]`, `name in columns` and `len(columns)` are those of the DataFrame.
+
+    Arguments:
+        arrays: by the name of the column, all of one length.
+        layout: what the columns hold.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], layout: Layout) -> None:
+        self._arrays, self._layout = dict(arrays), layout
+
+    @classmethod
+    def of(cls, cells: Iterable[Sequence[Any]], names: Sequence[str], layout: Layout) -> Columns:
+        """Rows in memory, or the fields of rows as they are written; what is empty is NaN."""
+        rows = list(cells)
+        columns = zip(*rows, strict=True) if rows else repeat((), len(names))
+        return cls(
+            {name: _array(layout.kind(name), one) for name, one in zip(names, columns, strict=True)}, layout
+        )
+
+    @classmethod
+    def read(cls, table: pd.DataFrame, layout: Layout) -> Columns:
+        """A DataFrame."""
+        return cls({str(name): table[name].to_numpy() for name in table}, layout)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __len__(self) -> int:
+        return len(next(iter(self._arrays.values()), ()))
+
+    def frame(self) -> pd.DataFrame:
+        """The same as a DataFrame."""
+        import pandas as pd
+
+        return typed(pd.DataFrame(self._arrays), self._layout)
+
+
+def _array(kind: str, cells: Sequence[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    if kind == "str":
+        return np.array([original(cell) for cell in cells], dtype=object)
+    if kind == "int64":
+        return np.array(list(map(int, cells)), dtype=np.int64)
+    return np.array([math.nan if cell in ("", None) else float(cell) for cell in cells], dtype=np.float64)
+
+
+def read(
+    path: Path, layout: Layout, columns: Sequence[str] | None = None, most_steps: int | None = None
+) -> pd.DataFrame:
+    """The complete rows of a table; a last one that a crash cut short is none.
+
+    Arguments:
+        path: of the file.
+        layout: of its columns.
+        columns: those that are read; None: all.
+        most_steps: at most about so many steps are read, evenly spaced; None: all.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        Fault: when it is not a table of numbers, names and counts, or lacks one of the `columns`.
+    """
+    data = content(path, LARGEST_TABLE)
+    head = _head(data)
+    for name in columns or ():
+        needs(head, name)
+    data = _whole(data) if most_steps is None else _of_few_steps(data, most_steps)
+    _refuse_ragged(data, len(head))
+    return typed(_parsed(data, head, layout, columns), layout)
+
+
+def needs(head: Sequence[str], name: str) -> None:
+    """Refuse a table without a column that it needs."""
+    if name not in head:
+        raise Fault(f"has no column {name}; its first line is {short(','.join(map(str, head)))}")
+
+
+def _head(data: bytes) -> list[str]:
+    """The names of the columns."""
+    if not data:
+        raise Fault("is empty")
+    if data.find(b"\0") >= 0:
+        raise Fault(f"is not text: byte {data.find(0)} is 0")
+    end = data.find(b"\n")
+    if end < 0:
+        raise Fault("is empty but for a part of a line")
+    try:
+        line = data[:end].decode("utf-8-sig").rstrip("\r")
+    except UnicodeDecodeError as error:
+        raise Fault(f"is not text in UTF-8, at byte {error.start}") from None
+    head = line.split(",")
+    twice = [name for name in dict.fromkeys(head) if head.count(name) > 1]
+    if twice:
+        raise Fault(f"has the column {short(twice[0])} twice")
+    return head
+
+
+def _whole(data: bytes) -> bytes:
+    return data if data.endswith(b"\n") else data[: data.rfind(b"\n") + 1]
+
+
+def _refuse_ragged(data: bytes, width: int) -> None:
+    """Refuse rows with more or fewer fields than the head; with quoted ones pandas counts."""
+    if b'"' in data or data.count(b",") == data.count(b"\n") * (width - 1):
+        return
+    line = next(line for line in data.split(b"\n")[:-1] if line.count(b",") != width - 1)
+    fields, text = line.count(b",") + 1, short(line.decode(errors="replace"))
+    raise Fault(f"has {fields} field{'s' * (fields > 1)} in a row where the head has {width}: {text}")
+
+
+def _parsed(data: bytes, head: Sequence[str], layout: Layout, columns: Sequence[str] | None) -> pd.DataFrame:
+    import pandas as pd
+
+    numbers = [name for name in head if name not in layout.text]
+    try:
+        table = pd.read_csv(
+            io.BytesIO(data), usecols=None if columns is None else list(columns), keep_default_na=False,
+            na_values={name: ["", "nan"] for name in numbers}, dtype=dict.fromkeys(layout.text, "str"),
+            low_memory=False,
+        )  # fmt: skip
+    except UnicodeDecodeError as error:
+        raise Fault(f"is not text in UTF-8, at byte {error.start}") from None
+    except (pd.errors.ParserError, ValueError, OverflowError) as error:
+        raise Fault(f"is not a table: {short(str(error))[1:-1]}") from None
+    if not isinstance(table.index, pd.RangeIndex):
+        raise Fault(f"has more fields in its rows than the {len(head)} of its head")
+    if b"'" in data:
+        for name in set(layout.text) & set(table.columns):
+            table[name] = table[name].map(original)
+    return table
+
+
+def typed(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
+    """Counts as integers, names as text, everything else as float64 (an empty field is NaN).
+
+    Raises:
+        Fault: for a field that is none of its column's kind.
+    """
+    kinds = {str(name): layout.kind(str(name)) for name in table.columns}
+    other = {name: kind for name, kind in kinds.items() if str(table[name].dtype) != kind}
+    for name in other:
+        if kinds[name] != "str":
+            _refuse_other(table[name], name, kinds[name])
+    for name, kind in kinds.items():
+        if kind == "int64" and name not in other and len(table):
+            _refuse_range(table[name], name)
+    return table.astype(other) if other else table
+
+
+def _refuse_other(values: pd.Series[Any], name: str, kind: str) -> None:
+    """Refuse what is no number; in a column of counts what is no count."""
+    import numpy as np
+    import pandas as pd
+
+    is_number = values.dtype.kind in "iuf"
+    known = values.notna()
+    numbers = values if is_number else pd.to_numeric(values.astype(str).where(known), errors="coerce")
+    wrong = numbers.isna() & known
+    if kind == "int64":
+        whole = np.asarray(numbers, dtype=np.float64)
+        with np.errstate(invalid="ignore"):
+            wrong |= ~((whole >= 0) & (whole <= MOST) & (whole == np.floor(whole)))
+    if wrong.any():
+        value = values[wrong].iloc[0]
+        rule = "an integer from 0 on" if kind == "int64" else "a number"
+        raise Misfit(f"{name} must be {rule}, is {'empty' if pd.isna(value) else short(str(value))}")
+
+
+def _refuse_range(values: pd.Series[Any], name: str) -> None:
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > MOST:
+        raise Misfit(f"{name} must be an integer from 0 on, is {low if low < 0 else high}")
+
+
+def evenly_spaced(steps: Sequence[Any], most: int) -> Sequence[Any]:
+    """At most about `most` of the logged steps, evenly spaced, always the first and the last.
+
+    Strides are powers of two, so that runs of one length keep the same steps.
+    """
+    if len(steps) <= most:
+        return steps
+    stride = 1
+    while len(steps) > stride * most:
+        stride *= 2
+    return [*steps[:-1:stride], steps[-1]]
+
+
+def _of_few_steps(data: bytes, most_steps: int) -> bytes:
+    """The rows of `evenly_spaced` steps; all where the step is not the first column. Saves time."""
+    import numpy as np
+
+    if not data.startswith((b"step,", b"\xef\xbb\xbfstep,")):
+        return _whole(data)
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1  # of the head and the whole rows
+    begins = _begins(data, ends.tolist())
+    after = dict(pairwise(begins))
+    kept = [data[begin : after[begin]] for begin in evenly_spaced(begins[:-1], most_steps)]
+    return data[: ends[0] if len(ends) else 0] + b"".join(kept)
+
+
+def _begins(data: bytes, ends: Sequence[int]) -> list[int]:
+    """Where the rows of each step begin, and where the last one ends.
+
+    Every step of a network has as many rows: only the first and the last of as many are looked at, and all
+    where they do not agree.
+    """
+    starts = ends[:-1]  # of the rows: each begins where the line before it ends
+
+    def steps(places: Iterable[int]) -> Iterator[bytes]:
+        return (data[start : data.find(b",", start)] for start in places)
+
+    one = next(steps(starts), b"")
+    count = next((place for place, step in enumerate(steps(starts)) if step != one), len(starts)) or 1
+    firsts, lasts = list(steps(starts[::count])), list(steps(starts[count - 1 :: count]))
+    if firsts == lasts and len(set(firsts)) == len(firsts):
+        return [*starts[::count], *ends[-1:]]
+    every = list(steps(starts))
+    changes = (place for place, step in enumerate(every) if not place or step != every[place - 1])
+    return [*(starts[place] for place in changes), *ends[-1:]]
