@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from vanishgrad.choices import named
 
@@ -17,6 +18,11 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Small layers gain nothing from threads and lose much on busy cores.
 torch.set_num_threads(1)
+
+
+# The same examples every time: what is found once is found by everybody.
+settings.register_profile("tests", derandomize=True, max_examples=60, deadline=None, database=None)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 LONGEST = 60  # characters of a value in a message
+MOST = 100  # of what was typed
 
 
 class SettingError(ValueError):
@@ -35,9 +36,22 @@ def one_of(key: str, value: object, choices: Iterable[str]) -> None:
     """Refuse a `value` of the setting `key` that is not among `choices`, and suggest the nearest."""
     names = list(choices)
     if value not in names:
-        near = get_close_matches(str(value), names, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        raise SettingError(f"{key}={value}: choose one of {', '.join(names)}{hint}")
+        raise SettingError(f"{key}={value}: choose one of {', '.join(names)}{meant(str(value), names)}")
+
+
+def meant(name: str, names: Iterable[str]) -> str:
+    """` (did you mean leaky_relu?)` for LeakyReLU or leaky-relu; empty where no name is near.
+
+    >>> meant("Leaky-Relu", ["relu", "leaky_relu"])
+    ' (did you mean leaky_relu?)'
+    """
+    plain = {_plain(one): one for one in names}
+    near = get_close_matches(_plain(name), plain, n=1)
+    return f" (did you mean {plain[near[0]]}?)" if near else ""
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("-", "_")
 
 
 def instance_of(call: str, value: object, kind: type | tuple[type, ...], rule: str) -> None:
@@ -58,10 +72,22 @@ def short(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
+def cut(text: str) -> str:
+    """What was typed on one line, its end left out where it is long."""
+    line = text if text.isprintable() else repr(text)[1:-1]
+    return line if len(line) <= MOST else f"{line[:MOST]}..."
+
+
 def at_least(key: str, value: float, least: float) -> None:
     """Refuse a number below `least`, and one that is not finite."""
     require(value >= least, f"{key}={value}: must be at least {least}")
     require(value < math.inf, f"{key}={value}: must be finite")
+
+
+def between(key: str, value: float, least: float, most: float) -> None:
+    """Refuse a number below `least` or above `most`."""
+    at_least(key, value, least)
+    require(value <= most, f"{key}={value}: must be at most {most}")
 
 
 def positive(key: str, value: float) -> None:

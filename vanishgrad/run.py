@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+import sys
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from vanishgrad.choices.clipping import Clipping, NoClip
 from vanishgrad.choices.data import Digits
@@ -29,13 +31,23 @@ from vanishgrad.choices.protocol import (
 from vanishgrad.choices.regularization import NoReg, Regularization
 from vanishgrad.choices.residual import NoResidual
 from vanishgrad.choices.schedule import ConstantLR, Schedule
-from vanishgrad.errors import at_least, one_of, require
-from vanishgrad.records import FINDINGS
+from vanishgrad.errors import between, one_of, require
+from vanishgrad.records import FINDINGS, Pathology
 
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (CrossEntropy(), BCE(), MSE())}
-DEVICES = ("auto", "cpu", "cuda", "mps")
-DTYPES = ("float32", "float64")
-MEASURES = ("all", "gradients")
+Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
+Dtype: TypeAlias = Literal["float32", "float64"]
+Measures: TypeAlias = Literal["all", "gradients"]
+Stop: TypeAlias = Pathology | Literal["any"]
+DEVICES: tuple[Device, ...] = get_args(Device)
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+MEASURES: tuple[Measures, ...] = get_args(Measures)
+RANGES: dict[Dtype, tuple[float, float]] = {  # largest and smallest number above 0
+    "float32": ((2 - 2**-23) * 2.0**127, 2.0**-149),
+    "float64": (sys.float_info.max, math.ulp(0.0)),
+}
+MOST = 2**63 - 1  # that any count can be
+MOST_SNAPSHOTS = 10_000
 COUNTS = {
     "depth": 0, "width": 1, "epochs": 0, "max_steps": 0, "warmup": 0, "log_every": 1, "eval_every": 1,
     "recompute_every": 0, "save_every": 0, "snapshots": 0, "dead_every": 0, "input_gradients": 0,
@@ -95,22 +107,22 @@ class Run:
     width: int = 64
     epochs: int = 20
     max_steps: int | None = None
-    batch_size: int | str = 64
+    batch_size: int | Literal["full"] = 64
     lr: float | None = None
     warmup: int = 0
     seed: int = 0
-    device: str = "auto"
-    dtype: str = "float32"
-    threads: int | str = "auto"
+    device: Device = "auto"
+    dtype: Dtype = "float32"
+    threads: int | Literal["auto"] = "auto"
     log_every: int = 10
     eval_every: int | None = None
-    measure: str = "all"
+    measure: Measures = "all"
     recompute_every: int = 0
     save_every: int = 0
     snapshots: int = 0
     dead_every: int = 0
     input_gradients: int = 0
-    stop_on: str | None = None
+    stop_on: Stop | None = None
     name: str | None = None
     model: Named[Model] = usually(MLP)
     act: Named[Activation] = cast(Any, None)  # resolved when the run is made
@@ -135,6 +147,7 @@ class Run:
         if self.act is None:
             object.__setattr__(self, "act", self.model.default_act)
         check_numbers(self)
+        check_range(self)
         check_combinations(self)
 
     @property
@@ -185,7 +198,7 @@ def check_numbers(run: Run) -> None:
         value = getattr(run, key)
         if not (value is None and key in OPTIONAL):
             require(is_integer(value), f"{key}={value!r}: must be an integer")
-            at_least(key, value, least)
+            between(key, value, least, MOST_SNAPSHOTS if key == "snapshots" else MOST)
     for key, word in WORDS.items():
         value = getattr(run, key)
         require(
@@ -203,6 +216,45 @@ def check_numbers(run: Run) -> None:
     one_of("measure", run.measure, MEASURES)
     if run.stop_on is not None:
         one_of("stop_on", run.stop_on, STOPS)
+
+
+def check_range(run: Run) -> None:
+    """Refuse numbers, of the run and of its choices, that the run's numbers cannot hold."""
+    if run.lr is not None:
+        representable("lr", run.lr, run.dtype)
+    for group in GROUPS:
+        if (choice := getattr(run, group)) is not None:
+            _check_parameters(group, choice, run.dtype)
+
+
+@lru_cache(maxsize=1024)
+def _check_parameters(group: str, choice: Any, dtype: Dtype) -> None:
+    """The same for the parameters of a choice; the runs of a sweep have few."""
+    for item in fields(choice):
+        value = getattr(choice, item.name)
+        if is_integer(value) and item.name != "seed":
+            require(abs(value) <= MOST, f"{group}.{item.name}: must be at most {MOST}")
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float):
+                representable(f"{group}.{item.name}", number, dtype)
+
+
+def representable(key: str, value: float, dtype: Dtype) -> None:
+    """Refuse a number that overflows in `dtype`, and one other than 0 that becomes 0 in it.
+
+    Raises:
+        SettingError: with the number nearest to it that there is.
+    """
+    largest, smallest = RANGES[dtype]
+    other = "" if dtype == "float64" else ", or dtype=float64"
+    require(
+        not math.isfinite(value) or abs(value) <= largest,
+        f"{key}={value}: is beyond the largest {dtype}, {largest:.7g}; use less{other}",
+    )
+    require(
+        value == 0 or not abs(value) <= smallest / 2,
+        f"{key}={value}: is 0 in {dtype}, the smallest is {smallest:.2g}; use more{other}",
+    )
 
 
 def check_combinations(run: Run) -> None:

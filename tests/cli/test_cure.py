@@ -49,7 +49,7 @@ REFUSED = {
     "remedy=relu": "remedy=relu: cure tries the remedies itself; leave it out",
     "sweep.max_stack=3": "sweep.max_stack=3: is for vanishgrad train -m",
     "-m seed=0,1": "-m: cure looks at one setting",
-    "seed=0,1": "several values need a sweep",
+    "seed=0,1": "several values are a sweep; cure looks at one setting",
     "experiment=dead_relu_rate": "experiment=dead_relu_rate: is a sweep, cure looks at one setting",
     "--cfg job": "is for vanishgrad train",
     "detph=3": "did you mean depth?",

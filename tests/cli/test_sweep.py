@@ -78,10 +78,10 @@ REFUSED = {
     "act=relu,sigmoyd": "did you mean sigmoid?",
     "act=relu,prelu act.slope=0.3": "act=relu has no parameter slope",
     "depth=2,-1": "depth=-1: must be at least",
-    "act=relu,softplus,softplus init=critical": "init=critical: Softplus has no",
+    "act=relu,softplus init=critical": "init=critical: Softplus has no",
     "norm=none,batch batch_size=64,1": "norm=batch with batch_size=1: one example",
-    "seed=interval(0,1)": "does not support sweep type",
-    "seed=0,1 hydra.verbose=true,false": "Sweeping over Hydra's configuration",
+    "seed=interval(0,1)": "an interval is for a search",
+    "seed=0,1 hydra.verbose=true,false": "is the same for every run of a sweep",
     "data=digits,mnist data.root=nowhere": "data=digits has no parameter root",
 }
 

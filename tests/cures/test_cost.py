@@ -59,3 +59,8 @@ def test_a_short_run_is_trained_and_nothing_is_measured_on_the_way(monkeypatch: 
     (run,) = seen
     assert (run.max_steps, run.warmup, run.dead_every) == (STEPS, 0, 0)
     assert run.log_every > STEPS < (run.eval_every or 0)
+
+
+def test_a_clock_that_is_too_coarse_for_a_step_gives_no_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "seconds_per_step", lambda run, total: 0.0)
+    assert relative_costs(RUN, [RUN], 100) == [None]

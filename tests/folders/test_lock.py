@@ -113,7 +113,7 @@ def test_no_two_are_ever_inside_though_each_takes_the_file_away(tmp_path: Path) 
     inside, met, entered = [0], [0], [0]
 
     def work() -> None:
-        for _ in range(60):
+        for _ in range(15):
             with locked("out", tmp_path, patience=60.0):
                 inside[0] += 1
                 met[0] = max(met[0], inside[0])
@@ -121,12 +121,29 @@ def test_no_two_are_ever_inside_though_each_takes_the_file_away(tmp_path: Path) 
                 time.sleep(0)
                 inside[0] -= 1
 
-    threads = [Thread(target=work) for _ in range(6)]
+    threads = [Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (entered[0], met[0]) == (360, 1)
+    assert (entered[0], met[0]) == (60, 1)
+
+
+def test_the_lock_of_a_file_that_was_taken_away_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, taken = lock_module._try_lock, list[int]()
+
+    def late(descriptor: int) -> None:
+        if not taken:
+            (tmp_path / LOCK_FILE).unlink()  # by the one who had it, since it was opened
+        taken.append(descriptor)
+        lock(descriptor)
+
+    monkeypatch.setattr(lock_module, "_try_lock", late)
+    with locked("out", tmp_path):
+        assert len(taken) == 2
+        assert os.path.samestat(os.fstat(taken[1]), os.stat(tmp_path / LOCK_FILE))
 
 
 def test_what_is_inside_a_sweep_is_the_sweeps(tmp_path: Path) -> None:

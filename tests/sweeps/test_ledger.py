@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -19,9 +21,11 @@ import torch
 from vanishgrad.engine import Provenance, Result
 from vanishgrad.engine.recorder import first_record
 from vanishgrad.errors import SettingError
-from vanishgrad.folders import clear_run
+from vanishgrad.folders import clear_run, locked
+from vanishgrad.folders.lock import LOCK_FILE
 from vanishgrad.records import SWEEP_FILE, SWEEP_RUNS_FILE, read_run, write_run
 from vanishgrad.run import Run
+from vanishgrad.sweeps import resumption
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.ledger import Follower, append, begin, extend, outcomes
 from vanishgrad.sweeps.resumption import fail, interrupt, reopen
@@ -539,3 +543,35 @@ def test_only_a_running_run_is_interrupted(tmp_path: Path) -> None:
     assert read_run(running.folder)["status"] == "interrupted"
     assert read_run(done.folder)["status"] == "completed"
     assert not missing.folder.exists()
+
+
+def test_going_on_waits_for_processes_that_outlive_their_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = sweep_in(tmp_path)
+    leave(jobs[1], "running")
+    with locked("folder", jobs[1].folder):
+        monkeypatch.setattr(resumption, "ORPHANS", 0.1)
+        with pytest.raises(
+            SettingError, match=rf"^sweep\.resume={tmp_path}: process {os.getpid()} on .* run 1;"
+        ):
+            Context().run(reopen, tmp_path, jobs, None)
+
+        def end() -> None:
+            leave(jobs[1], "diverged")
+            append(tmp_path, ENDS[1])
+            (jobs[1].folder / LOCK_FILE).unlink()
+
+        orphan = Timer(0.3, end)
+        orphan.start()
+        monkeypatch.setattr(resumption, "ORPHANS", 30.0)
+        assert numbers(Context().run(reopen, tmp_path, jobs, None)) == [0, 2]
+        orphan.join()
+
+
+def test_going_on_takes_away_the_locks_of_the_dead(tmp_path: Path) -> None:
+    jobs = sweep_in(tmp_path)
+    leave(jobs[1], "completed")
+    (jobs[1].folder / LOCK_FILE).write_text("")
+    reopen(tmp_path, jobs, None)
+    assert not (jobs[1].folder / LOCK_FILE).exists()

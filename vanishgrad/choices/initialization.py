@@ -6,17 +6,20 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 
 from vanishgrad.choices.protocol import Activation, Initialization, Setting
-from vanishgrad.errors import at_least, one_of, positive
+from vanishgrad.errors import at_least, between, one_of, positive
 from vanishgrad.modules.dropout import SeededDropout
 from vanishgrad.modules.weights import WeightMatrix, weight_matrices
 from vanishgrad.theory.critical import critical_point
 from vanishgrad.theory.stack import Variances, Weights
+
+MOST_ITERATIONS = 10_000  # of a rescaling that does not settle
+Distribution: TypeAlias = Literal["normal", "uniform"]
 
 
 def fans(weight: Tensor) -> tuple[int, int]:
@@ -59,11 +62,11 @@ class Xavier(Initialization):
         distribution: normal or uniform.
     """
 
-    distribution: str = "normal"
+    distribution: Distribution = "normal"
     name: ClassVar[str] = "xavier"
 
     def __post_init__(self) -> None:
-        one_of("init.distribution", self.distribution, ("normal", "uniform"))
+        one_of("init.distribution", self.distribution, get_args(Distribution))
 
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         _draw(weight, 2 / sum(fans(weight)), self.distribution, generator)
@@ -80,11 +83,11 @@ class He(Initialization):
         distribution: normal or uniform.
     """
 
-    distribution: str = "normal"
+    distribution: Distribution = "normal"
     name: ClassVar[str] = "he"
 
     def __post_init__(self) -> None:
-        one_of("init.distribution", self.distribution, ("normal", "uniform"))
+        one_of("init.distribution", self.distribution, get_args(Distribution))
 
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         gain = 2 / (1 + act.negative_slope**2)
@@ -102,11 +105,11 @@ class LeCun(Initialization):
         distribution: normal or uniform.
     """
 
-    distribution: str = "normal"
+    distribution: Distribution = "normal"
     name: ClassVar[str] = "lecun"
 
     def __post_init__(self) -> None:
-        one_of("init.distribution", self.distribution, ("normal", "uniform"))
+        one_of("init.distribution", self.distribution, get_args(Distribution))
 
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:
         _draw(weight, 1 / fans(weight)[0], self.distribution, generator)
@@ -231,7 +234,7 @@ class LSUV(Initialization):
 
     def __post_init__(self) -> None:
         positive("init.tolerance", self.tolerance)
-        at_least("init.max_iterations", self.max_iterations, 1)
+        between("init.max_iterations", self.max_iterations, 1, MOST_ITERATIONS)
         at_least("init.batch_size", self.batch_size, 2)
 
     def weight_(self, weight: Tensor, act: Activation, generator: torch.Generator) -> None:

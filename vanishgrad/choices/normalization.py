@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,8 @@ from vanishgrad.theory.normalization import (
 )
 from vanishgrad.theory.stack import PassageMap, plain
 
-POSITIONS = ("pre", "post")
+Position: TypeAlias = Literal["pre", "post"]
+POSITIONS: tuple[Position, ...] = get_args(Position)
 
 
 EPSILON = 1e-5  # torch's, of batch, layer and group norm
@@ -44,7 +45,7 @@ class ChannelRMSNorm(nn.Module):
 class NoNorm(Normalization):
     """No normalization. `position` is there so that a sweep may set it with other choices; no effect."""
 
-    position: str = "pre"
+    position: Position = "pre"
     name: ClassVar[str] = "none"
     normalizes: ClassVar[bool] = False
     shifts: ClassVar[bool] = False
@@ -68,7 +69,7 @@ class BatchNorm(Normalization):
         position: pre or post of the activation.
     """
 
-    position: str = "pre"
+    position: Position = "pre"
     name: ClassVar[str] = "batch"
     over_batch: ClassVar[bool] = True
 
@@ -102,7 +103,7 @@ class LayerNorm(Normalization):
         position: pre or post of the activation.
     """
 
-    position: str = "pre"
+    position: Position = "pre"
     name: ClassVar[str] = "layer"
     over_time: ClassVar[bool] = True
     centres: ClassVar[bool] = True
@@ -128,7 +129,7 @@ class RMSNorm(Normalization):
         position: pre or post of the activation.
     """
 
-    position: str = "pre"
+    position: Position = "pre"
     name: ClassVar[str] = "rms"
     shifts: ClassVar[bool] = False
     of_examples: ClassVar[bool] = True
@@ -154,7 +155,7 @@ class GroupNorm(Normalization):
     """
 
     groups: int = 8
-    position: str = "pre"
+    position: Position = "pre"
     name: ClassVar[str] = "group"
 
     def __post_init__(self) -> None:
@@ -195,7 +196,7 @@ class InstanceNorm(Normalization):
         position: pre or post of the activation.
     """
 
-    position: str = "pre"
+    position: Position = "pre"
     name: ClassVar[str] = "instance"
     of_maps: ClassVar[bool] = True
 
@@ -215,7 +216,7 @@ class WeightNorm(Normalization):
     it with other choices, and has no effect.
     """
 
-    position: str = "pre"
+    position: Position = "pre"
     name: ClassVar[str] = "weight"
     normalizes: ClassVar[bool] = False
     acts_on_weights: ClassVar[bool] = True

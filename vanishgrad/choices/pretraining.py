@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vanishgrad.choices.protocol import Learner, Pretraining, Setting
-from vanishgrad.errors import at_least, require
+from vanishgrad.errors import at_least, between, require
 
+MOST_GIBBS = 1_000  # sampling steps of a chain
 LARGEST_RATE = 1e30  # a float32 can hold it
 
 
@@ -58,7 +59,7 @@ class RBM(Pretraining):
 
     def __post_init__(self) -> None:
         _check(self)
-        at_least("pretrain.k", self.k, 1)
+        between("pretrain.k", self.k, 1, MOST_GIBBS)
 
     def learner(self, linear: nn.Linear, act: nn.Module, inputs: Tensor, probabilities: bool) -> Learner:
         return BoltzmannLayer(linear, inputs, self.k, self.lr)

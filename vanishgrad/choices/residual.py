@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vanishgrad.choices.protocol import Layers, Residual, Setting
-from vanishgrad.errors import at_least, require
+from vanishgrad.errors import between, require
 from vanishgrad.modules.observer import Observer
 from vanishgrad.modules.weights import WeightMatrix
+
+MOST_LAYERS = 100_000  # of a block
 
 
 class Resize(nn.Module):
@@ -142,6 +144,11 @@ class ScalarMultiplier(nn.Module):
         return self.scale * x
 
 
+def check_every(every: int) -> None:
+    """Refuse blocks without layers, and of more than networks have."""
+    between("residual.every", every, 1, MOST_LAYERS)
+
+
 @dataclass(frozen=True)
 class NoResidual(Residual):
     """A plain network. `every` is there so that a sweep may set it with other choices; no effect."""
@@ -151,7 +158,7 @@ class NoResidual(Residual):
     shortcuts: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        at_least("residual.every", self.every, 1)
+        check_every(self.every)
 
     def module(
         self, branch: nn.Module, blocks: int, resize: nn.Module | None = None, gate: nn.Module | None = None
@@ -172,7 +179,7 @@ class IdentityShortcut(Residual):
     covered: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        at_least("residual.every", self.every, 1)
+        check_every(self.every)
 
     def module(
         self, branch: nn.Module, blocks: int, resize: nn.Module | None = None, gate: nn.Module | None = None
@@ -199,7 +206,7 @@ class ScaledShortcut(Residual):
             self.scale is None or math.isfinite(self.scale),
             f"residual.scale={self.scale}: must be a finite number, or null for 1/sqrt(blocks)",
         )
-        at_least("residual.every", self.every, 1)
+        check_every(self.every)
 
     def module(
         self, branch: nn.Module, blocks: int, resize: nn.Module | None = None, gate: nn.Module | None = None
@@ -227,7 +234,7 @@ class Rezero(Residual):
     covered: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        at_least("residual.every", self.every, 1)
+        check_every(self.every)
 
     def module(
         self, branch: nn.Module, blocks: int, resize: nn.Module | None = None, gate: nn.Module | None = None
@@ -261,6 +268,7 @@ class Fixup(Residual):
             self.every >= 2,
             f"residual.every={self.every}: fixup scales by blocks^(-1/(2 every - 2)), so at least 2",
         )
+        check_every(self.every)
 
     def module(
         self, branch: nn.Module, blocks: int, resize: nn.Module | None = None, gate: nn.Module | None = None
@@ -310,8 +318,11 @@ class HighwayShortcut(Residual):
     gated: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require(self.gate_bias < 0, f"residual.gate_bias={self.gate_bias}: must be negative at the start")
-        at_least("residual.every", self.every, 1)
+        require(
+            -math.inf < self.gate_bias < 0,
+            f"residual.gate_bias={self.gate_bias}: must be negative at the start, and finite",
+        )
+        check_every(self.every)
 
     def module(
         self, branch: nn.Module, blocks: int, resize: nn.Module | None = None, gate: nn.Module | None = None
@@ -339,7 +350,7 @@ class DenseShortcut(Residual):
     concatenates: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        at_least("residual.every", self.every, 1)
+        check_every(self.every)
 
     def module(
         self, branch: nn.Module, blocks: int, resize: nn.Module | None = None, gate: nn.Module | None = None

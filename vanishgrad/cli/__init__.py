@@ -6,11 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from vanishgrad import __version__
 from vanishgrad.cli import usage
-from vanishgrad.errors import SettingError, WriteError
+from vanishgrad.errors import SettingError, WriteError, meant
 
 DONE, FAILED, REFUSED, INTERRUPTED = 0, 1, 2, 130
 
@@ -168,8 +167,5 @@ def _command(name: str) -> Command:
     for command in COMMANDS:
         if command.name == name:
             return command
-    near = get_close_matches(name, names, n=1)
-    hint = (
-        f" (did you mean {near[0]}?)" if near else " (did you mean vanishgrad train?)" if "=" in name else ""
-    )
+    hint = meant(name, names) or (" (did you mean vanishgrad train?)" if "=" in name else "")
     raise SettingError(f"{name}: no such command; choose one of {', '.join(names)}{hint}")

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 
 from vanishgrad.config.location import use_own
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.errors import SettingError, cut, meant, one_of, require
 
 
 def keywords(
@@ -20,9 +19,8 @@ def keywords(
         key, sign, value = argument.partition("=")
         require(bool(sign), f"{argument}: write key=value; valid are {', '.join(valid)}")
         if key not in valid:
-            near = get_close_matches(key, valid, n=1)
-            hint = f" (did you mean {near[0]}?)" if near else ""
-            raise SettingError(f"{argument}: there is no option {key}; valid are {', '.join(valid)}{hint}")
+            there = f"valid are {', '.join(valid)}{meant(key, valid)}"
+            raise SettingError(f"{argument}: there is no option {key}; {there}")
         require(value != "" or key in may_be_empty, f"{argument}: has no value")
         require(key not in pairs, f"{argument}: {key} is given twice")
         pairs[key] = value
@@ -56,9 +54,20 @@ def several(value: str) -> list[str]:
 
 
 def truth(key: str, value: str) -> bool:
-    """true or false."""
-    require(value in ("true", "false"), f"{key}={value}: must be true or false")
-    return value == "true"
+    """true or false, however they are written."""
+    require(value.casefold() in ("true", "false"), f"{key}={value}: must be true or false")
+    return value.casefold() == "true"
+
+
+def integer(key: str, text: str, least: int | None = None) -> int:
+    """A whole number of at least `least`."""
+    rule = "an integer" if least is None else f"an integer of at least {least}"
+    try:
+        value = int(text)
+    except ValueError:  # no number, or one of thousands of digits
+        raise SettingError(f"{key}={cut(text)}: must be {rule}") from None
+    require(least is None or value >= least, f"{key}={text}: must be {rule}")
+    return value
 
 
 OVERWRITE = "overwrite"
@@ -105,16 +114,16 @@ def sweep_options(texts: Sequence[str], verbose: bool = False) -> tuple[SweepOpt
     Raises:
         SettingError: for an option that there is not, or a value that it cannot have.
     """
-    values = dict(text.removeprefix(PREFIX).partition("=")[::2] for text in texts if text.startswith(PREFIX))
+    own = keywords([text for text in texts if text.startswith(PREFIX)], [f"{PREFIX}{name}" for name in NAMES])
+    values = {key.removeprefix(PREFIX): value for key, value in own.items()}
     others = [text for text in texts if not text.startswith(PREFIX)]
     for name in values:
-        require(name in NAMES, f"sweep.{name}: there is no such option; valid are {', '.join(NAMES)}")
         _is_vectorized(name, others)
     options = SweepOptions(
-        _count(values["max_stack"]) if "max_stack" in values else None,
+        integer("sweep.max_stack", values["max_stack"], 1) if "max_stack" in values else None,
         _folder(values["resume"]) if "resume" in values else None,
         _retry(values),
-        _truth(values.get("fail_fast", "false")),
+        truth("sweep.fail_fast", values.get("fail_fast", "false")),
         verbose,
         tuple(others),
     )
@@ -128,11 +137,6 @@ def _is_vectorized(name: str, others: Sequence[str]) -> None:
             not text.startswith(LAUNCHER) or text == f"{LAUNCHER}vectorized",
             f"sweep.{name}: is for hydra/launcher=vectorized, the default; leave out {text}",
         )
-
-
-def _count(text: str) -> int:
-    require(text.isdecimal() and int(text) > 0, f"sweep.max_stack={text}: must be an integer of at least 1")
-    return int(text)
 
 
 def _folder(text: str) -> Path:
@@ -149,8 +153,3 @@ def _retry(values: dict[str, str]) -> str | None:
     one_of("sweep.retry", values["retry"], ("failed", "diverged"))
     require("resume" in values, f"sweep.retry={values['retry']}: is for sweep.resume=DIR; give that too")
     return values["retry"]
-
-
-def _truth(text: str) -> bool:
-    one_of("sweep.fail_fast", text, ("true", "false"))
-    return text == "true"

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from vanishgrad.cli.arguments import keywords, truth
+from vanishgrad.cli.arguments import integer, keywords, truth
 from vanishgrad.cli.cure_table import (
     Document,
     announcement,
@@ -86,8 +86,8 @@ def cure_options(texts: Sequence[str]) -> tuple[CureOptions, list[str]]:
     style = values.get("format", "text")
     one_of("format", style, ("text", "json"))
     return CureOptions(
-        _count("cure.budget", values["cure.budget"]) if "cure.budget" in values else None,
-        _count("cure.seeds", values.get("cure.seeds", "3")),
+        integer("cure.budget", values["cure.budget"], 1) if "cure.budget" in values else None,
+        integer("cure.seeds", values.get("cure.seeds", "3"), 1),
         truth("cure.pairs", values.get("cure.pairs", "true")),
         truth("apply", values.get("apply", "false")),
         truth("report", values.get("report", "true")),
@@ -104,11 +104,6 @@ def _valid() -> str:
     return ", ".join([*(f"{PREFIX}{name}" for name in OWN), *BARE])
 
 
-def _count(key: str, text: str) -> int:
-    require(text.isdecimal() and int(text) > 0, f"{key}={text}: must be an integer of at least 1")
-    return int(text)
-
-
 def _folder(text: str) -> Path:
     folder = Path(text.strip("'\"")).expanduser()
     empty = not os.path.isdir(folder) or is_empty(folder)
@@ -116,6 +111,7 @@ def _folder(text: str) -> Path:
     return folder
 
 
+ALONE = "cure looks at one setting"
 PLACE = "hydra.run."
 APPLIED = "applied"  # the folder of the full training, inside
 
@@ -142,8 +138,11 @@ def cure(arguments: Sequence[str]) -> int:
     typed = command_line(arguments)
     _refuse_flags(typed)
     options, overrides = cure_options(typed.overrides)
+    if options.out is not None:
+        for text in overrides:
+            require(not text.startswith(PLACE), f"{text} out={options.out}: are two folders; leave one out")
     with notes():
-        plan = plan_of(overrides, False, typed.search)
+        plan = plan_of(overrides, False, typed.search, ALONE)
         require(not plan.swept, _sweep(overrides))
         own = [text for text in overrides if not text.startswith(PLACE)]  # a cure has a folder of its own
         asked = _asked(own, typed.search, checked_setting(plan.config), options)

@@ -17,7 +17,7 @@ from hydra.core.utils import env_override
 
 from vanishgrad.config.location import CONFIG_NAME, config_folder, use_own
 from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
-from vanishgrad.errors import SettingError, WriteError, require
+from vanishgrad.errors import SettingError, WriteError, cut, meant, require
 from vanishgrad.files import replace_file
 from vanishgrad.folders import existing_folder, new_folder, remove_empty, reserve_folder
 from vanishgrad.folders.content import HYDRAS, MULTIRUN, Kind
@@ -72,6 +72,22 @@ def _content(path: Path) -> bytes | None:
     return path.read_bytes() if path.is_file() else None
 
 
+FLAGS = (
+    "-m", "--multirun", "-v", "--verbose", "--config-dir", "-cd", "--cfg", "-c", "--info", "-i", "--resolve",
+    "--package", "-p", "--hydra-help", "--shell-completion", "-sc", "--help", "-h", "--version",
+)  # fmt: skip
+WITH_VALUE = (
+    "--config-dir",
+    "-cd",
+    "--cfg",
+    "-c",
+    "--info",
+    "-i",
+    "--package",
+    "-p",
+    "--shell-completion",
+    "-sc",
+)
 Task = Callable[[Any], Any]
 
 
@@ -123,6 +139,11 @@ def command_line(arguments: Sequence[str]) -> CommandLine:
         require(
             getattr(given, flag) is None, f"--{flag.replace('_', '-')}: not here; --config-dir adds files"
         )
+    for flag in ("--cfg", "--info", "--config-dir", "--package"):
+        count = [argument.partition("=")[0] for argument in arguments].count(flag)
+        require(count < 2, f"{flag}: is given twice; leave one")
+    for flag in ("package", "resolve"):
+        require(bool(given.cfg) or not getattr(given, flag), f"--{flag}: is for --cfg job; add that")
     overrides, flags = list(given.overrides), []
     for argument in arguments:
         if argument in overrides:
@@ -170,8 +191,14 @@ def _argv(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _unknown(arguments: Sequence[str], said: str) -> str:
-    """Argparse's last line; with a hint for `--depth=3`."""
-    reason = said.strip().splitlines()[-1].partition("error: ")[2]
-    dashed = [argument for argument in arguments if argument.startswith("--") and "=" in argument]
-    hint = f"; settings are written without dashes: {dashed[0].lstrip('-')}" if dashed else ""
-    return f"{reason}{hint}"
+    """The flag that there is not; with a hint for `--depth=3`. Argparse names all that follows, too."""
+    known = [flag for flag in FLAGS if flag.startswith("--")]
+    for flag in (argument for argument in arguments if argument.startswith("-")):
+        name, sign, _ = flag.partition("=")
+        if name in FLAGS:
+            require(not sign or name in WITH_VALUE, f"{cut(flag)}: {name} has no value; write {name}")
+            continue
+        if sign:
+            return f"{cut(flag)}: settings are written without dashes: {cut(flag.lstrip('-'))}"
+        return f"{cut(flag)}: there is no such flag{meant(name, known)}; valid are {', '.join(FLAGS)}"
+    return said.strip().splitlines()[-1].partition("error: ")[2]

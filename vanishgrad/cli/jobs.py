@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 from rich.console import Console
 
+from vanishgrad.choices.data import load
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.progress import Interruption, progress_bar
 from vanishgrad.config.batch import ComposedJob, Family, QuickLoader
@@ -24,11 +26,12 @@ from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import ComposedRun, setting_of, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
+from vanishgrad.engine.plan import steps_of
 from vanishgrad.errors import SettingError, error_line
 from vanishgrad.folders import acting_for
 from vanishgrad.records import GRADIENTS_FILE
 from vanishgrad.report.labels import counted
-from vanishgrad.run import identity, reseeded
+from vanishgrad.run import Run, identity, reseeded
 from vanishgrad.sweeps.job import refuse_twice
 
 
@@ -139,6 +142,8 @@ class SweepJob:
         composed = [setting for setting in settings if isinstance(setting, ComposedRun)]
         if not searches:
             refuse_twice(_identities(jobs, composed), [" ".join(job) for job in overrides])
+        for setting, job in dict(zip(composed, overrides, strict=True)).items():
+            tell_end(setting.effective, job)
         print(counted(len(jobs), "run"), flush=True)
         return composed
 
@@ -221,6 +226,27 @@ def _checked(setting: ComposedRun, searches: bool = False) -> ComposedRun:
 def _families(jobs: Sequence[ComposedJob]) -> list[Family]:
     """Each once, in the order of their first jobs."""
     return list(dict.fromkeys(job.family for job in jobs))
+
+
+def tell_end(run: Run, overrides: Sequence[str]) -> None:
+    """Note which of `epochs` and `max_steps` ends a run, where that is not what one of them says.
+
+    Arguments:
+        run: that is to be trained.
+        overrides: as typed.
+    """
+    if run.max_steps is None:
+        return
+    _, per_epoch = steps_of(run, len(load(run.data).train_x))
+    of_epochs = run.epochs * per_epoch
+    if of_epochs < run.max_steps:
+        enough = math.ceil(run.max_steps / max(1, per_epoch))
+        ends = f"epochs={run.epochs} ends training before, at step {of_epochs}; it takes epochs={enough}"
+        warnings.warn(f"max_steps={run.max_steps}: {ends}", stacklevel=2)
+    elif of_epochs > run.max_steps and any(text.startswith("epochs=") for text in overrides):
+        epoch = run.max_steps // per_epoch + 1
+        ends = f"max_steps={run.max_steps} ends training before, in epoch {epoch}"
+        warnings.warn(f"epochs={run.epochs}: {ends}", stacklevel=2)
 
 
 def _identities(jobs: Sequence[ComposedJob], settings: Sequence[ComposedRun]) -> list[Hashable]:

@@ -149,7 +149,7 @@ def _refuse_foreign(asked: Lab) -> None:
 def _name(text: str) -> str:
     """The name of a chapter, which may be given by its number."""
     names = [one.name for one in CHAPTERS]
-    if text.isdecimal() and 1 <= int(text) <= len(names):
+    if text in map(str, range(1, len(names) + 1)):
         return names[int(text) - 1]
     one_of("chapter", text, names)
     return text

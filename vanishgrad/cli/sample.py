@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from vanishgrad.cli.arguments import keywords, own_choices
+from vanishgrad.cli.arguments import integer, keywords, own_choices
 from vanishgrad.errors import SettingError, require
 
 TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
@@ -18,7 +18,8 @@ def sample(arguments: Sequence[str]) -> int:
     values = keywords(arguments, ("run", "prompt", "temperature", "length", "seed"), ("prompt",))
     require("run" in values, "sample: needs run=DIR, the folder of a run with data=text")
     temperature = _number("temperature", values, TEMPERATURE)
-    length, seed = _integer("length", values, LENGTH, least=1), _integer("seed", values, SEED, least=None)
+    length = integer("length", values.get("length", str(LENGTH)), 1)
+    seed = integer("seed", values.get("seed", str(SEED)))
     from vanishgrad.choices.model.recurrent import Recurrent
     from vanishgrad.engine.run_folder import load_trained
     from vanishgrad.engine.text import generate
@@ -43,15 +44,4 @@ def _number(key: str, values: dict[str, str], default: float) -> float:
     except ValueError:
         value = math.nan
     require(math.isfinite(value) and value >= 0, f"{key}={text}: must be a number of at least 0")
-    return value
-
-
-def _integer(key: str, values: dict[str, str], default: int, least: int | None) -> int:
-    text = values.get(key, str(default))
-    rule = "an integer" if least is None else f"an integer of at least {least}"
-    try:
-        value = int(text)
-    except ValueError:
-        raise SettingError(f"{key}={text}: must be {rule}") from None
-    require(least is None or value >= least, f"{key}={text}: must be {rule}")
     return value

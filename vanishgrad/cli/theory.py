@@ -107,6 +107,11 @@ def _reach(depth: float, own: int) -> str:
 
 
 OWN = ("format", "out")
+ALONE = "vanishgrad theory predicts one setting"
+HYDRA, BASE = (
+    ("hydra.", "hydra/", "sweep."),
+    "hydra.mode=RUN",
+)  # which takes the base of an experiment's sweep
 FOLDER = Path("outputs") / "theory"  # which `report` passes over
 LARGEST = 300.0  # decades that a float has room for
 
@@ -122,8 +127,13 @@ def theory(arguments: Sequence[str]) -> int:
     require(
         not flags, f"{' '.join(flags)}: vanishgrad theory predicts one setting, KEY=VALUE ...; see --help"
     )
+    for text in overrides:
+        require(
+            not text.startswith(HYDRA) or text == BASE,
+            f"{text}: vanishgrad theory makes no run; leave it out",
+        )
     with notes():
-        plan = plan_of(overrides, multirun=False, search=search)
+        plan = plan_of(overrides, False, search, ALONE)
         require(not plan.swept, f"{' '.join(overrides)}: is a sweep; vanishgrad theory predicts one setting")
         run = checked_setting(plan.config).effective
         prediction = predict(run)

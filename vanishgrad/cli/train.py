@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,13 +14,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from vanishgrad.cli.arguments import SweepOptions, overwrite_option, sweep_options
+from vanishgrad.cli.arguments import PREFIX, SweepOptions, overwrite_option, sweep_options
 from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, run_hydra
-from vanishgrad.cli.jobs import SingleRun, SweepJob, checked_setting
+from vanishgrad.cli.jobs import SingleRun, SweepJob, checked_setting, tell_end
 from vanishgrad.cli.terminal import notes
 from vanishgrad.config.batch import batch_of
+from vanishgrad.config.grammar import quoted
 from vanishgrad.config.overrides import normalised
-from vanishgrad.config.plan import Composition, loader, plan_of, understood
+from vanishgrad.config.plan import Composition, is_search, loader, plan_of, understood
 from vanishgrad.errors import SettingError, WriteError, error_line, require
 from vanishgrad.folders import granted, vacate
 from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE
@@ -39,7 +41,19 @@ def train(arguments: Sequence[str]) -> int:
         overwrite, overrides = overwrite_option(typed.overrides)
         options, overrides = sweep_options(overrides, typed.verbose)
         plan = plan_of(overrides, typed.multirun, typed.search)
+        _check_use(plan, typed)
         return _sweep(plan, typed, options, overwrite) if plan.swept else _single(plan, typed, overwrite)
+
+
+def _check_use(plan: Composition, typed: CommandLine) -> None:
+    """Refuse what says how a sweep is run where there is none, and tell of what only a search looks at."""
+    of_sweep = [text for text in typed.overrides if text.startswith(PREFIX)] + ["-v"] * typed.verbose
+    require(plan.swept or not of_sweep, f"{' '.join(of_sweep)}: is for a sweep; add -m, or leave it out")
+    for text in plan.overrides:
+        if text.startswith("objective=") and not is_search(plan.config):
+            warnings.warn(
+                f"{text}: has no effect; it is what a search looks at, hydra/sweeper=optuna", stacklevel=2
+            )
 
 
 def _resumed(typed: CommandLine) -> Path | None:
@@ -85,7 +99,7 @@ def _show(typed: CommandLine) -> int:
 
 
 def _single(plan: Composition, typed: CommandLine, overwrite: bool) -> int:
-    checked_setting(plan.config)
+    tell_end(checked_setting(plan.config).effective, plan.overrides)
     task = SingleRun(_console())
     with folder_of(plan, "run", overwrite=overwrite) as folder, _interruptible(folder):
         if overwrite:
@@ -142,8 +156,8 @@ def _console() -> Console:
 
 
 def _directory(key: str, folder: Path) -> str:
-    """An override that sets a folder, whatever its name; Hydra's grammar knows one escape."""
-    return "{}='{}'".format(key, str(folder).replace("'", "\\'"))
+    """An override that sets a folder, whatever its name."""
+    return f"{key}={quoted(str(folder))}"
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from vanishgrad.errors import require
+
 CONFIG_NAME = "config"
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -22,7 +24,11 @@ def use_own(folder: str | Path | None) -> None:
 
     Their `_target_` may be a class of the user's own, which is imported: naming the folder is the user's word
     that its code may run. The folder and the working directory join the import path.
+
+    Raises:
+        SettingError: when there is no such folder.
     """
+    require(folder is None or Path(folder).is_dir(), f"--config-dir {folder}: there is no such folder")
     _own[:] = [] if folder is None else [Path(folder).absolute()]
     for path in own_import_path():
         if path not in sys.path:

@@ -2,39 +2,67 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
-from typing import Any
+from decimal import Decimal
+from typing import Any, get_args, get_type_hints
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
+from vanishgrad.config import grammar
 from vanishgrad.config.location import choice_file, choice_names
 from vanishgrad.config.typed import shown
-from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.description import choices_in
+from vanishgrad.errors import SettingError, cut, meant, one_of, require
+from vanishgrad.remedies import CHOICES as REMEDIES
+from vanishgrad.run import GROUPS
 
 NULLABLE = ("act", "loss")  # groups that the model or the data chooses for when nobody else does
 NULL = "null"  # the name under which Hydra finds the choice `loss=null`
-LONGEST = 100  # characters of an override that are repeated in a message
 QUOTED_NULL = f"'{NULL}'"
 BARE_NULL = re.compile(r"""(?<![\w'"])null(?![\w'"])""", re.IGNORECASE)
+NAMES = ("name", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.job.name")  # any text
+MOST_RUNS = 1_000_000  # of a sweep
 
 Groups = Mapping[str, Sequence[str]]
 
 
 def parse(texts: Sequence[str], groups: Groups) -> list[Override]:
-    """Overrides in Hydra's grammar."""
+    """Overrides in Hydra's grammar: globs as the choices that they stand for, free text in quotes.
+
+    Raises:
+        SettingError: for what is none, and for a key that is given twice.
+    """
     for text in texts:
         require("=" in text or text.startswith("~"), _bare(text, groups))
-    return [_parsed(text) for text in texts]
+        require(not text.lstrip("+~ ").startswith("="), f"{cut(text)}: has no key; {grammar.EXAMPLE}")
+    parsed = [_expanded(grammar.parse(text, is_text(text)), groups) for text in texts]
+    _check_once(parsed, texts)
+    return parsed
+
+
+def check_sweep(overrides: Iterable[Override]) -> None:
+    """Refuse sweeps without values, of a value twice, and of more runs than there will ever be time for."""
+    runs = 1
+    for override in overrides:
+        if override.is_sweep_override() and not override.is_interval_sweep():
+            count = _count(override)
+            require(count > 0, f"{_text(override)}: is a sweep over no values")
+            runs *= count
+            require(
+                runs <= MOST_RUNS,
+                f"{_text(override)}: makes {runs:,} runs; a sweep has at most {MOST_RUNS:,}",
+            )
+            _check_values(override)
 
 
 def check_names(override: Override, groups: Groups, numbers: Sequence[str]) -> None:
     """Refuse a key, or a choice, that does not exist; `numbers` are the keys that are no groups."""
     if is_hydra(override):
+        _check_hydra(override)
         return
     text, (head, _, parameter) = override.input_line or "", override.key_or_group.partition(".")
     names = [*numbers, *groups]
@@ -49,6 +77,15 @@ def check_names(override: Override, groups: Groups, numbers: Sequence[str]) -> N
     if head in groups and not parameter:
         for value in override_values(override):
             _check_choice(head, value, groups[head])
+
+
+def check_text(override: Override) -> None:
+    """Refuse a list or a set of values where text is wanted, whose brackets may have been meant as text."""
+    text = override.input_line or ""
+    require(
+        not isinstance(override.value(), list | dict) or not is_text(text),
+        f"{cut(text)}: must be text; if the brackets are part of it, quote it: {grammar.as_one(text)}",
+    )
 
 
 def check_parameters(override: Override, options: Sequence[str]) -> None:
@@ -108,19 +145,66 @@ def is_hydra(override: Override) -> bool:
     return bool(override.is_hydra_override()) or override.key_or_group == "hydra"
 
 
-def _parsed(text: str) -> Override:
-    try:
-        return OverridesParser.create().parse_overrides([text])[0]
-    except (HydraException, ValueError) as error:  # ValueError: an integer of thousands of digits
-        lines = [line for line in str(error).splitlines() if not line.startswith(("Error parsing", "See "))]
-        message = (
-            f"{_short(text)}: not understood ({lines[0]}); write key=value, special characters in quotes"
-        )
-        raise SettingError(message) from None
+def _text(override: Override) -> str:
+    return cut(override.input_line or "")
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+def is_text(text: str) -> bool:
+    """Whether the value is any text: a name, a folder, a file, or text of a choice that names no words."""
+    key = text.partition("=")[0]
+    group, _, parameter = key.partition(".")
+    if group not in (*GROUPS, "remedy") or not parameter:
+        return key in NAMES
+    kinds = REMEDIES if group == "remedy" else choices_in(group)
+    hints = [get_type_hints(kind).get(parameter) for kind in kinds.values()]
+    return any(str in (get_args(hint) or (hint,)) for hint in hints)
+
+
+def _expanded(override: Override, groups: Groups) -> Override:
+    """`act=glob(s*)` as the choices of the group whose names the pattern fits."""
+    pattern = override.value()
+    if not isinstance(pattern, Glob):
+        return override
+    key = override.key_or_group
+    require(key in groups, f"{_text(override)}: glob is over the choices of a group, such as act=glob(s*)")
+    names = [name for name in groups[key] if name != NULL]
+    found = pattern.filter(names)
+    require(bool(found), f"{_text(override)}: fits none of {', '.join(names)}")
+    return grammar.listed(override, found)
+
+
+def _check_once(overrides: Sequence[Override], texts: Sequence[str]) -> None:
+    """Refuse a key that is given twice: the last would win, and nobody may have meant that."""
+    counts = Counter(override.key_or_group for override in overrides)
+    for key, count in counts.items():
+        same = [text for text, one in zip(texts, overrides, strict=True) if one.key_or_group == key]
+        times = "twice" if count == 2 else f"{count} times"
+        require(count == 1, f"{' '.join(map(cut, same))}: {key} is given {times}; leave one")
+
+
+def _count(override: Override) -> int:
+    """The values of a sweep, counted without making them."""
+    value = override.value()
+    if isinstance(value, ChoiceSweep):
+        return len(value.list)
+    assert isinstance(value, RangeSweep)
+    start, stop, step = value.start, value.stop, value.step
+    assert start is not None
+    assert stop is not None
+    numbers = f"{_text(override)}: the numbers of a range must be finite, and its step not 0"
+    require(all(map(math.isfinite, (start, stop, step))) and step != 0, numbers)
+    if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
+        return max(0, -((start - stop) // step))
+    return max(0, math.ceil((Decimal(stop) - Decimal(start)) / Decimal(step)))
+
+
+def _check_values(override: Override) -> None:
+    """Refuse a value that a sweep has twice: two equal runs are no more evidence than one."""
+    if isinstance(override.value(), RangeSweep):
+        return
+    counts = Counter(shown(value) for value in override_values(override))
+    twice = [value for value, count in counts.items() if count > 1]
+    require(not twice, f"{_text(override)}: has {', '.join(twice)} twice; leave one")
 
 
 def _normalised(override: Override, swept: set[str]) -> str:
@@ -140,15 +224,25 @@ def _check_choice(group: str, value: Any, choices: Sequence[str]) -> None:
 
 
 def _valid(name: str, names: Sequence[str]) -> str:
-    near = get_close_matches(name, names, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    return f"valid are {', '.join(names)}{hint}"
+    return f"valid are {', '.join(names)}{meant(name, names)}"
 
 
 def _owners(group: str, parameter: str) -> str:
     """`; act=leaky_relu, prelu have it`."""
     owners = [name for name in choice_names(group) if parameter in (file_parameters(group, name) or ())]
     return f"; {group}={' or '.join(owners)} {'has' if len(owners) == 1 else 'have'} it" if owners else ""
+
+
+def _check_hydra(override: Override) -> None:
+    """What holds for all of Hydra's own settings, groups too."""
+    text = cut(override.input_line or "")
+    key = override.key_or_group
+    require(override.package is None, f"{text}: write {key}=VALUE, without @{override.package}")
+    require(not override.is_sweep_override(), f"{text}: is the same for every run of a sweep; give one value")
+    require(
+        "/" not in key or not (override.is_add() or override.is_force_add() or override.is_delete()),
+        f"{text}: write {key}=CHOICE",
+    )
 
 
 def _no_deletion(head: str, parameter: str, groups: Groups) -> str:
@@ -163,4 +257,4 @@ def _bare(text: str, groups: Groups) -> str:
     """What to say about a word without `=`."""
     owners = [f"{group}={text}" for group, choices in groups.items() if text in choices]
     hint = f" (did you mean {' or '.join(owners)}?)" if owners else ""
-    return f"{text}: write key=value, such as depth=20 or act=sigmoid{hint}"
+    return f"{cut(text) if text.strip() else repr(text)}: {grammar.EXAMPLE}{hint}"

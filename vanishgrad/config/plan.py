@@ -19,14 +19,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
+from vanishgrad.config import grammar, hydra_keys
 from vanishgrad.config import overrides as typed_overrides
 from vanishgrad.config.compose import composed
+from vanishgrad.config.interpolation import plainly
 from vanishgrad.config.location import CONFIG_NAME, choice_names, config_folder, group_names
 from vanishgrad.description import choices_in
 from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.run import SCALARS
 
 VERSION_BASE = "1.3"
+SEARCH = "hydra.searchpath="
 DATED = "${now:"
 
 for group in typed_overrides.NULLABLE:
@@ -57,37 +60,87 @@ def without_hydra(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
-def plan_of(texts: Sequence[str], multirun: bool, search: Sequence[str] = ()) -> Composition:
+def plan_of(texts: Sequence[str], multirun: bool, search: Sequence[str] = (), alone: str = "") -> Composition:
     """The plan of the overrides `texts`.
 
     Arguments:
         texts: as typed.
         multirun: whether -m was given.
         search: overrides that extend Hydra's search path.
+        alone: why several values are refused, where a command looks at one setting.
 
     Raises:
-        SettingError: when a name is mistyped, or Hydra cannot compose it.
+        SettingError: when a name is mistyped, or the settings cannot be put together.
     """
     with loader() as load, hydra_errors():
         overrides = understood(texts, load, search)
-        plain = [
-            *search,
-            *typed_overrides.normalised([o for o in overrides if not typed_overrides.is_parameter(o)]),
-        ]
-        config = load.load_configuration(CONFIG_NAME, plain, RunMode.MULTIRUN, validate_sweep_overrides=False)
+        own = [override for override in overrides if is_own_of_hydra(override)]
+        plain = [*search, *typed_overrides.normalised([o for o in overrides if _is_composed(o)])]
+        if own:
+            hydra_keys.check(own, _composed(load, plain).hydra)
+            plain += typed_overrides.normalised(own)
+        config = _composed(load, plain)
         swept = multirun or config.hydra.mode == RunMode.MULTIRUN
         for override in overrides:
-            require(
-                swept or not override.is_sweep_override(),
-                f"{override.input_line}: several values need a sweep: add -m, or write [...] for a list",
-            )
+            require(swept or not override.is_sweep_override(), _several(override, alone))
+        hydra_keys.check_use(filter(typed_overrides.is_hydra, overrides), swept, alone)
+        if not is_search(config):
+            _check_intervals(overrides)
         _set_parameters(config, overrides, swept)
         where = config.hydra.sweep if swept else config.hydra.run
         key = f"hydra.{'sweep' if swept else 'run'}.dir"
         named = isinstance(where.dir, str) and where.dir.strip() != ""
         require(named, f"{key}={where.dir or ''}: must name a folder; leave it out for outputs/<date>_<time>")
         dated = DATED in str(OmegaConf.to_container(where, resolve=False))
-        return Composition(typed_overrides.normalised(overrides), config, swept, Path(where.dir), dated)
+        return Composition(typed_overrides.normalised(overrides), config, swept, _folder(where), dated)
+
+
+def is_own_of_hydra(override: Override) -> bool:
+    """Whether it is one of Hydra's own settings, and no group."""
+    return typed_overrides.is_hydra(override) and "/" not in override.key_or_group
+
+
+def _is_composed(override: Override) -> bool:
+    """Whether it is put together first, before parameters and Hydra's own settings are looked at."""
+    return not typed_overrides.is_parameter(override) and not is_own_of_hydra(override)
+
+
+def _composed(load: ConfigLoader, overrides: list[str]) -> DictConfig:
+    return load.load_configuration(CONFIG_NAME, overrides, RunMode.MULTIRUN, validate_sweep_overrides=False)
+
+
+def _several(override: Override, alone: str) -> str:
+    """What to say of several values where there is no sweep."""
+    text = override.input_line or ""
+    if alone:
+        return f"{text}: several values are a sweep; {alone}"
+    as_text = f", or quote it as one text, {grammar.as_one(text)}"
+    return (
+        f"{text}: several values need a sweep: add -m, or write [...] for a list"
+        f"{as_text if typed_overrides.is_text(text) else ''}"
+    )
+
+
+def is_search(config: DictConfig) -> bool:
+    """Whether a sweeper chooses the values, by what earlier runs came to."""
+    return bool(config.hydra.sweeper._target_ != BasicSweeperConf._target_)
+
+
+def _check_intervals(overrides: Sequence[Override]) -> None:
+    for override in overrides:
+        require(
+            not override.is_interval_sweep(),
+            f"{override.input_line}: an interval is for a search, hydra/sweeper=optuna; list values, such as "
+            f"{override.key_or_group}=0.1,1, or use range(START,STOP,STEP)",
+        )
+
+
+def _folder(where: DictConfig) -> Path:
+    """The folder of a run or a sweep."""
+    try:
+        return Path(where.dir)
+    except OmegaConfBaseException as error:
+        raise SettingError(plainly(error)) from None
 
 
 def jobs_of(plan: Composition) -> list[DictConfig]:
@@ -98,23 +151,29 @@ def jobs_of(plan: Composition) -> list[DictConfig]:
 
 def listed_jobs(plan: Composition, load: ConfigLoader) -> list[list[str]]:
     """The overrides of the jobs of a sweep over listed values; none where a sweeper decides itself."""
-    sweeper = plan.config.hydra.sweeper
-    if sweeper._target_ != BasicSweeperConf._target_:
+    if is_search(plan.config):
         return []
-    params = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+    params = [f"{key}={value}" for key, value in (plan.config.hydra.sweeper.params or {}).items()]
     parsed = OverridesParser.create(load).parse_overrides([*params, *plan.overrides])
-    jobs: list[list[str]] = BasicSweeper.split_arguments(
-        [o for o in parsed if not o.is_hydra_override()], None
-    )[0]
+    listed = [override for override in parsed if not override.is_hydra_override()]
+    jobs: list[list[str]] = BasicSweeper.split_arguments(listed, None)[0]
     return jobs
 
 
 def understood(texts: Sequence[str], load: ConfigLoader, search: Sequence[str] = ()) -> list[Override]:
     """The overrides `texts`, parsed, every name in them known."""
-    groups = _groups(load, [*search, *(text for text in texts if text.startswith("hydra.searchpath="))])
+    added = [text for text in texts if text.startswith(SEARCH)]
+    for text in added:
+        hydra_keys.check_search(grammar.parse(text).value(), text)
+    groups = _groups(load, [*search, *added])
     parsed = typed_overrides.parse(texts, groups)
+    typed_overrides.check_sweep(parsed)
+    of_hydra = [override for override in parsed if override.key_or_group.startswith("hydra/")]
+    if of_hydra:
+        hydra_keys.check_groups(of_hydra, load.list_groups("hydra"))
     for override in parsed:
         typed_overrides.check_names(override, groups, (*SCALARS, "objective"))
+        typed_overrides.check_text(override)
     return parsed
 
 
@@ -143,13 +202,7 @@ def hydra_errors() -> Iterator[None]:
         one_of(group or "config", name, error.options or ())
         raise
     except (HydraException, OmegaConfBaseException) as error:
-        raise SettingError(first_lines(error)) from None
-
-
-def first_lines(error: BaseException) -> str:
-    """What Hydra says, and why, without its advice."""
-    causes = [str(cause) for cause in (error, error.__cause__) if cause is not None]
-    return " ".join(cause.splitlines()[0] for cause in causes if cause) or type(error).__name__
+        raise SettingError(plainly(error)) from None
 
 
 def _set_parameters(config: DictConfig, overrides: Sequence[Override], swept: bool) -> None:

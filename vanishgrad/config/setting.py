@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vanishgrad.choices.named import choices_of, is_choice
+from vanishgrad.config.interpolation import plainly
 from vanishgrad.config.location import choice_names, own_folders
 from vanishgrad.config.typed import shown, typed
 from vanishgrad.description import describe, describe_choice, remedied
@@ -93,7 +94,7 @@ def resolved(config: DictConfig) -> dict[str, Any]:
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise SettingError(f"{error.full_key or 'config'}: {str(error).splitlines()[0]}") from None
+        raise SettingError(plainly(error)) from None
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
-from vanishgrad.errors import SettingError
+from vanishgrad.errors import SettingError, one_of
 
 WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or false", NoneType: "null"}
 
@@ -15,8 +15,8 @@ WORDS = {int: "an integer", float: "a number", str: "text", bool: "true or false
 def typed(key: str, value: Any, annotation: Any) -> Any:
     """`value` as a value of the type `annotation`.
 
-    An integer stands for a float, a list for a tuple, and where text is wanted a number or a truth value is
-    the text that was typed. True is no integer.
+    An integer stands for a float, a list for a tuple, and where text is wanted, or one of a few words, a
+    number or a truth value is the text that was typed. True is no integer.
 
     Raises:
         SettingError: when the value has another type.
@@ -25,9 +25,12 @@ def typed(key: str, value: Any, annotation: Any) -> Any:
     for kind in kinds:
         if _fits(value, kind):
             return _cast(value, kind)
-    if str in kinds and isinstance(value, bool | int | float):
-        return shown(value)
-    raise SettingError(f"{key}={shown(value)}: must be {_or(_words(kind) for kind in kinds)}")
+    words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    if (words or str in kinds) and isinstance(value, str | bool | int | float):
+        return shown(value)  # of words, its owner says which there are
+    if words and all(get_origin(kind) is Literal or kind is NoneType for kind in kinds):
+        one_of(key, shown(value), words + ["null"] * (NoneType in kinds))
+    raise SettingError(f"{key}={shown(value)}: must be {_or(map(_words, kinds))}")
 
 
 def shown(value: Any) -> str:
@@ -47,6 +50,8 @@ def _digits(value: int) -> str:
 
 
 def _fits(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
     if get_origin(kind) is tuple:
         return isinstance(value, list) and all(_fits(item, get_args(kind)[0]) for item in value)
     if isinstance(value, bool):
@@ -63,6 +68,8 @@ def _cast(value: Any, kind: Any) -> Any:
 
 
 def _words(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return _or(get_args(kind))
     return f"a list of {_words(get_args(kind)[0])[2:]}s" if get_origin(kind) is tuple else WORDS[kind]
 
 

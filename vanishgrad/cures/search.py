@@ -142,17 +142,17 @@ TURNS = 2
 NEVER = 10**9
 
 
-def relative_costs(untreated: Run, treated: Sequence[Run], total: int) -> list[float]:
+def relative_costs(untreated: Run, treated: Sequence[Run], total: int) -> list[float | None]:
     """Seconds per step of each of the runs `treated`, divided by the untreated one's.
 
     All take turns, each run alone, unmeasured; of the turns the quickest counts. Pretraining is shared out
     over the `total` steps that follow it. On a CPU they are seconds of the processor, which others that keep
-    it busy do not change.
+    it busy do not change. None where the clock is too coarse for a step.
     """
     runs = [untreated, *treated]
     turns = [[seconds_per_step(run, total) for run in runs] for _ in range(TURNS)]
     first, *others = (min(times) for times in zip(*turns, strict=True))
-    return [one / first for one in others]
+    return [one / first if first > 0 else None for one in others]
 
 
 def seconds_per_step(run: Run, total: int) -> float:
@@ -182,7 +182,7 @@ MOST_PRETRAINING = 3  # updates of a layer for every step of a trial
 
 Load = Callable[[Run], Dataset]
 Diagnose = Callable[[Trial], Diagnosis]
-Costs = Callable[[Run, Sequence[Run], int], Sequence[float]]
+Costs = Callable[[Run, Sequence[Run], int], Sequence[float | None]]
 Tell = Callable[["Stage"], None]
 
 

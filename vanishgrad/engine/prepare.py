@@ -12,8 +12,8 @@ import torch
 from vanishgrad.choices.data import load
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.model.build import blank
-from vanishgrad.engine.memory import check_memory
-from vanishgrad.engine.plan import batch_size_of
+from vanishgrad.engine.memory import check_memory, check_time
+from vanishgrad.engine.plan import batch_size_of, steps_of
 from vanishgrad.errors import require
 from vanishgrad.run import Run, structure
 
@@ -93,6 +93,7 @@ def check(run: Run) -> Dataset:
     batch = batch_size_of(run, examples)
     check_memory(run, run.model.cost(run).parameters, batch)
     check_memory(run, parameter_count(run), batch)
+    check_time(run, *steps_of(run, examples), batch)
     return data
 
 

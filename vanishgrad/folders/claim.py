@@ -23,19 +23,20 @@ def make_folder(key: str, folder: Path) -> list[Path]:
         SettingError: when it cannot be made, with the system's reason.
     """
     require("\0" not in str(folder), f"{key}={str(folder)!r}: a name has no zero byte")
+    missing: list[Path] = []
     for path in (folder, *folder.parents):
+        if os.path.isdir(path):
+            break
         which = "" if path == folder else f"{path} "
-        require(
-            not os.path.lexists(path) or os.path.isdir(path),
-            f"{key}={folder}: {which}is a file, not a folder",
-        )
+        is_free = not os.path.lexists(path) or os.path.isdir(path)  # since a moment ago
+        require(is_free, f"{key}={folder}: {which}is a file, not a folder")
+        missing.append(path)
     new: list[Path] = []
     try:
-        for path in reversed((folder, *folder.parents)):
-            if not os.path.isdir(path):
-                with suppress(FileExistsError):  # since a moment ago
-                    path.mkdir()
-                    new.insert(0, path)
+        for path in reversed(missing):
+            with suppress(FileExistsError):
+                path.mkdir()
+                new.insert(0, path)
     except OSError as error:
         remove_empty(new)
         raise unwritable(key, folder, error) from None

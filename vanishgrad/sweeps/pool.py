@@ -17,6 +17,7 @@ import torch
 
 from vanishgrad.engine.prepare import cores
 from vanishgrad.errors import SettingError, at_least, one_of, require
+from vanishgrad.run import is_integer
 from vanishgrad.sweeps.processes import end, executor
 
 __all__ = ["GroupFailure", "Place", "Workers", "each", "worker_count"]
@@ -181,6 +182,7 @@ class Workers:
             f"hydra.launcher.address={self.address}: is for hydra.launcher.backend=ray or dask",
         )
         if self.count is not None:
+            require(is_integer(self.count), f"hydra.launcher.n_jobs={self.count}: must be an integer or null")
             at_least("hydra.launcher.n_jobs", self.count, 1)
 
 

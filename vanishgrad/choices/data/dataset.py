@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -10,11 +11,12 @@ from torch import Tensor
 from vanishgrad.errors import at_least, one_of, require
 from vanishgrad.streams import stream
 
+Scale: TypeAlias = Literal["standard", "unit"]
 MOST_VALUES = 250_000_000  # of generated inputs: 1 GB of numbers, 2 GB of symbols
 
 
 def check_scale(scale: str) -> None:
-    one_of("data.scale", scale, ("standard", "unit"))
+    one_of("data.scale", scale, get_args(Scale))
 
 
 def check_size(train_size: int | None, most: int) -> None:

@@ -6,7 +6,7 @@ import gzip
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ import torch
 from vanishgrad.choices.data.dataset import (
     Dataset,
     Examples,
+    Scale,
     check_root,
     check_scale,
     check_size,
@@ -26,7 +27,7 @@ from vanishgrad.choices.data.image_files import fetch, read_cifar10, read_mnist
 from vanishgrad.choices.protocol import Data
 from vanishgrad.errors import SettingError, one_of
 
-SEQUENCES = ("rows", "pixels")
+Unit: TypeAlias = Literal["rows", "pixels"]  # of a sequence
 
 
 def _shape(image: tuple[int, int, int], sequence: str | None) -> tuple[int, ...]:
@@ -52,9 +53,9 @@ class Digits(Data):
     """
 
     train_size: int | None = None
-    scale: str = "standard"
+    scale: Scale = "standard"
     seed: int | None = 0
-    sequence: str | None = None
+    sequence: Unit | None = None
     name: ClassVar[str] = "digits"
     default_loss: ClassVar[str] = "cross_entropy"
     image: ClassVar[tuple[int, int, int]] = (1, 8, 8)
@@ -96,9 +97,9 @@ class MNIST(Data):
 
     root: str | None = None
     train_size: int | None = None
-    scale: str = "standard"
+    scale: Scale = "standard"
     seed: int | None = 0
-    sequence: str | None = None
+    sequence: Unit | None = None
     name: ClassVar[str] = "mnist"
     default_loss: ClassVar[str] = "cross_entropy"
     image: ClassVar[tuple[int, int, int]] = (1, 28, 28)
@@ -143,9 +144,9 @@ class FashionMNIST(Data):
 
     root: str | None = None
     train_size: int | None = None
-    scale: str = "standard"
+    scale: Scale = "standard"
     seed: int | None = 0
-    sequence: str | None = None
+    sequence: Unit | None = None
     name: ClassVar[str] = "fashion_mnist"
     default_loss: ClassVar[str] = "cross_entropy"
     image: ClassVar[tuple[int, int, int]] = (1, 28, 28)
@@ -191,9 +192,9 @@ class CIFAR10(Data):
 
     root: str | None = None
     train_size: int | None = None
-    scale: str = "standard"
+    scale: Scale = "standard"
     seed: int | None = 0
-    sequence: str | None = None
+    sequence: Unit | None = None
     name: ClassVar[str] = "cifar10"
     default_loss: ClassVar[str] = "cross_entropy"
     image: ClassVar[tuple[int, int, int]] = (3, 32, 32)
@@ -224,7 +225,7 @@ def _check(scale: str, sequence: str | None, root: str | None = None) -> None:
     check_root(root)
     check_scale(scale)
     if sequence is not None:
-        one_of("data.sequence", sequence, (*SEQUENCES, "null"))
+        one_of("data.sequence", sequence, (*get_args(Unit), "null"))
 
 
 def read_digits() -> Examples:

@@ -8,7 +8,15 @@ from typing import ClassVar
 
 import torch
 
-from vanishgrad.choices.data.dataset import Dataset, Examples, check_scale, check_size, hold_out, scaled
+from vanishgrad.choices.data.dataset import (
+    Dataset,
+    Examples,
+    Scale,
+    check_scale,
+    check_size,
+    hold_out,
+    scaled,
+)
 from vanishgrad.choices.protocol import Data
 from vanishgrad.errors import at_least, require
 from vanishgrad.streams import stream
@@ -36,7 +44,7 @@ class Spirals(Data):
     points: int = 1500
     noise: float = 0.05
     train_size: int | None = None
-    scale: str = "standard"
+    scale: Scale = "standard"
     seed: int = 0
     name: ClassVar[str] = "spirals"
     default_loss: ClassVar[str] = "cross_entropy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -146,7 +146,7 @@ class RNN(RecurrentFamily):
             training depends on log_every by that much. Such runs are not stacked.
     """
 
-    recurrent_init: str | None = None
+    recurrent_init: Literal["orthogonal", "identity"] | None = None
     fused: bool = False
     name: ClassVar[str] = "rnn"
     one_scale: ClassVar[bool] = True
@@ -195,7 +195,7 @@ class LSTM(RecurrentFamily):
     forget_bias: float = 1.0
     chrono: int | None = None
     peepholes: bool = False
-    recurrent_init: str | None = None
+    recurrent_init: Literal["orthogonal"] | None = None
     fused: bool = False
     name: ClassVar[str] = "lstm"
     gated: ClassVar[bool] = True
@@ -237,7 +237,7 @@ class GRU(RecurrentFamily):
             training depends on log_every by that much. Such runs are not stacked.
     """
 
-    recurrent_init: str | None = None
+    recurrent_init: Literal["orthogonal"] | None = None
     fused: bool = False
     name: ClassVar[str] = "gru"
     gated: ClassVar[bool] = True

@@ -39,6 +39,12 @@ OPTIMIZERS = ("adam", "rmsprop", "adagrad")
 BOUNDS = ("clipping", "l1", "l2", "small_rate")
 NO_COST = ("pretraining",)  # once, before the first step
 
+
+def _with(act: str) -> list[str]:
+    """The failing setting with another activation."""
+    return [f"act={act}" if text.startswith("act=") else text for text in FAILING]
+
+
 ALONE = Training("alone", (
     *FAILING, "remedy=" + ",".join(("none", *ACTIVATIONS, *STARTS[:3], *STRUCTURES, *OPTIMIZERS, *BOUNDS)),
 ), quick=SHORT)  # fmt: skip
@@ -46,8 +52,8 @@ PRETRAINED = Training("pretrained", (
     *FAILING, "remedy=pretraining", f"remedy.epochs={PRETRAINING_EPOCHS}",
 ), quick=(*SHORT, "remedy.epochs=1"))  # fmt: skip
 PAIRS = {
-    "relu": Training("relu_with", (*FAILING, "act=relu", "remedy=he,batchnorm,residual,adam"), quick=SHORT),
-    "tanh": Training("tanh_with", (*FAILING, "act=tanh", "remedy=xavier,critical"), quick=SHORT),
+    "relu": Training("relu_with", (*_with("relu"), "remedy=he,batchnorm,residual,adam"), quick=SHORT),
+    "tanh": Training("tanh_with", (*_with("tanh"), "remedy=xavier,critical"), quick=SHORT),
     "batchnorm": Training(
         "batchnorm_with", (*FAILING, "norm=batch", "remedy=tanh,he,residual,adam"), quick=SHORT
     ),
