@@ -167,7 +167,7 @@ HEADER = ",".join(GRADIENT_COLUMNS)
         (b"", "gradients.csv is empty"),
         (b"step,epo", "gradients.csv is empty"),
         (b"step,epoch\n0,0\n", "gradients.csv has no column layer; its first line is 'step,epoch'"),
-        (b"\xff\xfe\x00\x01\n\x80\x81\n", "gradients.csv is not text: byte 2 is 0"),
+        (b"\xff\xfe\x00\x01\n\x80\x81\n", "gradients.csv is not text: it has bytes of 0"),
         (b"step,layer\xff\n0,1\n", "gradients.csv is not text in UTF-8, at byte 10"),
         (b"step;layer\n0;1\n", "gradients.csv has no column step; its first line is 'step;layer'"),
         (b"step,layer,step\n0,1,2\n", "gradients.csv has the column 'step' twice"),

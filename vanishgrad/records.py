@@ -74,7 +74,12 @@ EXTRA_COLUMNS = {  # of the tables that not every run has
 }
 TEXT_COLUMNS = ("name", "gate")
 COUNT_COLUMNS = ("step", "epoch", "layer", "t", "block", "units", "frame", "lag")
-LAYOUT = Layout(TEXT_COLUMNS, COUNT_COLUMNS)
+LAYOUT = Layout(
+    TEXT_COLUMNS,
+    COUNT_COLUMNS,
+    {*GRADIENT_COLUMNS, *METRIC_COLUMNS, *(name for columns in EXTRA_COLUMNS.values() for name in columns)}
+    - {*TEXT_COLUMNS, *COUNT_COLUMNS},
+)
 KEYS = {GRADIENTS_FILE: ("step", "layer"), METRICS_FILE: ("step",)}  # without which a table says nothing
 
 WAIT = 0.2  # seconds that a row waits for others at the most, while a run goes on

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from vanishgrad.errors import short
-from vanishgrad.schema import LARGEST_TABLE, MOST, Fault, Misfit, content
+from vanishgrad.schema import MOST, Fault, Misfit, opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,21 +49,53 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text == text.strip()
 
 
+def written(table: pd.DataFrame, digits: int) -> bytes:
+    """A table for people as CSV, without its index: numbers of so many digits, cells and heads `harmless`.
+
+    Arguments:
+        table: with columns of numbers, text, or both.
+        digits: significant ones.
+    """
+    text = table.select_dtypes(exclude=["number", "bool"])
+    changed = {name: text[name].map(_harmless_cell) for name in text.columns}
+    safe = table.assign(**changed).rename(columns=lambda name: harmless(str(name)))
+    returns = any("\r" in str(cell) for name in changed for cell in changed[name].unique())
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL  # leaves a return alone
+    content: str = safe.to_csv(index=False, float_format=f"%.{digits}g", quoting=quoting)
+    return content.encode()
+
+
+def _harmless_cell(cell: Any) -> Any:
+    return harmless(cell) if isinstance(cell, str) else cell
+
+
+def read_text(path: Path) -> pd.DataFrame:
+    """A table that `written` wrote, its text as it was; empty fields are empty text."""
+    import pandas as pd
+
+    table = pd.read_csv(path, keep_default_na=False).rename(columns=original)
+    text = table.select_dtypes(exclude=["number", "bool"])
+    return table.assign(**{name: text[name].map(original) for name in text.columns})
+
+
 @dataclass(frozen=True)
 class Layout:
     """What the columns of tables hold.
 
     Arguments:
         text: columns of text.
-        counts: columns of integers from 0 on, none of them empty; all others hold numbers.
+        counts: columns of integers from 0 on, none of them empty.
+        numbers: columns of numbers, of which some may be empty.
     """
 
-    text: Sequence[str]
-    counts: Sequence[str]
+    text: Collection[str]
+    counts: Collection[str]
+    numbers: Collection[str]
 
-    def kind(self, name: str) -> str:
-        """The kind of a column, as pandas calls it."""
-        return "str" if name in self.text else "int64" if name in self.counts else "float64"
+    def kinds(self, names: Iterable[object]) -> dict[str, str]:
+        """The kinds of known columns, as pandas calls them; others are of other programs, or later ones."""
+        known = {"str": self.text, "int64": self.counts, "float64": self.numbers}
+        return {str(name): kind for name in names for kind, those in known.items() if name in those}
 
 
 class Columns:
@@ -82,9 +116,8 @@ class Columns:
         """Rows in memory, or the fields of rows as they are written; what is empty is NaN."""
         rows = list(cells)
         columns = zip(*rows, strict=True) if rows else repeat((), len(names))
-        return cls(
-            {name: _array(layout.kind(name), one) for name, one in zip(names, columns, strict=True)}, layout
-        )
+        kinds, pairs = layout.kinds(names), zip(names, columns, strict=True)
+        return cls({name: _array(kinds[name], column) for name, column in pairs}, layout)
 
     @classmethod
     def read(cls, table: pd.DataFrame, layout: Layout) -> Columns:
@@ -132,7 +165,7 @@ def read(
         FileNotFoundError: when there is no such file.
         Fault: when it is not a table of numbers, names and counts, or lacks one of the `columns`.
     """
-    data = content(path, LARGEST_TABLE)
+    data = _text(path)
     head = _head(data)
     for name in columns or ():
         needs(head, name)
@@ -147,12 +180,31 @@ def needs(head: Sequence[str], name: str) -> None:
         raise Fault(f"has no column {name}; its first line is {short(','.join(map(str, head)))}")
 
 
+ENDS = 1 << 16  # bytes at both ends that are looked at before a table is read
+
+
+def _text(path: Path) -> bytes:
+    """The bytes of a table; those of a disk that lost power, zeros at their end, are not read."""
+    with opened(path) as file:
+        try:
+            begins = file.read(ENDS)
+            file.seek(max(0, file.seek(0, os.SEEK_END) - ENDS))
+            if b"\0" in begins or b"\0" in file.read():
+                raise Fault("is not text: it has bytes of 0")
+            file.seek(0)
+            return file.read()
+        except OSError as error:
+            raise Fault(f"is not readable: {error.strerror}") from None
+        except MemoryError:
+            raise Fault("does not fit into memory") from None
+
+
 def _head(data: bytes) -> list[str]:
     """The names of the columns."""
     if not data:
         raise Fault("is empty")
-    if data.find(b"\0") >= 0:
-        raise Fault(f"is not text: byte {data.find(0)} is 0")
+    if b"\0" in data:
+        raise Fault("is not text: it has bytes of 0")
     end = data.find(b"\n")
     if end < 0:
         raise Fault("is empty but for a part of a line")
@@ -183,7 +235,7 @@ def _refuse_ragged(data: bytes, width: int) -> None:
 def _parsed(data: bytes, head: Sequence[str], layout: Layout, columns: Sequence[str] | None) -> pd.DataFrame:
     import pandas as pd
 
-    numbers = [name for name in head if name not in layout.text]
+    numbers = [name for name, kind in layout.kinds(head).items() if kind != "str"]
     try:
         table = pd.read_csv(
             io.BytesIO(data), usecols=None if columns is None else list(columns), keep_default_na=False,
@@ -208,7 +260,7 @@ def typed(table: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     Raises:
         Fault: for a field that is none of its column's kind.
     """
-    kinds = {str(name): layout.kind(str(name)) for name in table.columns}
+    kinds = layout.kinds(table.columns)
     other = {name: kind for name, kind in kinds.items() if str(table[name].dtype) != kind}
     for name in other:
         if kinds[name] != "str":

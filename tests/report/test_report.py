@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
@@ -284,13 +285,18 @@ def test_a_file_is_no_folder_to_write_to(write_run: WriteRun) -> None:
 def test_a_folder_that_cannot_be_written_is_refused(
     write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = write_run("0")
+    run, allow = write_run("0"), os.open
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
+    def only_reading(path: str, flags: int, *more: int) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            refuse()
+        return allow(path, flags, *more)
+
     with monkeypatch.context() as patch:
-        patch.setattr("os.open", refuse)
+        patch.setattr("os.open", only_reading)
         with pytest.raises(SettingError, match=r"out: cannot be written: Permission"):
             write_report([run], tmp_path / "out")
     monkeypatch.setattr(Path, "mkdir", refuse)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -118,14 +119,31 @@ def test_the_next_line_does_not_stick_to_a_torn_one(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"\0\0\0\0", b"\xff\xfe", b"[]", b"5", b"{}", b'{"metrics": 3}', b'{"metrics": {"a": "b"}}']
+    "torn", [b"\0\0\0\0", b"{", b'{"number": 3, "sta', b'{"number": 3, "status": "com\xff']
 )
-def test_what_is_no_outcome_is_passed_over(tmp_path: Path, garbage: bytes) -> None:
+def test_what_a_power_cut_leaves_is_passed_over(tmp_path: Path, torn: bytes) -> None:
     append(tmp_path, ENDS[0])
     with open(tmp_path / SWEEP_RUNS_FILE, "ab") as file:
-        file.write(garbage)
+        file.write(torn)
     append(tmp_path, ENDS[1])
     assert outcomes(tmp_path) == {0: ENDS[0], 1: ENDS[1]}
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        (b"\xff\xfe", "has a line that no sweep wrote, .*: it is not text in UTF-8"),
+        (b"[]", "has a line that no sweep wrote, '\\[\\]': it must be an object, is a list"),
+        (b"{}", "has no number"),
+        (b'{"number": 3}', "has no status"),
+        (b'{"status": "failed", "seconds": 1, "metrics": {}, "number": "3"}', "number must be an integer"),
+        (b'{"number": 0, "status": "failed", "seconds": 1, "metrics": {"a": "b"}}', "metrics.a must be a"),
+    ],
+)  # fmt: skip
+def test_what_no_sweep_wrote_is_refused_with_the_reason(tmp_path: Path, line: bytes, said: str) -> None:
+    (tmp_path / SWEEP_RUNS_FILE).write_bytes(line + b"\n")
+    with pytest.raises(SettingError, match=f"{re.escape(str(tmp_path))}: runs.jsonl.*{said}"):
+        outcomes(tmp_path)
 
 
 APPENDS = """
@@ -446,11 +464,18 @@ def test_a_recovered_outcome_has_what_its_folder_tells(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text, told",
-    [("", "is not JSON"), ("{", "is not JSON"), ("[]", "is not the record"), ("{}", "is not the record")],
+    [
+        ("", " is not JSON"),
+        ("{", " is not JSON"),
+        ("[]", " must be an object, is a list"),
+        ("{}", " has no versions"),
+        ('{"versions": {}, "batches": [2], "jobs": []}', ": batches and jobs do not agree"),
+        ('{"versions": {}, "batches": [1], "jobs": [7]}', ": jobs[0] must be an object, is 7"),
+    ],
 )
 def test_a_broken_sweep_json_is_refused(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / SWEEP_FILE).write_text(text)
-    assert f"sweep.resume={tmp_path}: sweep.json {told}" in refusal(tmp_path, [])
+    assert f"sweep.resume={tmp_path}: sweep.json{told}" in refusal(tmp_path, [])
 
 
 def test_only_the_failed_or_the_diverged_can_be_retried(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.utils import env_override
 
+from vanishgrad import schema
 from vanishgrad.config.location import CONFIG_NAME, config_folder, use_own
 from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
 from vanishgrad.errors import SettingError, WriteError, cut, meant, require
@@ -54,22 +55,27 @@ def folder_of(
         else new_folder(key, folder, kind, overwrite=overwrite, made=made)
     )
     with claim:
-        before = {path: _content(path) for path in (folder / name for name in WRITTEN)}
+        before = {path: _content(key, path) for path in (folder / name for name in WRITTEN)}
         try:
             yield folder
         except SettingError:
             for path, content in before.items():
                 if content is None:
                     path.unlink(missing_ok=True)
-                elif content != _content(path):
+                elif content != _content(key, path):
                     replace_file(path, content)
             remove_empty([(folder / HYDRAS[0]).parent])
             raise
 
 
-def _content(path: Path) -> bytes | None:
-    """What is in a file; None where there is none."""
-    return path.read_bytes() if path.is_file() else None
+def _content(key: str, path: Path) -> bytes | None:
+    """What is in a file; None where there is none. `key` is what its folder was given as."""
+    try:
+        return schema.content(path)
+    except FileNotFoundError:
+        return None
+    except schema.Fault as fault:
+        raise SettingError(f"{key}: {fault.of(str(path))}") from None
 
 
 FLAGS = (

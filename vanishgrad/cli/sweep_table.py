@@ -25,6 +25,7 @@ from vanishgrad.records import SUMMARY_FILE, UnreadableRun, read_run
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import load_runs, run_folders
 from vanishgrad.report.tables import BEST, WORST, Column, best_first, settings_table, summary_table
+from vanishgrad.rows import written
 from vanishgrad.sweeps.job import Job, Outcome
 
 LOGS = "logs"  # a folder next to those of the runs
@@ -59,7 +60,7 @@ def show_sweep(console: Console, folder: Path) -> None:
         show(console, _table(settings))
     console.print(str(folder), soft_wrap=True, markup=False)
     if settings is not None:
-        replace_file(folder / SUMMARY_FILE, settings.to_csv(index=False, float_format="%.9g").encode())
+        replace_file(folder / SUMMARY_FILE, written(settings, 9))
 
 
 def show_failures(console: Console, outcomes: Mapping[int, Outcome], jobs: Sequence[Job]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from vanishgrad.choices.optimizer import State
 from vanishgrad.diagnosis import layers as by_layers
 from vanishgrad.diagnosis.layers import MEASURED
-from vanishgrad.modules.norms import quick_norms
+from vanishgrad.modules.norms import stacked_norms
 from vanishgrad.modules.packed import Blocks, Number, add_, gathered, scale_
 from vanishgrad.records import GRADIENT_COLUMNS, Cell
 from vanishgrad.run import Run
@@ -24,9 +24,9 @@ SAFE = 1e15  # of a float32 norm; an update this small cannot carry a weight out
 class FiniteCheck:
     """Which runs have a loss, a gradient or a weight that is not finite.
 
-    One look at the device settles the usual case: a finite norm of all gradients. Weights are looked at
-    element by element at first, and from the first update on that was large enough to carry one of them
-    away: where activations saturate, weights of inf have gradients of 0.
+    One look at the device settles the usual case: a finite norm of all gradients of all runs. Weights are
+    looked at element by element at first, and from the first update on that was large enough to carry one of
+    them away: where activations saturate, weights of inf have gradients of 0.
 
     Arguments:
         runs: the settings.
@@ -52,14 +52,19 @@ class FiniteCheck:
             active: the runs to be looked at.
             norms: the global gradient norms, `(runs,)`, if they are known already.
         """
-        sizes = quick_norms(gradients.all) if norms is None else norms
-        levels = (sizes + losses.abs()).tolist()
-        for row in active:
-            if not (levels[row] < SAFE and levels[row] * self._rates[row] < SAFE):
-                self._risky[row] = True
+        if norms is not None or not self._small(gradients.quick_norm() + float(losses.abs().sum()), active):
+            sizes = torch.linalg.vector_norm(stacked_norms(gradients.all), dim=0) if norms is None else norms
+            levels = (sizes + losses.abs()).tolist()
+            for row in active:
+                if not self._small(levels[row], [row]):
+                    self._risky[row] = True
         asked = [row for row in active if self._first or self._risky[row]]
         self._first = False
         return [row for row in asked if not _finite(losses, gradients, values, row)]
+
+    def _small(self, level: float, rows: Sequence[int]) -> bool:
+        """Whether nothing of that size can carry a weight of the runs out of the finite range; NaN can."""
+        return level < SAFE and all(level * self._rates[row] < SAFE for row in rows)
 
 
 def _finite(losses: Tensor, gradients: Blocks, values: Blocks, row: int) -> bool:

@@ -26,6 +26,7 @@ from vanishgrad.lab.claim import FAILS, HOLDS, ONLY_IF, Conclusion
 from vanishgrad.records import CLAIMS_FILE
 from vanishgrad.report.labels import counted
 from vanishgrad.report.page import FigureView, base64_of, figure_view, templates
+from vanishgrad.rows import read_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 DIGITS = 3
@@ -246,7 +247,7 @@ def measurements_table(chapter: str, conclusions: Sequence[Conclusion]) -> pd.Da
 
 def read_claims(folder: Path) -> pd.DataFrame:
     """claims.csv as it was written; empty fields are empty text."""
-    table = pd.read_csv(folder / CLAIMS_FILE, keep_default_na=False)
+    table = read_text(folder / CLAIMS_FILE)
     return table.assign(
         measured=pd.to_numeric(table["measured"], errors="coerce"),
         spread=pd.to_numeric(table["spread"], errors="coerce"),

@@ -25,6 +25,7 @@ from vanishgrad.lab.page import (
 from vanishgrad.lab.valley import opening
 from vanishgrad.records import CLAIMS_FILE
 from vanishgrad.report.gallery import save_figure
+from vanishgrad.rows import read_text, written
 
 SECTION_FILE = "section.html"  # in the folder of a chapter
 PAGE_FILE = "index.html"
@@ -71,9 +72,7 @@ def write_book(folder: Path, chapters: Sequence[Chapter], profile: Profile) -> P
     done = [one for one in chapters if is_written(folder, one)]
     sections = {one.name: (folder / one.name / SECTION_FILE).read_text(encoding="utf-8") for one in done}
     claims = pd.concat([read_claims(folder / one.name) for one in done], ignore_index=True)
-    values = pd.concat(
-        [pd.read_csv(folder / one.name / MEASUREMENTS_FILE, keep_default_na=False) for one in done]
-    )
+    values = pd.concat([read_text(folder / one.name / MEASUREMENTS_FILE) for one in done])
     make_folder("out", folder / FIGURES)
     first = _saved(opening(), folder / FIGURES / "opening")
     _write_table(folder / MEASUREMENTS_FILE, values)
@@ -94,4 +93,4 @@ def _saved(figure: Figure, path: Path) -> bytes:
 
 
 def _write_table(path: Path, table: pd.DataFrame) -> None:
-    replace_file(path, table.to_csv(index=False, float_format="%.6g").encode())
+    replace_file(path, written(table, 6))

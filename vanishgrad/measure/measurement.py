@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ from vanishgrad.measure.recorded import Activated, Recorded
 from vanishgrad.measure.statistics import COLUMNS as ACTIVATION_COLUMNS
 from vanishgrad.measure.statistics import ActivationStatistics, Columns
 from vanishgrad.measure.tape import RecordedPass, Tape, of_run
-from vanishgrad.modules.norms import neighbours, norms, norms_of_one, stacked_norms
+from vanishgrad.modules.norms import neighbours, norms, stacked_norms
 from vanishgrad.modules.packed import Blocks, modules_of
 from vanishgrad.modules.weights import weight_matrices
 from vanishgrad.records import GATES_FILE, GRADIENT_COLUMNS, RESIDUAL_FILE, TIME_GRADIENTS_FILE, Cell
@@ -25,6 +27,7 @@ MEASURED = GRADIENT_COLUMNS[GRADIENT_COLUMNS.index("name") + 1 :]
 
 Rows = list[tuple[Cell, ...]]
 Tables = dict[str, Rows]  # by file name
+Pick = Callable[[list[Cell]], tuple[Any, ...]]
 
 
 class Measurement:
@@ -67,6 +70,8 @@ class Measurement:
         self._unstarted = [[m for m, yes in enumerate(row) if not yes] for row in started]
         self._all = {index: index for index in range(len(self.matrices))}
         self._columns = Columns()
+        self._picked: dict[str, dict[int, int]] = {}
+        self._pick: list[Pick] = []
         self._blocks = blocks_of(model)
 
     @property
@@ -110,7 +115,7 @@ class Measurement:
                 awaited.receive(gradient)
         self._columns = Columns()
         if isinstance(of_parameters, Blocks):
-            self._measure_gradients(of_parameters, _places(range(len(of_parameters.stacked))))
+            self._measure_gradients(of_parameters, dict(enumerate(of_parameters.rows)))
         else:
             reached = [index for index, gradient in enumerate(of_parameters) if gradient is not None]
             self._measure_gradients([one for one in of_parameters if one is not None], _places(reached))
@@ -140,19 +145,24 @@ class Measurement:
         if self.history is not None and updated:
             self._columns.put("update_ratio", self.history.change(), self._all)
         runs, others = self._columns.to_host(extra)
-        columns = [self._columns.places.get(name, {}) for name in MEASURED]
-        layout = [
-            ((step, epoch, matrix.layer, matrix.name), [column.get(index) for column in columns])
-            for index, matrix in enumerate(self.matrices)
-        ]
+        picks = self._picks()
+        layout = [(step, epoch, matrix.layer, matrix.name) for matrix in self.matrices]
         rows: dict[int, Rows] = {}
         for row in active:
-            numbers = self._with_gaps(runs[row], row)
-            rows[row] = [
-                (*head, *[None if place is None else numbers[place] for place in places])
-                for head, places in layout
-            ]
+            numbers = [*self._with_gaps(runs[row], row), None]
+            rows[row] = [head + pick(numbers) for head, pick in zip(layout, picks, strict=True)]
         return rows, others
+
+    def _picks(self) -> list[Pick]:
+        """Takes the columns of each matrix out of the numbers of a run, behind which stands a None."""
+        if self._columns.places != self._picked:
+            self._picked = dict(self._columns.places)
+            columns = [self._picked.get(name, {}) for name in MEASURED]
+            self._pick = [
+                itemgetter(*(column.get(index, -1) for column in columns))
+                for index in range(len(self.matrices))
+            ]
+        return self._pick
 
     def _with_gaps(self, numbers: list[Cell], row: int) -> list[Cell]:
         """A change relative to a length of exactly 0 does not exist."""
@@ -204,22 +214,17 @@ class Measurement:
     def _measure_gradients(self, gradients: Blocks | list[Tensor], place: dict[int, int]) -> None:
         """Norms of the gradients of parameters, effective weights and linear outputs, all at once.
 
-        `place` says which of the gradients is that of each parameter.
+        `place` says which of the gradients, counted block by block, is that of each parameter.
         """
+        written = self.tape.recorded.written
         weights = _by_matrix(self.tape.recorded.weights)
         deltas = _by_matrix(self.tape.recorded.outputs)
-        stacked = int(len(self._own) > 1)
-        blocks = [block[None] for block in self.tape.recorded.deltas]
-        joined = [] if blocks else [_joined(uses, stacked) for uses in deltas.values()]
+        stacked, count = int(len(self._own) > 1), len(place)
+        joined = [_joined(uses, stacked) for uses in deltas.values()]
         others = [*(sum(uses[1:], uses[0]) for uses in weights.values()), *joined]
-        count = len(place)
         if isinstance(gradients, Blocks):
-            sizes = (
-                stacked_norms([*gradients.all, *(other.unsqueeze(1) for other in others)])
-                if stacked
-                else norms_of_one([*gradients.all, *blocks], others)
-            )
-            table = torch.cat([gradients.in_order(sizes[:count]), sizes[count:]])
+            blocks = [] if written is None else written.deltas
+            table = stacked_norms([*gradients.all, *blocks], others)
         else:
             table = norms([*gradients, *others])[:, None]
         self.grad_norms = torch.linalg.vector_norm(table[:count], dim=0)
@@ -232,10 +237,17 @@ class Measurement:
         if lengths:
             self._columns.put("delta_norm", torch.stack(list(lengths.values()))[:, None], _places(lengths))
         else:
-            self._columns.put("delta_norm", table, {m: first + number for number, m in enumerate(deltas)})
+            measured = deltas if written is None else self._all
+            self._columns.put("delta_norm", table, {m: first + number for number, m in enumerate(measured)})
 
     def _measure_activations(self) -> None:
         """Statistics of the activation that each output enters; several uses count as one larger batch."""
+        written = self.tape.recorded.written
+        if written is not None:
+            hidden = written.activated
+            if hidden is not None:
+                self._put_statistics(self._activation_statistics.of_block(hidden), range(len(hidden.outputs)))
+            return
         uses: dict[int, list[Activated]] = defaultdict(list)
         taken: dict[int, Tensor] = {}
         for output in self.tape.recorded.outputs:
@@ -245,9 +257,13 @@ class Measurement:
                 taken[output.matrix] = output.activated
         stacked = int(len(self._own) > 1)
         measured = self._activation_statistics([_as_one(one, stacked) for one in uses.values()])
-        table = torch.cat([measured, *taken.values()], dim=1)
+        self._put_statistics(torch.cat([measured, *taken.values()], dim=1), [*uses, *taken])
+
+    def _put_statistics(self, table: Tensor, matrices: Iterable[int]) -> None:
+        """The columns `(4, layers, runs)` of the matrices whose outputs enter the activations."""
+        places = _places(matrices)
         for name, column in zip(ACTIVATION_COLUMNS, table, strict=True):
-            self._columns.put(name, column, _places([*uses, *taken]))
+            self._columns.put(name, column, places)
 
     @torch.no_grad()
     def _statistics_of(self, activated: Activated) -> Tensor:

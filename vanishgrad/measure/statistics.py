@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vanishgrad.measure.activations import flatness
 from vanishgrad.measure.recorded import Activated
-from vanishgrad.modules.norms import SAFE, chunks, row_norms
+from vanishgrad.modules.norms import CHUNK, SAFE, chunks, row_norms
 
 COLUMNS = ("act_mean", "act_std", "saturation", "dead_fraction")
 
@@ -52,6 +52,18 @@ class ActivationStatistics:
         if order != sorted(order):
             table = table[:, torch.tensor(order).argsort().to(table.device)]
         return table[:, :, None]
+
+    def of_block(self, hidden: Activated) -> Tensor:
+        """The same of layers that lie side by side, `(layers, [runs,] batch, ...)`."""
+        outputs, inputs, runs = hidden.outputs, hidden.inputs, len(self._own)
+        few, parts = max(1, CHUNK // outputs[0].numel()), []
+        for start in range(0, len(outputs), few):
+            some = [None if one is None else one[start : start + few] for one in (inputs, outputs)]
+            if runs > 1:
+                some = [None if one is None else one.flatten(0, 1) for one in some]
+            assert some[1] is not None
+            parts.append(self.of_rows(hidden.module, some[0], some[1]))
+        return torch.cat(parts, dim=1).view(len(COLUMNS), -1, runs)
 
     def _of_layer(self, one: Activated) -> Tensor:
         """The columns of one activation, `(4, runs)`; with parameters every run has its own."""

@@ -28,20 +28,30 @@ Record = Callable[[Tensor | None, Tensor], None]  # takes a module's input and o
 Shows = Row | Fork | Recurrent | ConvLSTMNetwork  # parts of a model that show what passes through them
 
 
+@dataclass(frozen=True)
+class Written:
+    """What a pass that was written out knows of all its layers, side by side in memory.
+
+    Arguments:
+        deltas: dLoss/dz in the order of the weight matrices, each `(runs, layers, batch, units)`.
+        activated: the activations of the hidden layers, tensors `(layers, [runs,] batch, units)`; None
+            without any.
+    """
+
+    deltas: list[Tensor]
+    activated: Activated | None
+
+
 @dataclass
 class RecordedPass:
-    """What a tape has recorded.
-
-    `deltas` are the gradients of all outputs once more, where a written-out pass of a run alone has them in
-    blocks, each `(layers, *shape)`, in the order of the weight matrices.
-    """
+    """What a tape has recorded, or in place of outputs and weights what a written-out pass has `written`."""
 
     outputs: list[Recorded] = field(default_factory=list)
     weights: list[Recorded] = field(default_factory=list)
     terms: list[Terms] = field(default_factory=list)
     timed: list[Timed] = field(default_factory=list)
     awaited: list[Awaited] = field(default_factory=list)
-    deltas: list[Tensor] = field(default_factory=list)
+    written: Written | None = None
 
 
 class Tape:

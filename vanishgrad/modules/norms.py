@@ -45,41 +45,22 @@ def total_norm(tensors: Sequence[Tensor]) -> Tensor:
 
 
 @torch.no_grad()
-def stacked_norms(blocks: Sequence[Tensor]) -> Tensor:
+def stacked_norms(blocks: Sequence[Tensor], others: Sequence[Tensor] = ()) -> Tensor:
     """As `norms`, of every tensor of every run of a stack, `(tensors, runs)` in float64.
 
     What becomes of one run leaves the norms of the others as they are.
 
     Arguments:
         blocks: each `(runs, count, *shape)`; their tensors are counted block by block.
+        others: tensors that lie anywhere, each `(runs, *shape)`, of a run alone `(*shape)`.
     """
     if not blocks:
         return torch.zeros(0, 1, dtype=torch.float64)
-    if len(blocks[0]) == 1:
-        return norms_of_one(blocks, ())
-    return norms_by_range(blocks[0].device, lambda exact, runs: _stacked(blocks, exact, runs))
-
-
-@torch.no_grad()
-def quick_norms(blocks: Sequence[Tensor]) -> Tensor:
-    """About the L2 norm over all elements of each run, `(runs,)`; 0 or inf where squares leave the range.
-
-    Arguments:
-        blocks: each `(runs, count, *shape)`.
-    """
-    return torch.linalg.vector_norm(_stacked(blocks, False, slice(None)).double(), dim=0)
-
-
-@torch.no_grad()
-def norms_of_one(blocks: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
-    """The norms of a run alone: of the tensors in its blocks, block by block, then of others, `(tensors, 1)`.
-
-    Arguments:
-        blocks: each `(1, count, *shape)`.
-        others: tensors that lie anywhere.
-    """
+    alone = len(blocks[0]) == 1
 
     def measure(exact: bool, runs: Runs) -> Tensor:
+        if not alone:
+            return _stacked([*blocks, *(other.unsqueeze(1) for other in others)], exact, runs)
         rows = [row_norms(block[0], exact) for block in blocks]
         return torch.cat([*rows, _each(others, exact)] if others else rows)[:, None]
 
@@ -116,8 +97,12 @@ def norms_by_range(device: torch.device, measure: Callable[[bool, Runs], Tensor]
         return measure(True, everything)
     quick = measure(False, everything).double()
     if quick.shape[1] == 1:  # a run alone: Python looks at so few numbers sooner than torch does
-        safe = all(SAFE[0] < norm < SAFE[1] for norm in quick[:, 0].tolist())
-        return quick if safe else measure(True, everything)
+        found = quick[:, 0].tolist()  # NaN among them stays NaN either way
+        return (
+            quick
+            if not found or (SAFE[0] < min(found) and max(found) < SAFE[1])
+            else measure(True, everything)
+        )
     unsafe = ~((quick > SAFE[0]) & (quick < SAFE[1])).all(0)
     if unsafe.all():
         return measure(True, everything)

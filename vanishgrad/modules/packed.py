@@ -24,6 +24,7 @@ class Blocks:
     Attributes:
         all: the blocks, each `(runs, count, *shape)`.
         stacked: for each tensor of a network, in order, that of all runs, `(runs, *shape)`; views.
+        rows: for each tensor its place when they are counted block by block.
 
     Arguments:
         like: the tensors of one network, in order.
@@ -35,8 +36,9 @@ class Blocks:
         groups: dict[tuple[object, ...], list[int]] = defaultdict(list)
         for index, tensor in enumerate(like):
             groups[tensor.shape, tensor.dtype].append(index)
-        blocks = [_zeros(like[members[0]], runs, len(members), device) for members in groups.values()]
-        self._hold(blocks, list(groups.values()))
+        made = [_zeros(like[members[0]], runs, len(members), device) for members in groups.values()]
+        self._memory = [memory for memory, _ in made]
+        self._hold([block for _, block in made], list(groups.values()))
 
     @classmethod
     def over(cls, tensors: Sequence[Tensor]) -> Blocks:
@@ -52,8 +54,7 @@ class Blocks:
             (block, position) for block, members in enumerate(groups) for position in range(len(members))
         ]
         order = [index for members in groups for index in members]
-        self.rows = sorted(range(len(order)), key=order.__getitem__)  # of each tensor, counted block by block
-        self._sorted = order == sorted(order)
+        self.rows = sorted(range(len(order)), key=order.__getitem__)
         self.places = [places[row] for row in self.rows]  # of each tensor: its block, and its position there
         self.stacked = [blocks[block][:, position] for block, position in self.places]
 
@@ -66,20 +67,21 @@ class Blocks:
         """The tensors of one network, in order; views."""
         return [stack[row] for stack in self.stacked]
 
-    def in_order(self, numbers: Tensor) -> Tensor:
-        """A row of numbers per tensor, given block by block, in the order of the tensors."""
-        return numbers if self._sorted else numbers[self.rows]
+    def quick_norm(self) -> float:
+        """About the L2 norm over everything; 0 or inf where squares leave the range."""
+        return float(torch.stack([part.dot(part) for part in self._memory]).double().sum().sqrt())
 
     def alike(self) -> list[Tensor]:
         """Zeros in the form of the blocks."""
         return [torch.zeros_like(block) for block in self.all]
 
 
-def _zeros(like: Tensor, runs: int, count: int, device: torch.device) -> Tensor:
-    """`(runs, count, *shape)`; in memory the runs' tensors of one place lie side by side."""
+def _zeros(like: Tensor, runs: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Memory as a vector, and `(runs, count, *shape)` in it, the runs' tensors of one place side by side."""
     stride = -(-like.numel() // ALIGNMENT) * ALIGNMENT
-    memory = torch.zeros(count, runs, stride, dtype=like.dtype, device=device).transpose(0, 1)
-    return memory[..., : like.numel()].unflatten(2, like.shape) if like.ndim else memory[..., 0]
+    memory = torch.zeros(count * runs * stride, dtype=like.dtype, device=device)
+    block = memory.view(count, runs, stride).transpose(0, 1)
+    return memory, block[..., : like.numel()].unflatten(2, like.shape) if like.ndim else block[..., 0]
 
 
 @torch.no_grad()

@@ -66,6 +66,7 @@ def _quietly() -> Iterator[None]:
     """Let names be in any script, and ids in an SVG not depend on chance."""
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": "vanishgrad"}):
         warnings.filterwarnings("ignore", "Glyph .* missing")
+        warnings.filterwarnings("ignore", "Matplotlib currently does not support")
         yield
 
 

@@ -12,7 +12,10 @@ __all__ = ["Flat", "counted", "run_labels", "setting_label", "summary", "typed_v
 
 Flat: TypeAlias = Mapping[str, Value]
 
-NOT_A_SETTING = frozenset({"seed", "name"})
+# The seed and the name; and what tables of runs call their own columns, should a foreign record use the name.
+NOT_A_SETTING = frozenset(
+    {"seed", "name", "run", "runs", "setting", "status", "diverged", "diverged_at", "verdict"}
+)
 ALWAYS_NAMED = ("model", "depth", "act")
 NAMED_UNLESS_NONE = ("norm", "residual", "clip", "reg", "pretrain", "remedy")
 

@@ -14,6 +14,7 @@ from vanishgrad.report.gallery import Compute, Gallery
 from vanishgrad.report.page import report_page
 from vanishgrad.report.runs import REPORT_PAGE, Noted, Runs, load_runs
 from vanishgrad.report.tables import selection, settings_table, summary_table
+from vanishgrad.rows import written
 
 # Enough for a smooth curve on a screen; bounds the memory that a large sweep takes.
 MOST_STEPS = 120
@@ -58,7 +59,7 @@ def write_report(
         summary = summary_table(loaded)
         settings = settings_table(summary, loaded.keys)
         for name, table in (("summary.csv", summary), ("settings.csv", settings)):
-            replace_file(folder / name, table.to_csv(index=False, float_format="%.9g").encode())
+            replace_file(folder / name, written(table, 9))
         gallery = Gallery(loaded, summary, selection(settings), wanted, computed)
         pictures = list(gallery.draw(folder / "figures"))
         page = report_page(loaded, summary, settings, pictures, gallery.colours)

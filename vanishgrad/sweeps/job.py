@@ -63,15 +63,10 @@ def refuse_twice(runs: Sequence[Hashable], names: Sequence[str]) -> None:
         (first[run], number) for number, run in enumerate(runs) if first.setdefault(run, number) != number
     ]
     if again:
-        one, two = again[0]
-        typed = f"{names[two]}: " if names[one] == names[two] and names[one] else ""
-        named = [
-            f"{number}" if typed or not names[number] else f"{number} ({names[number]})"
-            for number in (one, two)
-        ]
+        named = [f"{number} ({names[number]})" if names[number] else f"{number}" for number in again[0]]
         others = f" ({len(again)} of {len(runs)} are there already)" if len(again) > 1 else ""
         raise SettingError(
-            f"{typed}runs {' and '.join(named)} of the sweep have the same setting and would end alike; "
+            f"runs {' and '.join(named)} of the sweep have the same setting and would end alike; "
             f"leave one out{others}"
         )
 

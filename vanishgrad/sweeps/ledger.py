@@ -13,13 +13,15 @@ from typing import Any
 
 from vanishgrad.description import describe, describe_choice, described_fields
 from vanishgrad.engine.recorder import versions
-from vanishgrad.errors import SettingError, require
+from vanishgrad.errors import SettingError, require, short
 from vanishgrad.files import append_whole, replace_file, writing
 from vanishgrad.folders import last_words, one_at_a_time
 from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, numbers, strict
+from vanishgrad.schema import OUTCOME, SWEEP, Fault, checked, content, opened, parsed
 from vanishgrad.sweeps.job import Job, Outcome
 
 TAKEN_BACK = "interrupted"
+LARGEST = 2**30  # bytes of sweep.json, and of runs.jsonl
 KEY = "sweep.resume"  # what the folder of a sweep is typed as
 
 
@@ -106,16 +108,14 @@ def recorded(folder: Path, key: str = KEY) -> dict[str, Any]:
     """
     path = f"{key}={folder}"
     try:
-        record = json.loads((folder / SWEEP_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+        record: dict[str, Any] = checked(content(folder / SWEEP_FILE, LARGEST), SWEEP)
+    except FileNotFoundError:
         raise SettingError(f"{path}: has no {SWEEP_FILE}; must be the folder of a sweep") from None
-    except OSError as error:
-        raise SettingError(f"{path}: {SWEEP_FILE} is not readable: {error.strerror}") from None
-    except ValueError:
-        raise SettingError(f"{path}: {SWEEP_FILE} is not JSON") from None
-    whole = isinstance(record, dict) and record.keys() >= {"versions", "batches", "jobs"}
-    require(whole, f"{path}: {SWEEP_FILE} is not the record of a sweep")
-    return dict(record)
+    except Fault as fault:
+        raise SettingError(f"{path}: {fault.of(SWEEP_FILE)}") from None
+    whole = sum(record["batches"]) == len(record["jobs"])
+    require(whole, f"{path}: {SWEEP_FILE}: batches and jobs do not agree on how many runs there are")
+    return record
 
 
 def entry_of(folder: Path, job: Job) -> dict[str, Any]:
@@ -204,21 +204,41 @@ class Follower:
         self._path, self._place = folder / SWEEP_RUNS_FILE, 0
 
     def new(self) -> list[Outcome]:
-        """The outcomes since the last call; a torn line is no outcome."""
+        """The outcomes since the last call; a torn line is no outcome.
+
+        Raises:
+            SettingError: for a line that no sweep wrote.
+        """
         try:
-            with open(self._path, "rb") as file:
+            with opened(self._path, LARGEST) as file:
                 file.seek(self._place)
                 text = file.read()
+            *whole, begun = text.split(b"\n")
+            self._place += len(text) - len(begun)
+            _outcome(begun)  # to be read when it has its end, if it is the beginning of a line at all
+            return [outcome for line in whole if (outcome := _outcome(line)) is not None]
         except FileNotFoundError:
             return []
-        whole = text[: text.rfind(b"\n") + 1]
-        self._place += len(whole)
-        return [outcome for line in whole.split(b"\n") if (outcome := _outcome(line)) is not None]
+        except Fault as fault:
+            raise SettingError(f"{self._path.parent}: {fault.of(SWEEP_RUNS_FILE)}") from None
+
+
+BEGINS = b'{"number": '  # every line
 
 
 def _outcome(line: bytes) -> Outcome | None:
-    try:
-        fields = json.loads(line)
-        return Outcome(**{**fields, "metrics": numbers(fields["metrics"])})
-    except (AttributeError, KeyError, TypeError, ValueError):
+    """The outcome that a line tells; None of an empty one, and of one that a kill or a power cut has torn."""
+    if not line.strip(b"\0 \r"):
         return None
+    torn = line.startswith(BEGINS) or BEGINS.startswith(line)
+    try:
+        fields = parsed(line)
+        torn = False
+        OUTCOME.check(fields, "")
+    except Fault as fault:
+        if torn:
+            return None
+        said = short(line.decode(errors="replace"))
+        raise Fault(f"has a line that no sweep wrote, {said}: it {fault}") from None
+    known = {name: value for name, value in fields.items() if name in Outcome.__dataclass_fields__}
+    return Outcome(**known | {"seconds": float(fields["seconds"]), "metrics": numbers(fields["metrics"])})

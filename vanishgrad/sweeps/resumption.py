@@ -20,7 +20,7 @@ from vanishgrad.files import writing
 from vanishgrad.folders import last_words, tidy_lock
 from vanishgrad.folders.content import MULTIRUN, PARTIAL
 from vanishgrad.folders.lock import LOCK_FILE
-from vanishgrad.records import UnreadableRun, numbers, read_run, write_run
+from vanishgrad.records import UnreadableRun, as_number, numbers, read_run, write_run
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.ledger import (
     KEY,
@@ -95,8 +95,8 @@ def reopen(
         one_of("sweep.retry" if key == KEY else "retry", retry, RETRIES)
     if _is_new(folder):
         begin(folder, jobs, overrides)
+    record, done = recorded(folder, key), outcomes(folder)
     _tidy(folder)
-    record = recorded(folder, key)
     first = jobs[0].number if jobs else 0
     if 0 < first == len(record["jobs"]):
         extend(folder, jobs)
@@ -104,7 +104,7 @@ def reopen(
     now = [entry_of(folder, job) for job in jobs]
     _compare(f"{key}={folder}", record, now, first)
     _await_orphans(f"{key}={folder}", jobs)
-    done, read = outcomes(folder), measures or _nothing
+    read = measures or _nothing
     asked = zip(jobs, now, strict=True)
     return [job for job, entry in asked if _is_left(folder, job, entry, done.get(job.number), retry, read)]
 
@@ -157,7 +157,7 @@ def _is_left(
 ) -> bool:  # fmt: skip
     """Whether a job is to be done, or done again."""
     record = _record(job)
-    if record is not None and changed_keys(record.get("effective", {}), entry["setting"]):
+    if record is not None and changed_keys(record.get("effective") or {}, entry["setting"]):
         record = None  # of an earlier sweep in the same folder
     status = None if record is None else record["status"]
     if outcome is None and record is not None and status in RESULTS:
@@ -181,10 +181,10 @@ def _record(job: Job) -> dict[str, Any] | None:
 
 def _recovered(job: Job, record: Mapping[str, Any], measures: Measures) -> Outcome:
     """What the run folder knows of an outcome; of a run in a stack the seconds are those of the stack."""
-    at = record["diverged_at"]
-    final = numbers(record["metrics"]["final"]) | measures(job.folder)
-    step = None if at is None else at["step"]
-    return Outcome(job.number, record["status"], record["seconds"], final, record["steps"], step)
+    at, metrics = record.get("diverged_at"), record.get("metrics") or {}
+    final = numbers(metrics.get("final") or {}) | measures(job.folder)
+    step, seconds = None if at is None else at["step"], as_number(record.get("seconds"))
+    return Outcome(job.number, record["status"], seconds, final, record.get("steps") or 0, step)
 
 
 def _nothing(folder: Path) -> dict[str, float | None]:

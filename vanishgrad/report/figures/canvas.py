@@ -27,6 +27,7 @@ MOST_TICKS = 6
 TITLE_WIDTH = 42
 LABEL_WIDTH = 34
 SHORT_LABEL = 18  # characters that fit next to a panel as it is
+LONGEST = 160  # characters that are shown
 CHARACTER = 0.075  # inches of a label
 
 
@@ -65,8 +66,15 @@ def name_axes(axes: Axes, title: str, x: str, y: str) -> None:
 
 
 def literal(text: str) -> str:
-    """The user's text as it is: a dollar starts no formula, an underscore hides no entry of a legend."""
-    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+    """The user's text as it is: a dollar starts no formula, an underscore hides no entry of a legend.
+
+    Of one that is too long for any figure the middle is left out; what is no character that can be seen, and
+    no XML can hold, is one that says so.
+    """
+    if len(text) > LONGEST:
+        text = f"{text[: LONGEST - 30]} … {text[-27:]}"
+    seen = "".join(sign if sign.isprintable() else " " if sign.isspace() else "\ufffd" for sign in text)
+    return (" " if seen.startswith("_") else "") + seen.replace("$", r"\$")
 
 
 def wrapped(label: str) -> str:

@@ -226,12 +226,13 @@ def colour_bar(
 def draw_setting_maps(title: str, views: Sequence[View], colours: Palette) -> Figure:
     """Draw a heat map per view with a row per setting, the first on top."""
     height = max(3.0, 0.2 * len(colours.labels) + 1.2)
-    figure, axes = panels(title, 1, len(views), (4.6, height), colours.labels)
+    settings = [literal(label) for label in colours.labels]
+    figure, axes = panels(title, 1, len(views), (4.6, height), settings)
     for column, view in enumerate(views):
         name_axes(axes[0, column], view.title, view.x_label, "setting" if column == 0 else "")
         alike = pd.concat([other.frame for other in views if other.y == view.y])
         _draw_map(figure, axes[0, column], view, scale_of(alike, view.y, log=view.is_log), colours.labels)
-        names = [literal(label) if column == 0 else "" for label in colours.labels]
+        names = settings if column == 0 else [""] * len(settings)
         axes[0, column].set_yticks(range(len(names)), names, fontsize=8)
     return figure
 
