@@ -18,6 +18,8 @@ REPOSITORY = Path(__file__).parents[1]
 HOUSE = (
     "renamed",
     "errors",
+    "printing",
+    "interruption",
     "files",
     "streams",
     "schema",

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Hashable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from rich.console import Console
 
 from vanishgrad.choices.data import load
 from vanishgrad.cli.arguments import SweepOptions
-from vanishgrad.cli.progress import Interruption, progress_bar
+from vanishgrad.cli.progress import progress_bar
+from vanishgrad.cli.terminal import PrintableConsole, working
 from vanishgrad.config.batch import ComposedJob, Family, QuickLoader
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
@@ -29,10 +31,13 @@ from vanishgrad.engine.evaluate import check_objective
 from vanishgrad.engine.plan import steps_of
 from vanishgrad.errors import SettingError, error_line
 from vanishgrad.folders import acting_for
+from vanishgrad.printing import printable
 from vanishgrad.records import GRADIENTS_FILE
 from vanishgrad.report.labels import counted
 from vanishgrad.run import Run, identity, reseeded
 from vanishgrad.sweeps.job import refuse_twice
+
+CHECKING = "composing and checking the runs"
 
 
 @dataclass
@@ -50,11 +55,10 @@ class SingleRun:
     def __call__(self, config: DictConfig) -> None:
         setting, provenance = to_setting(config), _overrides()
         try:
-            with progress_bar(self.console) as observe, Interruption() as stop:
+            with progress_bar(self.console) as observe:
                 self.result = train(
-                    setting.effective, _folder(), provenance=setting.provenance(provenance),
-                    observe=stop.observing(observe),
-                )  # fmt: skip
+                    setting.effective, _folder(), provenance=setting.provenance(provenance), observe=observe
+                )
         except Exception as error:
             self.error = error
 
@@ -71,6 +75,7 @@ class SweepJob:
         own: the folders that the process of the sweep holds, which other launchers' jobs write in.
         common: overrides that every job has, and that are left out of its label.
         width: characters of the longest label.
+        sign_of_life: what tells that jobs are checked, as long as they are.
     """
 
     options: SweepOptions = field(default_factory=SweepOptions)
@@ -78,10 +83,12 @@ class SweepJob:
     own: frozenset[Path] = frozenset()
     common: set[str] = field(default_factory=set)
     width: int = 0
+    sign_of_life: ExitStack = field(default_factory=ExitStack)  # until the first job begins
     _sweep: Any = None  # the jobs of earlier calls, of a sweeper that searches
 
     def loader(self, hydras: ConfigLoader) -> QuickLoader:
-        """What composes jobs in place of Hydra's loader."""
+        """What composes jobs in place of Hydra's loader, the first of which it is about to."""
+        self.sign_of_life.enter_context(working(CHECKING))
         return QuickLoader(hydras)
 
     def together(
@@ -107,7 +114,7 @@ class SweepJob:
         if self._sweep is None:
             self._sweep = sweep_of(folder, self.options, self.overwrite)
         workers = Workers(launcher.n_jobs, launcher.backend, launcher.address)
-        console = Console(highlight=False)
+        console = PrintableConsole()
         done = train_shown(self._sweep, jobs, workers, console, self.options.verbose)
         name, sweeper = str(config.hydra.job.name), config.hydra.sweeper
         return [
@@ -144,6 +151,7 @@ class SweepJob:
             refuse_twice(_identities(jobs, composed), [" ".join(job) for job in overrides])
         for setting, job in dict(zip(composed, overrides, strict=True)).items():
             tell_end(setting.effective, job)
+        self.sign_of_life.close()
         print(counted(len(jobs), "run"), flush=True)
         return composed
 
@@ -164,15 +172,12 @@ class SweepJob:
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
             setting = to_setting(config)
-            with Interruption() as stop, acting_for(self.own):
-                result = train(
-                    setting.effective, _folder(), provenance=setting.provenance(overrides),
-                    observe=stop.observing(None),
-                )  # fmt: skip
+            with acting_for(self.own):
+                result = train(setting.effective, _folder(), provenance=setting.provenance(overrides))
         except Exception as error:
-            print(f"{head}failed: {error_line(error)}", flush=True)
+            print(printable(f"{head}failed: {error_line(error)}"), flush=True)
             return worth_of(sweeper, "failed", {}, str(config.objective))
-        print(f"{head}{_line(result)}", flush=True)
+        print(printable(f"{head}{_line(result)}"), flush=True)
         return worth_of(sweeper, result.status, final_numbers(result), setting.objective)
 
     def _label(self, overrides: Sequence[str]) -> str:

@@ -12,13 +12,14 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from vanishgrad.cli.terminal import Norms, bar_table, show
+from vanishgrad.cli.terminal import Norms, bar_table, line, show
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.diagnosis.describe import States, first_flow, flow, meaning, moment_name
 from vanishgrad.diagnosis.layers import Floats, Measured, When, log_slope, measured, place_of
 from vanishgrad.diagnosis.tables import through_layers
 from vanishgrad.engine import Result
 from vanishgrad.engine.recorder import baseline
+from vanishgrad.printing import printable
 from vanishgrad.records import (
     GRADIENTS_FILE,
     METRICS_FILE,
@@ -79,7 +80,7 @@ STATE = "||dLoss/dh_t||"
 def show_run(console: Console, result: Result, folder: Path) -> None:
     """Print the table, the sentence, what was reached, and where the run folder is."""
     run, states = EndedRun.of(result), _states(result)
-    console.print(Text(_title(run, result), style="bold"))
+    console.print(Text(printable(_title(run, result)), style="bold"))
     layers = _moments(run)
     output = max(next(iter(layers.values())))
     show(
@@ -99,9 +100,9 @@ def show_run(console: Console, result: Result, folder: Path) -> None:
     console.print(_reached(result))
     if stopped := run.record.get("stopped_on"):
         console.print(f"stopped on {stopped.replace('_', ' ')}, as stop_on={result.run.stop_on} asked")
-    for line in _advice(result.diagnosis):
-        console.print(line, soft_wrap=True)
-    console.print(str(folder), soft_wrap=True)
+    for advice in _advice(result.diagnosis):
+        console.print(advice, soft_wrap=True)
+    line(console, str(folder))
 
 
 def _title(run: EndedRun, result: Result) -> str:

@@ -11,10 +11,12 @@ from rich.console import Console
 
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.sweep_table import sweep_display
+from vanishgrad.cli.terminal import working
 from vanishgrad.config.batch import ComposedJob
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.setting import ComposedRun
 from vanishgrad.engine.evaluate import objective_of
+from vanishgrad.printing import printable
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.pool import Workers
 from vanishgrad.sweeps.sweep import Sweep
@@ -33,7 +35,8 @@ def train_shown(
     sweep: Sweep, jobs: Sequence[Job], workers: Workers, console: Console, verbose: bool = False
 ) -> dict[int, Outcome]:
     """Train what is left to do of `jobs` with a display of how far it is; how every job ended."""
-    left = sweep.add(jobs)
+    with working("recording the runs"):
+        left = sweep.add(jobs)
     if verbose:
         _explain(sweep.groups(left, workers))
     if not left:
@@ -48,7 +51,7 @@ def _explain(groups: Sequence[JobGroup]) -> None:
         numbers = ", ".join(str(job.number) for job in group.jobs)
         alone = f"{numbers} alone: {group.reason or 'no other run has its structure'}"
         count = len(group.jobs)
-        print(f"{count} runs together: {numbers}" if count > 1 else alone, flush=True)
+        print(printable(f"{count} runs together: {numbers}" if count > 1 else alone), flush=True)
 
 
 def job_of(composed: ComposedJob, setting: ComposedRun, folder: Path, label: str) -> Job:

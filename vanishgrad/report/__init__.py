@@ -20,4 +20,7 @@ def __getattr__(name: str) -> Any:
     """Import what reads with pandas, and what draws with matplotlib, when it is first used."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"vanishgrad.report.{_HOMES.get(name, 'runs')}"), name)
+    home = _HOMES.get(name, "runs")
+    if home != "runs":
+        import_module("vanishgrad.report.backend")  # before anything imports what draws
+    return getattr(import_module(f"vanishgrad.report.{home}"), name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,7 +9,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -29,6 +27,7 @@ from vanishgrad.folders import (
     is_sweep,
     new_folder,
 )
+from vanishgrad.interruption import interruptible
 from vanishgrad.records import GRADIENTS_FILE, RUN_FILE, UnreadableRun, flatten, read_gradients
 from vanishgrad.rows import Columns
 from vanishgrad.run import Run, identity, is_integer
@@ -313,7 +312,7 @@ class Sweep:
 
     def _each(self, groups: Sequence[JobGroup], workers: Workers, watch: Callable[[], None]) -> None:
         try:
-            with _terminable():
+            with interruptible():
                 work = partial(_train, self.folder, granted())
                 for failure in each(groups, work, workers, watch=watch):
                     self._failed(failure)
@@ -373,19 +372,6 @@ def _interrupt(groups: Sequence[JobGroup]) -> None:
     for group in groups:
         for job in group.jobs:
             interrupt(job)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Inside, SIGTERM ends everything as Ctrl-C does."""
-    if current_thread() is not main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _train(folder: Path, own: frozenset[Path], group: JobGroup, place: Place) -> None:
