@@ -19,6 +19,8 @@ HOUSE = (
     "version",
     "renamed",
     "errors",
+    "printing",
+    "interruption",
     "files",
     "streams",
     "schema",

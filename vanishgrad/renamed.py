@@ -9,10 +9,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 MODULES = {  # that are gone, and where what they showed is now
     "vanishgrad.data": "vanishgrad.choices.data",
@@ -44,21 +43,21 @@ def install() -> None:
         sys.meta_path.insert(0, FormerNames())
 
 
-class FormerNames(MetaPathFinder):
+class FormerNames:
     """Finds the modules that are gone, and those that have former names."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname in MODULES:
-            return ModuleSpec(fullname, MovedModule())
+            return ModuleSpec(fullname, cast(Any, MovedModule()))
         spec = PathFinder.find_spec(fullname, path) if fullname in NAMES else None
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
             spec.loader = RenamedClasses(spec.loader.name, spec.loader.path)
         return spec
 
 
-class MovedModule(Loader):
+class MovedModule:  # of no base: importlib.abc takes as long to import as all of this
     """Loads an empty module that shows what another one has."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:

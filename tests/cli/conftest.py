@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from vanishgrad.cli import main
+from vanishgrad.cli import main, terminal
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def vanishgrad(
     """Run the command with its arguments in `tmp_path`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(terminal, "PATIENCE", 1e6)  # on a busy machine nothing is quick
 
     def run(*arguments: str) -> Done:
         capsys.readouterr()

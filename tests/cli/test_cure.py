@@ -21,6 +21,7 @@ from vanishgrad.cures.ranking import COLUMNS
 from vanishgrad.cures.search import trial_steps
 from vanishgrad.description import applied
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
+from vanishgrad.sweeps import sweep as sweeps
 from vanishgrad.sweeps.pool import Workers
 
 Vanishgrad = Callable[..., Any]
@@ -203,3 +204,50 @@ def test_help_says_how_it_is_used(vanishgrad: Vanishgrad) -> None:
     assert done.status == 0
     assert done.out.startswith("usage: vanishgrad cure ")
     assert "cure.budget" in done.out
+
+
+def test_a_cure_that_was_stopped_names_the_command_that_goes_on(
+    vanishgrad: Vanishgrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[int] = []
+    train_group = sweeps.train_group
+
+    def stop(*arguments: Any) -> None:
+        stopped.append(1)
+        if len(stopped) == 3:
+            raise KeyboardInterrupt
+        train_group(*arguments)
+
+    monkeypatch.setattr(sweeps, "train_group", stop)
+    typed = ("depth=4", "act=sigmoid", "width=4", "max_steps=10", "data.train_size=160", "name='a b'")
+    first = vanishgrad("cure", *typed, "cure.seeds=1", "cure.pairs=false", "report=false", "out=my cure")
+    assert first.status == 130
+    line = first.err.splitlines()[-1]
+    assert line.startswith("interrupted; what was tried so far is in my cure; go on with: vanishgrad cure ")
+    again = shlex.split(line.partition("go on with: ")[2])
+    assert again == ["vanishgrad", "cure", "resume=my cure"]
+    refused = vanishgrad(*again[1:], "depth=3")
+    assert refused.error == ("resume=my cure: goes on with what the cure was begun with; leave out depth=3")
+    refused = vanishgrad("cure", "depth=3", "out=my cure")
+    assert "or go on with vanishgrad cure 'resume=my cure'" in refused.error
+    second = vanishgrad(*again[1:], "format=json")
+    assert second.status == 0
+    answer = json.loads(second.out)
+    assert answer["overrides"] == list(typed)
+    assert answer["treatments"]
+    assert answer["untreated"]["seeds"] == 1
+    assert (tmp_path / "my cure/cure.csv").exists()
+    assert not (tmp_path / "my cure/report").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("resume=", "resume=: must be the folder of a cure"),
+        ("resume=nowhere", "resume=nowhere: there is no such folder"),
+        ("resume=.", "resume=.: has no sweep.json; must be the folder of a sweep"),
+    ],
+)
+def test_what_is_no_cure_cannot_go_on(vanishgrad: Vanishgrad, typed: str, message: str) -> None:
+    done = vanishgrad("cure", typed)
+    assert (done.status, done.out, done.error) == (2, "", message)

@@ -19,6 +19,11 @@ TINY = ("max_steps=1", "width=2", "depth=1")
 ALONE = "hydra.launcher.n_jobs=1"
 
 
+def slow(value: Any) -> Any:
+    """A value that shows once more what another one has shown."""
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -41,7 +46,7 @@ def test_a_run_is_not_overwritten_unless_that_is_meant(vanishgrad: Vanishgrad, t
     assert "overwrite" not in (tmp_path / "a/run.json").read_text()
 
 
-@pytest.mark.parametrize("launcher", [ALONE, "hydra/launcher=basic"])
+@pytest.mark.parametrize("launcher", [ALONE, slow("hydra/launcher=basic")])
 def test_a_sweep_is_not_overwritten_unless_that_is_meant(
     vanishgrad: Vanishgrad, tmp_path: Path, launcher: str
 ) -> None:
@@ -60,7 +65,7 @@ def test_a_sweep_is_not_overwritten_unless_that_is_meant(
     assert json.loads((tmp_path / "s/0/run.json").read_text())["seed"] == 7
 
 
-@pytest.mark.parametrize("launcher", [ALONE, "hydra/launcher=basic"])
+@pytest.mark.parametrize("launcher", [ALONE, slow("hydra/launcher=basic")])
 @pytest.mark.parametrize(
     "subdir, reason",
     [
@@ -111,11 +116,11 @@ def test_a_folder_needs_a_name(vanishgrad: Vanishgrad, tmp_path: Path, key: str,
         ("cure", *TINY, "out=PLACE"),
         ("theory", *TINY, "out=PLACE"),
         ("report", "runs=run", "out=PLACE"),
-        ("lab", "chapter=depth", "profile=quick", "out=PLACE"),
+        slow(("lab", "chapter=depth", "profile=quick", "out=PLACE")),
     ],
     ids=lambda command: " ".join(command[:2]),
 )
-@pytest.mark.parametrize("place", ["file", "file/below", "x" * 300, "/proc/new"])
+@pytest.mark.parametrize("place", ["x" * 300, *map(slow, ("file", "file/below", "/proc/new"))])
 def test_a_folder_that_cannot_be_written_is_one_error(
     vanishgrad: Vanishgrad, tmp_path: Path, command: tuple[str, ...], place: str
 ) -> None:
@@ -134,7 +139,7 @@ def test_a_folder_that_cannot_be_written_is_one_error(
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("launcher", [ALONE, "hydra/launcher=basic"])
+@pytest.mark.parametrize("launcher", [ALONE, slow("hydra/launcher=basic")])
 @pytest.mark.parametrize(
     "twice, named",
     [
@@ -164,7 +169,7 @@ def test_the_same_run_twice_is_refused(
         ("train", "-m", *TINY, "seed=0,1", "hydra.sweep.dir=taken", "hydra/launcher=basic"),
         ("train", "-m", *TINY, "seed=0,1", "sweep.resume=taken", ALONE),
         ("report", "runs=run", "out=taken"),
-        ("lab", "chapter=depth", "profile=quick", "out=taken"),
+        slow(("lab", "chapter=depth", "profile=quick", "out=taken")),
     ],
     ids=lambda command: " ".join(command[:2]),
 )

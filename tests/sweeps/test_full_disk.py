@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from vanishgrad import Run, sweep
+from vanishgrad.engine import session
 from vanishgrad.sweeps.job import Outcome
 
 RUNS = [
@@ -127,3 +128,25 @@ def test_lines_that_could_not_be_told_are_told_later(
     assert sorted(seen) == [0, 1, 2, 3]
     assert sorted(line["number"] for line in ledger(disk.folder)) == [0, 1, 2, 3]
     assert contents(disk.folder) == undisturbed
+
+
+def test_what_a_run_could_not_say_of_itself_is_said_when_there_is_room(
+    disk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_session = session.Session.open
+
+    def open_on_a_dying_disk(self: session.Session) -> None:
+        open_session(self)
+        disk.dead = True
+        disk.fill(0, "/0/")
+
+    def tell(outcome: Outcome) -> None:
+        assert json.loads((disk.folder / "0/run.json").read_text())["status"] == "running"
+        disk.empty()
+
+    monkeypatch.setattr(session.Session, "open", open_on_a_dying_disk)
+    with pytest.warns(UserWarning, match="1 of 1 runs failed; the first is run 0: .*No space left on device"):
+        sweep(RUNS[:1], disk.folder, workers=1, tell=tell)
+    record = json.loads((disk.folder / "0/run.json").read_text())
+    assert record["status"] == "failed"
+    assert record["error"].endswith("cannot be written: No space left on device")

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vanishgrad.cli.terminal import show
+from vanishgrad.cli.terminal import line, show
 from vanishgrad.config.plan import plan_of, without_hydra
 from vanishgrad.config.setting import ComposedRun, to_setting
 from vanishgrad.cures import Cure, Stage, Standing
@@ -48,10 +48,15 @@ class Document:
     page: Path | None = None
 
     @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it: numbers that are not finite are strings."""
+        content: dict[str, Any] = strict(self.content)
+        return content
+
+    @property
     def text(self) -> str:
-        """Strict JSON: numbers that are not finite are strings."""
-        content = strict(self.content)
-        return json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        """Strict JSON."""
+        return json.dumps(self.plain, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
     def having(self, **more: Any) -> Document:
         """With more content."""
@@ -187,11 +192,11 @@ def show_cure(console: Console, cure: Cure, answer: Document) -> None:
         for one in cure.left_out:
             if one.reason != ALREADY:
                 show(console, Text(f"left out: {one.label}: {one.reason}", style="dim"))
-    for line in _verdict(cure, answer):
-        console.print(line, soft_wrap=True, markup=False)
+    for text in _verdict(cure, answer):
+        line(console, text)
     if answer.page is not None:
-        console.print(str(answer.page), soft_wrap=True, markup=False)
-    console.print(answer.content["folder"], soft_wrap=True, markup=False)
+        line(console, str(answer.page))
+    line(console, answer.content["folder"])
 
 
 def diagnosis_sentence(cure: Cure) -> str:

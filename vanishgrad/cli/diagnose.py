@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from vanishgrad.cli.arguments import keywords, listed
-from vanishgrad.cli.terminal import show
+from vanishgrad.cli.terminal import PrintableConsole, line, print_json, say, show, working
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
 from vanishgrad.diagnosis import diagnose as diagnosed
 from vanishgrad.errors import SettingError, one_of, require
+from vanishgrad.printing import essential
 from vanishgrad.records import UnreadableRun, flatten, strict
 from vanishgrad.report.labels import counted, typed_value
 from vanishgrad.report.runs import Runs, SavedRun, load_runs, newest_runs
@@ -75,27 +74,29 @@ class Patient(NamedTuple):
     run: SavedRun | None = None
 
 
+@essential()
 def diagnose(arguments: Sequence[str]) -> int:
     """Name what is wrong in each run, with evidence and remedies, as text or as JSON."""
     options = keywords(arguments, ("runs", "format"))
     style = options.get("format", "text")
     one_of("format", style, ("text", "json"))
     named = [Path(one).expanduser() for one in listed(options["runs"])] if "runs" in options else []
-    patients, read = _patients(named if "runs" in options else [newest_runs()])
+    with working("reading the runs"):
+        patients, read = _patients(named if "runs" in options else [newest_runs()])
     place = f"runs={options.get('runs', 'outputs')}"
     require(bool(patients), f"{place}: there is no run to diagnose{read.reasons}")
     for folder, reason in read.skipped:
-        print(f"note: skipped {folder}: {reason}", file=sys.stderr)
+        say(f"note: skipped {folder}: {reason}")
     for folder, reason in read.broken_extras:
-        print(f"note: {folder}: {reason}", file=sys.stderr)
+        say(f"note: {folder}: {reason}")
     if style == "json":
         document = {
             "runs": list(map(_plain, patients)),
             "skipped": [[str(f), why] for f, why in read.skipped],
         }
-        print(json.dumps(strict(document), indent=2, allow_nan=False, ensure_ascii=False))
+        print_json(strict(document))
     else:
-        _show(Console(highlight=False), patients)
+        _show(PrintableConsole(), patients)
     return 0
 
 
@@ -145,13 +146,13 @@ def _show(console: Console, patients: Sequence[Patient]) -> None:
         settings.setdefault(patient.setting, []).append(patient)
     for setting, runs in settings.items():
         worst = max(runs, key=lambda one: max([finding.severity for finding in one.diagnosis], default=0.0))
-        console.print(Text.assemble((setting, "bold"), "  ", *_verdicts(runs)), soft_wrap=True)
+        line(console, (setting, "bold"), "  ", *_verdicts(runs))
         for finding in worst.diagnosis:
             show(console, Padding(_told(finding), (0, 0, 0, 2)))
         if remedies := _remedies(worst.diagnosis):
             show(console, Padding(_grid(remedies), (0, 0, 0, 4)))
             if worst.run is not None and (command := treated_command(worst.run, remedies[0].override)):
-                console.print(Text(f"    {command}", style="cyan"), soft_wrap=True)
+                line(console, (f"    {command}", "cyan"))
 
 
 def _verdicts(runs: Sequence[Patient]) -> Iterator[tuple[str, str]]:

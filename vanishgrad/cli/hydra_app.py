@@ -22,6 +22,7 @@ from vanishgrad.errors import SettingError, WriteError, cut, meant, require
 from vanishgrad.files import replace_file
 from vanishgrad.folders import existing_folder, new_folder, remove_empty, reserve_folder
 from vanishgrad.folders.content import HYDRAS, MULTIRUN, Kind
+from vanishgrad.records import RUN_FILE, SWEEP_FILE
 
 # What Hydra writes before a task function or a launcher can refuse anything.
 WRITTEN = (MULTIRUN, *HYDRAS)
@@ -33,7 +34,8 @@ def folder_of(
 ) -> Iterator[Path]:
     """The folder of `plan`, this process's own meanwhile.
 
-    A `SettingError` inside takes back what is new in the file system, except for files of a run.
+    A `SettingError` inside takes away what is new in the file system, except for files of a run; so does an
+    interruption before there was one.
 
     Arguments:
         plan: what is to be done.
@@ -58,7 +60,9 @@ def folder_of(
         before = {path: _content(key, path) for path in (folder / name for name in WRITTEN)}
         try:
             yield folder
-        except SettingError:
+        except (SettingError, KeyboardInterrupt) as stop:
+            if isinstance(stop, KeyboardInterrupt) and has_begun(folder):
+                raise
             for path, content in before.items():
                 if content is None:
                     path.unlink(missing_ok=True)
@@ -66,6 +70,11 @@ def folder_of(
                     replace_file(path, content)
             remove_empty([(folder / HYDRAS[0]).parent])
             raise
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether there is something of a run or a sweep."""
+    return any((folder / file).exists() for file in (RUN_FILE, SWEEP_FILE))
 
 
 def _content(key: str, path: Path) -> bytes | None:
@@ -121,7 +130,7 @@ class CommandLine:
     def shows(self) -> bool:
         """Whether Hydra is to show something instead of running."""
         given = self.given
-        return bool(given.cfg or given.info or given.hydra_help or given.shell_completion or given.resolve)
+        return bool(given.cfg or given.info or given.hydra_help or given.resolve)
 
     @property
     def search(self) -> list[str]:
@@ -141,6 +150,11 @@ def command_line(arguments: Sequence[str]) -> CommandLine:
             if stop.code == 0:
                 raise
             raise SettingError(_unknown(arguments, said.getvalue())) from None
+    require(
+        not given.shell_completion,
+        "--shell-completion: completes the names of a command of Hydra's own, which this one, with its "
+        "subcommands, is not",
+    )
     for flag in ("config_path", "config_name", "experimental_rerun"):
         require(
             getattr(given, flag) is None, f"--{flag.replace('_', '-')}: not here; --config-dir adds files"

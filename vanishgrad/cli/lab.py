@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import math
-import sys
+import shlex
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -16,10 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from vanishgrad.cli.arguments import keywords, several, truth
-from vanishgrad.cli.jobs import checked_setting, with_numbers
+from vanishgrad.cli.jobs import checked_setting
 from vanishgrad.cli.report import compute_activation_curves, compute_activation_inputs, landscapes
 from vanishgrad.cli.sweep import job_of, train_shown
-from vanishgrad.cli.terminal import notes, show
+from vanishgrad.cli.terminal import PrintableConsole, notes, say, show, working
+from vanishgrad.config.batch import alone, numbered
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import jobs_of, plan_of
 from vanishgrad.errors import one_of, require
@@ -42,6 +44,7 @@ from vanishgrad.lab import (
 )
 from vanishgrad.lab.chapter import probes
 from vanishgrad.lab.page import three_digits
+from vanishgrad.printing import printable
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import load_runs
 from vanishgrad.sweeps.job import Job
@@ -108,24 +111,35 @@ def lab(arguments: Sequence[str]) -> int:
     values = keywords(arguments, KEYS)
     asked = _asked(values, arguments)
     is_shown = truth("open", values.get("open", "false"))
-    console = Console(highlight=False)
+    console = PrintableConsole()
     failed: list[str] = []
     page = None
-    with notes():
-        chapters = [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]
+    with notes(), _interruptible(arguments):
+        with working("checking the runs"):
+            chapters = [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]
         with written_folder("out", asked.folder, whole=True):
             _refuse_foreign(asked)
             for chapter, jobs in chapters:
                 failed += _run(asked, chapter, jobs, console)
             if any(is_written(asked.folder, chapter) for chapter in CHAPTERS):
                 page = write_book(asked.folder, CHAPTERS, asked.profile)
-    for line in failed:
-        print(f"failed: {line}", file=sys.stderr)
+    for failure in failed:
+        say(f"failed: {failure}")
     if page is not None:
-        print(page)
+        print(printable(str(page)))
         if is_shown:
             webbrowser.open(page.resolve().as_uri())
     return 1 if failed else 0
+
+
+@contextmanager
+def _interruptible(arguments: Sequence[str]) -> Iterator[None]:
+    """An interrupted lab goes on by the same command."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = shlex.join(["vanishgrad", "lab", *arguments])
+        raise KeyboardInterrupt(f"; what was measured so far is kept; go on with: {again}") from None
 
 
 def _asked(values: Mapping[str, str], arguments: Sequence[str]) -> Lab:
@@ -166,12 +180,11 @@ def _jobs(asked: Lab, chapter: Chapter) -> Jobs:
 
 def _sweep(training: Training, profile: Profile, folder: Path, first: int) -> list[Job]:
     plan = plan_of(training.typed(profile), multirun=True)
-    configs = with_numbers(jobs_of(plan), 0)
     jobs = []
-    for number, config in enumerate(configs, first):
-        config.hydra.sweep.dir = str(folder)
+    for place, config in enumerate(jobs_of(plan)):
+        numbered(config, place).hydra.sweep.dir = str(folder)
         label = " ".join(as_typed(override) for override in config.hydra.overrides.task)
-        jobs.append(job_of(number, config, checked_setting(config), label))
+        jobs.append(job_of(alone(config, first + place), checked_setting(config), folder, label))
     return jobs
 
 
@@ -183,8 +196,10 @@ def _run(asked: Lab, chapter: Chapter, jobs: Jobs, console: Console) -> list[str
     failed = _train(asked, chapter, every, console)
     if failed:
         return [f"{chapter.name}/{line}" for line in failed]
-    evidence = _evidence(asked, chapter, jobs)
-    show_claims(console, write_chapter(asked.folder, number, chapter, evidence, asked.profile))
+    with working("measuring and drawing"):
+        evidence = _evidence(asked, chapter, jobs)
+        conclusions = write_chapter(asked.folder, number, chapter, evidence, asked.profile)
+    show_claims(console, conclusions)
     return []
 
 
@@ -195,13 +210,9 @@ def _train(asked: Lab, chapter: Chapter, jobs: Sequence[Job], console: Console) 
     folder = (asked.folder / chapter.name).absolute()
     typed = tuple(asked.typed)
     begin(folder, jobs, typed)
-    watched = console if console.is_terminal else Console(file=io.StringIO())
+    watched = console if console.is_terminal else PrintableConsole(file=io.StringIO())
     sweep = Sweep(folder, resumed=True, typed=typed)
-    try:
-        ended = train_shown(sweep, jobs, Workers(), watched)
-    except KeyboardInterrupt:
-        again = " ".join(["vanishgrad lab", *asked.typed])
-        raise KeyboardInterrupt(f"; what was measured so far is kept; go on with: {again}") from None
+    ended = train_shown(sweep, jobs, Workers(), watched)
     names = {job.number: f"{job.folder.parent.name}/{job.folder.name}" for job in jobs}
     return [
         f"{names[number]}: {outcome.error}" for number, outcome in ended.items() if outcome.status == "failed"

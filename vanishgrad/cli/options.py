@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,13 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from vanishgrad.cli.arguments import keywords, own_choices
-from vanishgrad.cli.terminal import show
+from vanishgrad.cli.terminal import PrintableConsole, print_json, show
 from vanishgrad.config.catalogue import Choice, ChoiceGroup, Parameter, groups, scalars
 from vanishgrad.config.typed import shown
 from vanishgrad.errors import one_of, require
+from vanishgrad.printing import essential
 from vanishgrad.records import strict
 
 
+@essential()
 def options(arguments: Sequence[str]) -> int:
     """Print everything that can be set, or one group of it, as text or as JSON."""
     arguments, _ = own_choices(arguments)
@@ -33,17 +34,17 @@ def options(arguments: Sequence[str]) -> int:
         one_of("options", name, [group.name for group in listed])
         listed = [group for group in listed if group.name == name]
     if style == "json":
-        print(_json(numbers, listed))
+        print_json(_document(numbers, listed))
     else:
-        _show(Console(highlight=False), numbers, listed)
+        _show(PrintableConsole(), numbers, listed)
     return 0
 
 
-def _json(numbers: Sequence[Parameter], chosen: Sequence[ChoiceGroup]) -> str:
+def _document(numbers: Sequence[Parameter], chosen: Sequence[ChoiceGroup]) -> Any:
     document: dict[str, Any] = {"groups": [asdict(group) for group in chosen]}
     if numbers:
         document = {"scalars": [asdict(number) for number in numbers]} | document
-    return json.dumps(strict(document), indent=2, allow_nan=False, ensure_ascii=False)
+    return strict(document)
 
 
 def _show(console: Console, numbers: Sequence[Parameter], chosen: Sequence[ChoiceGroup]) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
+from vanishgrad.cli.terminal import working
 from vanishgrad.engine.pretrain import LayerEpoch
 from vanishgrad.engine.session import Callback, Progress
 
@@ -22,12 +20,13 @@ MOST_LAYERS = 8  # bars of pretrained layers at a time
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Callback | None]:
-    """An observer that draws a bar while a run goes on; None when nobody watches."""
+    """An observer that draws a bar while a run goes on; None, and a word of it, when nobody watches."""
     if not console.is_terminal:
-        yield None
+        with working("training"):
+            yield None
         return
     columns = (
-        BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.description}"),
+        BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.description}", markup=False),
         TimeRemainingColumn(),
     )  # fmt: skip
     with ProgressBar(*columns, console=console, transient=True, expand=True) as bar:
@@ -69,39 +68,3 @@ def _described(state: Progress) -> str:
     accuracy = "–" if state.accuracy is None else f"{state.accuracy:.3f}"
     norm = "–" if state.grad_norm is None else f"{state.grad_norm:.1e}"
     return f"loss {state.loss:.4f}  accuracy {accuracy}  gradient {norm}"
-
-
-class Interruption:
-    """Inside, Ctrl-C waits for the end of a step, to leave a checkpoint; a second one does not.
-
-    Without a step under way, in pretraining, it waits for the end of the epoch.
-    """
-
-    def __init__(self) -> None:
-        self._asked = False
-        self._before: Any = signal.SIG_DFL
-
-    def __enter__(self) -> Interruption:
-        self._before = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        signal.signal(signal.SIGINT, self._before)
-
-    def observing(self, observe: Callback | None) -> Callback:
-        """An observer that stops the run once it was asked for, and passes on what it sees."""
-
-        def look(state: Progress | LayerEpoch) -> None:
-            if observe is not None:
-                observe(state)
-            if self._asked:
-                raise KeyboardInterrupt
-
-        return look
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vanishgrad.cli.arguments import keywords, listed, several, truth
+from vanishgrad.cli.terminal import say, working
 from vanishgrad.errors import require
+from vanishgrad.printing import printable
 from vanishgrad.report import Wanted, newest_runs, write_report
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _complete(runs: Runs, among: set[Path], file: str, write: Callable[[Path], N
             if not (folder / file).exists():
                 write(folder)
         except (SettingError, OSError) as error:
-            print(f"note: no {file}: {error}", file=sys.stderr)
+            say(f"note: no {file}: {error}")
 
 
 KEYS = ("runs", "out", "figures", "format", "style", "open")
@@ -106,12 +107,13 @@ def report(arguments: Sequence[str]) -> int:
     require(bool(folders), "runs=[]: name at least one folder")
     out = Path(values["out"]).expanduser() if "out" in values else _shared(folders) / "report"
     named = {name: compute for name, compute in ASKED_FOR.items() if name in (wanted.figures or ())}
-    written = write_report(folders, out, wanted, COMPUTED | named)
+    with working("reading the runs and drawing the figures"):
+        written = write_report(folders, out, wanted, COMPUTED | named)
     for folder, reason in written.skipped:
-        print(f"note: skipped {folder}: {reason}", file=sys.stderr)
+        say(f"note: skipped {folder}: {reason}")
     for folder, reason in (*written.cut_short, *written.damaged):
-        print(f"note: {folder}: {reason}", file=sys.stderr)
-    print(written.page)
+        say(f"note: {folder}: {reason}")
+    print(printable(str(written.page)))
     if show:
         webbrowser.open(written.page.resolve().as_uri())
     return 0

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vanishgrad.cli.arguments import integer, keywords, own_choices
+from vanishgrad.cli.terminal import working
 from vanishgrad.errors import SettingError, require
+from vanishgrad.printing import essential, printable
 
+WAIT = 0.5  # seconds that text is kept back at most where nobody watches
 TEMPERATURE, LENGTH, SEED = 0.8, 400, 0
 
 
+@essential()
 def sample(arguments: Sequence[str]) -> int:
     """Print the prompt and what a trained character model makes of it."""
     arguments, search = own_choices(arguments)
@@ -22,10 +29,11 @@ def sample(arguments: Sequence[str]) -> int:
     seed = integer("seed", values.get("seed", str(SEED)))
     from vanishgrad.choices.model.recurrent import Recurrent
     from vanishgrad.engine.run_folder import load_trained
-    from vanishgrad.engine.text import generate
+    from vanishgrad.engine.text import characters
     from vanishgrad.streams import stream
 
-    trained = load_trained(Path(values["run"]).expanduser(), trust=bool(search))
+    with working("reading the model"):
+        trained = load_trained(Path(values["run"]).expanduser(), trust=bool(search))
     model = trained.model
     if not trained.vocabulary or not isinstance(model, Recurrent):
         raise SettingError(
@@ -33,8 +41,19 @@ def sample(arguments: Sequence[str]) -> int:
             "text"
         )
     prompt = values.get("prompt", "")
-    print(prompt + generate(model, trained.vocabulary, prompt, length, temperature, stream(seed, "sample")))
+    dice = stream(seed, "sample")
+    _write(prompt, characters(model, trained.vocabulary, prompt, length, temperature, dice))
     return 0
+
+
+def _write(prompt: str, text: Iterator[str]) -> None:
+    """Print text as it comes; on a terminal without what a terminal would obey."""
+    watched, shown = sys.stdout.isatty(), time.monotonic()
+    for piece in itertools.chain([prompt], text, ["\n"]):
+        print(printable(piece, keep="\n\t") if watched else piece, end="", flush=watched)
+        if time.monotonic() - shown > WAIT:
+            sys.stdout.flush()
+            shown = time.monotonic()
 
 
 def _number(key: str, values: dict[str, str], default: float) -> float:

@@ -19,8 +19,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from vanishgrad.cli.terminal import show
+from vanishgrad.cli.terminal import line, show, working
 from vanishgrad.files import replace_file
+from vanishgrad.printing import printable
 from vanishgrad.records import SUMMARY_FILE, UnreadableRun, read_run
 from vanishgrad.report.labels import counted
 from vanishgrad.report.runs import load_runs, run_folders
@@ -51,14 +52,14 @@ def show_sweep(console: Console, folder: Path) -> None:
     Raises:
         WriteError: once all is printed, when that cannot be written.
     """
-    with console.status("reading the runs"):
+    with working("reading the runs"):
         runs = load_runs(folder, most_steps=MOST_STEPS)
         settings = (
             best_first(settings_table(_of_ended(summary_table(runs)), runs.keys)) if len(runs) else None
         )
     if settings is not None:
         show(console, _table(settings))
-    console.print(str(folder), soft_wrap=True, markup=False)
+    line(console, str(folder))
     if settings is not None:
         replace_file(folder / SUMMARY_FILE, written(settings, 9))
 
@@ -80,14 +81,14 @@ def show_failures(console: Console, outcomes: Mapping[int, Outcome], jobs: Seque
         return
     names = dict.fromkeys(["completed", "diverged", "failed", "interrupted", *counts])
     summary = ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
-    console.print(summary, soft_wrap=True)
+    line(console, summary)
     for status, describe in (("failed", _failed), ("diverged", _diverged)):
         alike = [one for one in ended.values() if one[1].status == status]
         for job, outcome in alike[:MOST_NAMED]:
-            for line in describe(job, outcome):
-                console.print(Text(line), soft_wrap=True)
+            for text in describe(job, outcome):
+                line(console, text)
         if len(alike) > MOST_NAMED:
-            console.print(f"     and {len(alike) - MOST_NAMED} more {status}")
+            line(console, f"     and {len(alike) - MOST_NAMED} more {status}")
 
 
 def failures(folder: Path, known: Mapping[Path, str] | None = None) -> list[str]:
@@ -165,7 +166,7 @@ def _filled_columns(settings: pd.DataFrame) -> list[Column]:
 def _cells(row: pd.Series[Any], columns: Iterable[Column]) -> list[Text]:
     numbers = [_number(row, column.name, column.form) for column in columns]
     return [
-        Text(cell)
+        Text(printable(cell))
         for cell in (str(row["setting"]), *numbers, str(row["runs"]), str(row["verdict"]).replace("_", " "))
     ]
 
@@ -300,8 +301,8 @@ class SweepDisplay:
             self._tally.ended(outcome, time.monotonic())
         if self.live is None:
             job = self._tally.jobs[outcome.number]
-            line = f"{job.number:>3}  {job.label:<{self._width}}  {outcome_text(outcome)}"
-            print(line, file=self._console.file, flush=True)
+            text = f"{job.number:>3}  {job.label:<{self._width}}  {outcome_text(outcome)}"
+            print(printable(text), file=self._console.file, flush=True)
 
     def refresh(self) -> None:
         """Show the state of now."""
@@ -342,8 +343,14 @@ def drawn(tally: Tally, now: float) -> RenderableType:
     ends = {"best ": ranked[:1], "worst": ranked[1:][-1:]}
     lines = [f"{word}  {standing}" for word, names in ends.items() for standing in names]
     return Group(
-        head, _bar_and_times(tally, now), *(Text(line, overflow="ellipsis", no_wrap=True) for line in lines)
+        head,
+        _bar_and_times(tally, now),
+        *map(_cut, lines),
     )
+
+
+def _cut(text: str) -> Text:
+    return Text(printable(text), overflow="ellipsis", no_wrap=True)
 
 
 def _bar_and_times(tally: Tally, now: float) -> Table:

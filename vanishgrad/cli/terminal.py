@@ -1,17 +1,115 @@
-"""Printing what rich lays out, without the blanks that it puts after short lines."""
+"""What a command prints: consoles, lines, notes, bars, and signs of life."""
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, TextIO
+from functools import partial
+from threading import Lock, Timer
+from typing import Any, NamedTuple, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.live import Live
+from rich.segment import Segment
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
+
+from vanishgrad.printing import has_room_for, printable
+
+NARROWEST, WIDEST_LINE, MOST_LINES = 20, 1000, 1000  # that are believed of COLUMNS and LINES
+
+
+class PrintableConsole(Console):
+    """A console that prints text as it is: nothing in it is markup, an emoji or an escape code.
+
+    Arguments:
+        stderr: whether it prints to standard error.
+        file: to what else it prints.
+    """
+
+    def __init__(self, stderr: bool = False, file: TextIO | None = None, **more: Any) -> None:
+        environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+        told = {
+            "width": _number("COLUMNS", NARROWEST, WIDEST_LINE),
+            "height": _number("LINES", 1, MOST_LINES),
+            "_environ": environment,
+        }
+        super().__init__(
+            stderr=stderr, file=file, highlight=False, markup=False, emoji=False, **(told | more)
+        )  # fmt: skip
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Its segments, of which rich's own alone control the terminal."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(printable(text, keep="\n"), style)
+
+
+def _number(name: str, least: int, most: int) -> int | None:
+    """A size that the environment tells, within reason; None where it tells none."""
+    text = os.environ.get(name, "")
+    if not (text.isascii() and text.isdigit()) or set(text) == {"0"}:
+        return None
+    return max(least, min(most, int(text[:9])))
+
+
+def line(console: Console, *parts: str | tuple[str, str]) -> None:
+    """Print one line, however long and whatever is in it; a part is a text, or one with its style."""
+    shown = [printable(part) if isinstance(part, str) else (printable(part[0]), part[1]) for part in parts]
+    console.print(Text.assemble(*shown), soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """A line on standard error."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def print_json(document: Any) -> None:
+    """Print a document of strict JSON; what the encoding has no room for is escaped, as JSON does."""
+    text = json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)
+    print(text if has_room_for(text, sys.stdout) else json.dumps(document, indent=2, allow_nan=False))
+
+
+PATIENCE = 4.0  # seconds of silence in a file; a terminal is told sooner, since it forgets
+AT_ONCE = 0.5
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Inside, standard error tells what takes its time: a terminal for as long, a file once.
+
+    Arguments:
+        what: goes on, such as "reading the runs".
+    """
+    console, lock, is_over = PrintableConsole(stderr=True), Lock(), False
+    begin, live = partial(say, f"{what} ..."), None
+    if console.is_terminal and not console.is_dumb_terminal:
+        spinner = Spinner("line", Text(f"{what} ..."))  # of characters that every terminal has
+        live = Live(spinner, console=console, transient=True, redirect_stdout=False)
+        begin = partial(live.start)
+
+    def tell() -> None:
+        with lock:
+            if not is_over:
+                begin()
+
+    later = Timer(PATIENCE if live is None else AT_ONCE, tell)
+    later.daemon = True
+    later.start()
+    try:
+        yield
+    finally:
+        later.cancel()
+        with lock:
+            is_over = True
+        if live is not None:
+            live.stop()
 
 
 def show(console: Console, *renderables: RenderableType) -> None:
@@ -21,7 +119,7 @@ def show(console: Console, *renderables: RenderableType) -> None:
         return
     with console.capture() as captured:
         console.print(*renderables, sep="\n")
-    lines = captured.get().splitlines()
+    lines = captured.get().removesuffix("\n").split("\n")
     console.out("\n".join(line.rstrip() for line in lines), highlight=False)
 
 
@@ -37,7 +135,7 @@ def notes() -> Iterator[None]:
         text = " ".join(str(message).split())
         if text not in shown:
             shown.add(text)
-            print(f"note: {text}", file=sys.stderr)
+            say(f"note: {text}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -15,11 +14,12 @@ from rich.text import Text
 
 from vanishgrad.cli.arguments import keywords, own_choices
 from vanishgrad.cli.jobs import checked_setting
-from vanishgrad.cli.terminal import bar_table, notes, show
+from vanishgrad.cli.terminal import PrintableConsole, bar_table, line, notes, print_json, show, working
 from vanishgrad.config.plan import plan_of
 from vanishgrad.errors import one_of, require
 from vanishgrad.folders import reserve_folder, written_folder
 from vanishgrad.prediction import Chi, chi_around, predict
+from vanishgrad.printing import essential
 from vanishgrad.records import strict
 from vanishgrad.report.labels import counted
 from vanishgrad.run import Run
@@ -116,6 +116,7 @@ FOLDER = Path("outputs") / "theory"  # which `report` passes over
 LARGEST = 300.0  # decades that a float has room for
 
 
+@essential()
 def theory(arguments: Sequence[str]) -> int:
     """Print the prediction for a setting, as words, numbers and a figure, or as JSON."""
     arguments, search = own_choices(arguments)
@@ -132,25 +133,26 @@ def theory(arguments: Sequence[str]) -> int:
             not text.startswith(HYDRA) or text == BASE,
             f"{text}: vanishgrad theory makes no run; leave it out",
         )
-    with notes():
+    with notes(), working("predicting"):
         plan = plan_of(overrides, False, search, ALONE)
         require(not plan.swept, f"{' '.join(overrides)}: is a sweep; vanishgrad theory predicts one setting")
         run = checked_setting(plan.config).effective
         prediction = predict(run)
+    picture = None
+    if style == "text" or "out" in own:
+        with working("drawing"):
+            picture = _drawn(run, prediction, overrides, _folder(own.get("out")))
     if style == "json":
-        if "out" in own:
-            _drawn(run, prediction, overrides, Path(own["out"]).expanduser())
-        print(json.dumps(strict(prediction.plain()), indent=2, allow_nan=False))
+        print_json(strict(prediction.plain()))
         return 0
-    picture = _drawn(run, prediction, overrides, _folder(own.get("out")))
-    console = Console(highlight=False)
+    console = PrintableConsole()
     _show(console, run, prediction, overrides)
-    console.print(str(picture), soft_wrap=True)
+    line(console, str(picture))
     return 0
 
 
 def _show(console: Console, run: Run, prediction: Prediction, overrides: Sequence[str]) -> None:
-    console.print(Text(f"theory  {' '.join(overrides) or 'the default setting'}", style="bold"))
+    line(console, (f"theory  {' '.join(overrides) or 'the default setting'}", "bold"))
     if bars := {
         layer: 10 ** max(-LARGEST, min(LARGEST, decades))
         for layer, decades in enumerate(prediction.profile or (), 1)

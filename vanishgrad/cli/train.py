@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from vanishgrad.cli.arguments import PREFIX, SweepOptions, overwrite_option, sweep_options
-from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, run_hydra
-from vanishgrad.cli.jobs import SingleRun, SweepJob, checked_setting, tell_end, with_numbers
-from vanishgrad.cli.terminal import notes
+from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, has_begun, run_hydra
+from vanishgrad.cli.jobs import CHECKING, SingleRun, SweepJob, checked_setting, tell_end
+from vanishgrad.cli.terminal import PrintableConsole, notes, say, working
+from vanishgrad.config.batch import batch_of
 from vanishgrad.config.grammar import quoted
 from vanishgrad.config.overrides import normalised
-from vanishgrad.config.plan import Composition, is_search, jobs_of, loader, plan_of, understood
+from vanishgrad.config.plan import Composition, is_search, loader, plan_of, understood
 from vanishgrad.errors import SettingError, WriteError, error_line, require
 from vanishgrad.folders import granted, vacate
-from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE
+from vanishgrad.printing import essential
+from vanishgrad.records import CHECKPOINT_FILE, SWEEP_FILE, UnreadableRun, read_run
 from vanishgrad.sweeps.places import make_room, refuse_shared
 
 OWN_LAUNCHERS = "hydra_plugins.vanishgrad_launcher."
+AGAIN = ("sweep.resume=", "overwrite=")  # what a sweep that goes on is told anew, or not at all
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -34,7 +34,7 @@ def train(arguments: Sequence[str]) -> int:
     typed = command_line(arguments)
     with notes():
         if (folder := _resumed(typed)) is not None:
-            return _resume(folder, trust=bool(typed.search))
+            return _resume(folder, typed)
         if typed.shows:
             return _show(typed)
         overwrite, overrides = overwrite_option(typed.overrides)
@@ -73,15 +73,15 @@ def _resumed(typed: CommandLine) -> Path | None:
     return Path(folder).expanduser()
 
 
-def _resume(folder: Path, trust: bool) -> int:
-    from vanishgrad.cli.progress import Interruption, progress_bar
+def _resume(folder: Path, typed: CommandLine) -> int:
+    from vanishgrad.cli.progress import progress_bar
     from vanishgrad.cli.run_table import show_run
     from vanishgrad.engine import resume
 
-    console = _console()
+    console = PrintableConsole()
     try:
-        with _interruptible(folder), progress_bar(console) as observe, Interruption() as stop:
-            result = resume(folder, observe=stop.observing(observe), trust=trust)
+        with _interruptible(folder, typed), progress_bar(console) as observe:
+            result = resume(folder, observe=observe, trust=bool(typed.search))
     except SettingError:
         raise
     except Exception as error:
@@ -93,14 +93,17 @@ def _resume(folder: Path, trust: bool) -> int:
 def _show(typed: CommandLine) -> int:
     with loader() as load:
         overrides = normalised(understood(typed.overrides, load, typed.search))
-    run_hydra(lambda config: None, overrides, typed.flags)
+    with essential(), suppress(SystemExit):  # with which Hydra ends after its help
+        run_hydra(lambda config: None, overrides, typed.flags)
     return 0
 
 
 def _single(plan: Composition, typed: CommandLine, overwrite: bool) -> int:
-    tell_end(checked_setting(plan.config).effective, plan.overrides)
-    task = SingleRun(_console())
-    with folder_of(plan, "run", overwrite=overwrite) as folder, _interruptible(folder):
+    with working("checking the setting and reading its data"):
+        setting = checked_setting(plan.config)
+    tell_end(setting.effective, plan.overrides)
+    task = SingleRun(PrintableConsole())
+    with folder_of(plan, "run", overwrite=overwrite) as folder, _interruptible(folder, typed):
         if overwrite:
             vacate(folder, "run")
         run_hydra(task, [*plan.overrides, _directory("hydra.run.dir", folder)], typed.flags)
@@ -122,18 +125,20 @@ def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions, overwri
         not (resumed and overwrite), f"overwrite=true: sweep.resume={options.resume} goes on; leave out one"
     )
     by_others = not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS)
-    jobs = with_numbers(jobs_of(plan), 0) if by_others else []
+    with working(CHECKING):
+        jobs = batch_of(plan) if by_others else []
     if jobs:
-        task.validate(jobs)
+        task.validate(jobs, plan.config.hydra.sweeper)
     if options.resume is not None:
         plan = replace(plan, folder=options.resume, dated=False)
     key = "sweep.resume" if resumed else None
     with (
         folder_of(plan, "sweep", key, overwrite=overwrite, resumed=resumed) as folder,
-        _interruptible(folder, typed),
+        _interruptible(folder, typed, swept=True),
+        task.sign_of_life,
     ):
         task.own = granted()
-        places = [folder / str(job.hydra.sweep.subdir) for job in jobs]
+        places = [folder / job.subdir for job in jobs]
         refuse_shared(folder, places)
         if by_others:
             make_room(folder, places, overwrite=overwrite)
@@ -142,16 +147,12 @@ def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions, overwri
 
     unwritten: list[str] = []
     try:
-        show_sweep(_console(), folder)
+        show_sweep(PrintableConsole(), folder)
     except WriteError as error:
         unwritten = [str(error)]
-    task.show_failures(_console())
+    task.show_failures(PrintableConsole())
     failed = [*failures(folder, task.failures), *unwritten]
     return _failed(failed) if failed else 0
-
-
-def _console() -> Console:
-    return Console(highlight=False, soft_wrap=False)
 
 
 def _directory(key: str, folder: Path) -> str:
@@ -160,30 +161,39 @@ def _directory(key: str, folder: Path) -> str:
 
 
 @contextmanager
-def _interruptible(folder: Path, sweep: CommandLine | None = None) -> Iterator[None]:
+def _interruptible(folder: Path, typed: CommandLine, swept: bool = False) -> Iterator[None]:
+    """Say where an interrupted command has left what, and how it goes on."""
     try:
         yield
     except KeyboardInterrupt:
-        on = f"; go on with: {again}" if (again := _again(folder, sweep)) else ""
+        if not has_begun(folder):
+            raise KeyboardInterrupt from None
+        on = f"; go on with: {shlex.join(again)}" if (again := _again(folder, typed, swept)) else ""
         raise KeyboardInterrupt(f"; what was measured so far is in {folder}{on}") from None
 
 
-def _again(folder: Path, sweep: CommandLine | None) -> str:
+def _again(folder: Path, typed: CommandLine, swept: bool) -> list[str]:
     """The command that goes on with what is in `folder`; empty where none can."""
-    if (folder / SWEEP_FILE).exists() and sweep is not None:
-        typed = [
-            text
-            for text in (*sweep.flags, *sweep.overrides)
-            if not text.startswith(("sweep.resume=", "overwrite="))
-        ]
-        return shlex.join(["vanishgrad", "train", *typed, f"sweep.resume={folder}"])
-    return f"vanishgrad train resume={folder}" if (folder / CHECKPOINT_FILE).exists() else ""
+    if swept and (folder / SWEEP_FILE).exists():
+        kept = [text for text in typed.overrides if not text.startswith(AGAIN)]
+        return ["vanishgrad", "train", *typed.flags, *kept, f"sweep.resume={folder}"]
+    if not (folder / CHECKPOINT_FILE).exists() or _has_ended(folder):
+        return []
+    own = [] if typed.given.config_dir is None else ["--config-dir", typed.given.config_dir]
+    return ["vanishgrad", "train", *own, f"resume={folder}"]
+
+
+def _has_ended(folder: Path) -> bool:
+    try:
+        return read_run(folder)["status"] in ("completed", "diverged")
+    except UnreadableRun:
+        return False
 
 
 def _failed(failures: Sequence[str], error: Exception | None = None) -> int:
     """Tell of failed runs; with the traceback for those who asked Hydra for full errors."""
     for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
+        say(f"failed: {failure}")
     if error is not None and os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
     return 1

@@ -40,8 +40,9 @@ path of the run folder, outputs/<date>_<time>/.
   vanishgrad train depth=20 act=leaky_relu act.slope=0.1 norm=batch optim=adam
   vanishgrad train depth=20 init=normal init.std=1 clip=norm
 
-Ctrl-C ends a run after the step, a second one at once. It goes on from there, to
-the same files as if it had not been stopped; after a kill, with save_every=STEPS:
+Ctrl-C, SIGTERM or SIGHUP end a run after the step, a second one at once. It goes
+on from there, to the same files as if it had not been stopped; after a kill, with
+save_every=STEPS:
 
   vanishgrad train resume=outputs/2026-01-31_12-00-00
 
@@ -156,6 +157,7 @@ second best.
   report       false writes no report
   out          where everything goes; default: outputs/<date>_<time>/
   format       json: one document on stdout, the content of cure.json
+  resume=DIR   goes on with a cure that was stopped, and with what it was begun with
 
 The folder holds every run, cure.json, cure.csv (the ranking) and a report on the last
 round. What the ranking looks at: does it learn with every seed, what does it reach,

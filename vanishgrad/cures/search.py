@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +47,8 @@ from vanishgrad.engine.plan import batch_size_of, steps_of
 from vanishgrad.engine.prepare import device_of
 from vanishgrad.engine.pretrain import LayerEpoch
 from vanishgrad.errors import at_least, instance_of, require
-from vanishgrad.folders import is_empty, new_folder
+from vanishgrad.folders import existing_folder, is_empty, new_folder
+from vanishgrad.records import SWEEP_FILE
 from vanishgrad.run import Run
 from vanishgrad.sweeps.pool import Workers
 from vanishgrad.sweeps.sweep import Sweep, workers_of
@@ -68,9 +70,12 @@ def cure(
 ) -> Cure:
     """Diagnose a failing setting, try the remedies that fit, alone and in pairs, and rank them.
 
+    With `out`, the same call goes on with a search that was stopped: trials that have ended are not trained
+    again.
+
     Arguments:
         run: the failing setting.
-        out: a new folder for the run folders of all trials; None keeps none of them.
+        out: the folder for the run folders of all trials; None keeps none of them.
         budget: steps of a trial in the last round; None for those of `run`, at most 1000.
         seeds: of every treatment.
         pairs: whether pairs of treatments are tried too.
@@ -91,10 +96,10 @@ def cure(
     instance_of("cure", run, Run, "a Run, such as Run(depth=30, act='sigmoid')")
     total = trained_steps(run)
     at_least("seeds", seeds, 1)
-    with _folder(out) as folder:
+    with _folder(out) as (folder, resumed):
         trials = Trials(
             folder, [run.seed + number for number in range(seeds)], total, yardstick(run, check(run)),
-            train or _trainer(folder, workers_of(workers)), typed,
+            train or _trainer(Sweep(folder, resumed, key="out"), workers_of(workers)), typed,
         )  # fmt: skip
         plan = SearchPlan(trial_steps(total, budget), pairs)
         return find_cure(run, trials, plan, diagnosed, check, tell)
@@ -119,20 +124,22 @@ def trial_steps(total: int, budget: int | None) -> int:
 
 
 @contextmanager
-def _folder(out: Path | str | None) -> Iterator[Path]:
-    """A folder for the trials."""
+def _folder(out: Path | str | None) -> Iterator[tuple[Path, bool]]:
+    """A folder for the trials, and whether there are trials in it."""
     if out is None:
         with TemporaryDirectory() as name:
-            yield Path(name)
+            yield Path(name), False
         return
-    with new_folder("out", Path(out), "sweep"):
-        require(is_empty(Path(out)), f"out={out}: there is something in it; name a new folder")
-        yield Path(out).absolute()
+    folder = Path(out)
+    resumed = os.path.exists(folder / SWEEP_FILE)  # False for names that a path cannot have
+    claim = existing_folder("out", folder, whole=True) if resumed else new_folder("out", folder, "sweep")
+    with claim:
+        require(resumed or is_empty(folder), f"out={out}: there is something in it; name a new folder")
+        yield folder.absolute(), resumed
 
 
-def _trainer(folder: Path, workers: Workers) -> Train:
+def _trainer(trials: Sweep, workers: Workers) -> Train:
     """Trains the jobs of each round as a batch of one sweep."""
-    trials = Sweep(folder)
     return lambda jobs: trials.train(trials.add(jobs), workers)
 
 

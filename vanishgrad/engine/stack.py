@@ -18,6 +18,7 @@ from vanishgrad.engine.session import Callback, Numbers, Session
 from vanishgrad.engine.trainer import Trainer
 from vanishgrad.engine.update import Rates
 from vanishgrad.errors import WriteError
+from vanishgrad.interruption import BetweenSteps
 from vanishgrad.modules.dropout import unchanged
 from vanishgrad.records import WAIT
 from vanishgrad.run import Run
@@ -69,17 +70,22 @@ class Stack:
         self.sessions[0].restore(state)
 
     def finish(self) -> None:
-        """Train all runs to their ends, or as long as their numbers stay finite."""
+        """Train all runs to their ends, or as long as their numbers stay finite.
+
+        A signal that asks for an end has it after the step; a run alone leaves a checkpoint.
+        """
         for row, session in enumerate(self.sessions):
             self._write(row, session.open)
         self._leave_failed()
         if not self._active:
             return
         try:
-            for step, batch in enumerate(self.batches(), self._begin):
-                self.step(step, batch)
-                if not self._active:
-                    return
+            with BetweenSteps() as signals:
+                for step, batch in enumerate(self.batches(), self._begin):
+                    self.step(step, batch)
+                    if not self._active:
+                        return
+                    signals.heed()
         except KeyboardInterrupt:
             if self._next is not None and len(self.runs) == 1:
                 self.sessions[0].checkpoint(*self._next, self.trainer.state_of(0))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from vanishgrad.choices.data.text import decode
 from vanishgrad.choices.model.recurrent import Recurrent, State
 from vanishgrad.choices.protocol import Loss
 from vanishgrad.engine.evaluate import Score, pooled_score, score
@@ -86,7 +86,15 @@ def generate(
     temperature: float,
     generator: torch.Generator,
 ) -> str:
-    """`length` characters that follow `prompt`, each drawn from softmax(logits / temperature).
+    """The text that `characters` writes."""
+    return "".join(characters(model, vocabulary, prompt, length, temperature, generator))
+
+
+def characters(
+    model: Recurrent, vocabulary: str, prompt: str, length: int, temperature: float,
+    generator: torch.Generator,
+) -> Iterator[str]:  # fmt: skip
+    """`length` characters that follow `prompt`, each drawn from softmax(logits / temperature) when it is due.
 
     Arguments:
         model: answers with logits over the vocabulary at every time step; used in evaluation mode.
@@ -104,9 +112,7 @@ def generate(
     at_least("length", length, 0)
     at_least("temperature", temperature, 0)
     symbols = _symbols(prompt or ("\n" if "\n" in vocabulary else vocabulary[0]), vocabulary)
-    with evaluation_mode(model):
-        written = _written(model, symbols, length, temperature, generator)
-    return decode(torch.tensor(written), vocabulary)
+    return (vocabulary[symbol] for symbol in _written(model, symbols, length, temperature, generator))
 
 
 def _symbols(prompt: str, vocabulary: str) -> list[int]:
@@ -121,15 +127,14 @@ def _symbols(prompt: str, vocabulary: str) -> list[int]:
 
 def _written(
     model: Recurrent, symbols: list[int], length: int, temperature: float, generator: torch.Generator
-) -> list[int]:
+) -> Iterator[int]:
     device = next(model.parameters()).device
     state: State | None = None
-    written: list[int] = []
     for _ in range(length):
-        outputs, state = model.unroll(torch.tensor([symbols], device=device), state)
+        with evaluation_mode(model):  # and not while somebody else does something with a character
+            outputs, state = model.unroll(torch.tensor([symbols], device=device), state)
         symbols = [_drawn(outputs[0, -1].double().cpu(), temperature, generator)]
-        written += symbols
-    return written
+        yield symbols[0]
 
 
 def _drawn(logits: Tensor, temperature: float, generator: torch.Generator) -> int:

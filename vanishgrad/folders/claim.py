@@ -75,7 +75,7 @@ def new_folder(
 ) -> Iterator[None]:
     """Inside, `folder` is there for a run or a sweep that begins, and nobody else's.
 
-    What is new of it goes again if it is empty when a `SettingError` is raised inside.
+    What is new of it goes again if it is empty when a `SettingError` is raised inside, or Ctrl-C.
 
     Arguments:
         key: what it was given as, for messages.
@@ -93,7 +93,7 @@ def new_folder(
         with locked(key, folder, whole=kind == "sweep"):
             refuse_occupied(key, folder, kind, overwrite)
             yield
-    except SettingError:
+    except (SettingError, KeyboardInterrupt):
         remove_empty(new)
         raise
 

@@ -1,5 +1,8 @@
 """The lab: the subject as chapters, each with experiments, figures, and claims that numbers decide."""
 
+from vanishgrad.report import backend  # noqa: F401
+
+# isort: split
 from vanishgrad.lab.chapter import PROFILES, Chapter, Plate, Probe, Profile, Training, probes, trainings
 from vanishgrad.lab.chapters import CHAPTERS
 from vanishgrad.lab.claim import PROBE, Claim, Conclusion, Evidence, Expected, RunTables, Tables

@@ -6,7 +6,6 @@ Importing torch takes a process more than a second; a fork of one that has it, s
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,9 @@ from multiprocessing import context, parent_process
 from threading import Thread
 from typing import Any
 
+from vanishgrad.interruption import ignore, undisturbed
+from vanishgrad.printing import guard
+
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 IDLE = 300  # seconds after which a process that has nothing to do ends
 NEEDED = ("vanishgrad.sweeps.work",)
@@ -23,29 +25,38 @@ NEEDED = ("vanishgrad.sweeps.work",)
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def warm(modules: Sequence[str] = NEEDED) -> None:
+def warm(modules: Sequence[str] = NEEDED) -> str:
     """Have the process that others are forked from import `modules`, while this one goes on.
 
     Does nothing where it has begun already, and where processes are not forked.
+
+    Returns:
+        How processes begin here: spawned where none can be forked, as where the name of the folder for
+        temporary files is too long for a socket.
     """
     if METHOD != "forkserver":
-        return
+        return METHOD
     from multiprocessing import forkserver, resource_tracker
 
     forkserver.set_forkserver_preload(list(modules))
-    resource_tracker.ensure_running()  # which lets SIGINT through again
-    with _single_threaded(), _uninterrupted():
-        forkserver.ensure_running()
+    with undisturbed():
+        resource_tracker.ensure_running()  # which lets SIGINT through again
+    try:
+        with _single_threaded(), undisturbed():
+            forkserver.ensure_running()
+    except OSError:
+        return "spawn"
+    return METHOD
 
 
 def executor(count: int, threads: int) -> Executor:
     """The `count` processes, each with so many CPU threads; as long as it works, always the same."""
     from joblib.externals.loky import get_reusable_executor  # imports numpy, for which `warm` need not wait
 
-    warm()
+    method = warm()
     own = None if "OMP_NUM_THREADS" in os.environ else threads
     return get_reusable_executor(
-        count, context=CONTEXTS[METHOD], timeout=IDLE, initializer=_prepare, initargs=(own,)
+        count, context=CONTEXTS[method], timeout=IDLE, initializer=_prepare, initargs=(own,)
     )
 
 
@@ -69,7 +80,7 @@ class SpawnedProcess(context.SpawnProcess):
     """A new Python that does not import the script."""
 
     def start(self) -> None:
-        with _nameless_main():
+        with _nameless_main(), undisturbed():
             super().start()
 
 
@@ -87,7 +98,7 @@ if sys.platform != "win32":
         """A fork of a process that has imported what is needed, and not the script."""
 
         def start(self) -> None:
-            with _nameless_main():
+            with _nameless_main(), undisturbed():
                 super().start()
 
     class ForkContext(context.ForkServerContext):
@@ -108,14 +119,16 @@ def end() -> None:
 def _prepare(threads: int | None) -> None:
     """In a new process: take its share of the machine, and end when its parent does, however that ends.
 
-    No two processes may write to a run folder. Ctrl-C, which reaches all of a terminal, is for the parent.
+    No two processes may write to a run folder. Signals that reach all of a terminal or of a container are for
+    the parent. A reader of what is printed may go away; the work goes on.
     """
     import torch
 
     from vanishgrad.theory.critical import SaturatedCriticalPoint
 
     warnings.simplefilter("ignore", SaturatedCriticalPoint)  # whoever checked the setting has heard it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore()
+    guard()
     Thread(target=_end_with_parent, daemon=True).start()
     if threads is not None:
         torch.set_num_threads(threads)
@@ -138,16 +151,3 @@ def _single_threaded() -> Iterator[None]:
     finally:
         for name in added:
             del os.environ[name]
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """What begins inside never hears of Ctrl-C; this process does, afterwards."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

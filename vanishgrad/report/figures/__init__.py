@@ -10,6 +10,7 @@ A figure with several settings has a colour for each; pass the same `palette` to
 setting has its colour in all of them.
 """
 
+from vanishgrad.report import backend  # noqa: F401 (before all others)
 from vanishgrad.report.figures.gradients import (
     cell_gradient_through_time,
     gradient_by_layer,
