@@ -253,7 +253,7 @@ def test_replacing_a_file_leaves_the_old_one_when_it_fails(
 
     monkeypatch.setattr(records.os, "fsync", full)
     with pytest.raises(OSError, match="disk full"):
-        replace_file(path, b"new")
+        replace_file(path, b"new", durable=True)
     assert path.read_bytes() == b"old"
 
 

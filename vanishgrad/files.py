@@ -38,8 +38,16 @@ def append_whole(descriptor: int, content: bytes, size: int) -> int:
     return size + len(content)
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Put `content` in place of `path` in one step, so that a reader sees the old file or the new one.
+
+    That holds whatever ends this process. A power cut may leave an empty file where the new one was, unless
+    it is durable, which takes the time of a disk instead of that of memory: some milliseconds.
+
+    Arguments:
+        path: of the file.
+        content: all of it.
+        durable: whether it has reached the disk on return.
 
     Raises:
         WriteError: when the new one cannot be written; then nothing has changed.
@@ -47,7 +55,7 @@ def replace_file(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     with writing(path):
         try:
-            _write_through(partial, content)
+            _write(partial, content, durable)
             os.replace(partial, path)
         except BaseException:
             with suppress(OSError):
@@ -55,11 +63,11 @@ def replace_file(path: Path, content: bytes) -> None:
             raise
 
 
-def _write_through(path: Path, content: bytes) -> None:
-    """Write a file that has reached the disk on return."""
+def _write(path: Path, content: bytes, durable: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
     try:
         write_whole(descriptor, content)
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

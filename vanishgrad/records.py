@@ -8,7 +8,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -351,13 +351,70 @@ def write_diagnosis(folder: Path, diagnosis: Plain) -> None:
 
 def write_theory(folder: Path, prediction: Plain) -> None:
     """Write theory.json: what was predicted of the initial network."""
-    _write_json(folder / THEORY_FILE, prediction.plain(), indent=None)
+    one: Any = prediction
+    replace_file(folder / THEORY_FILE, _theory_text(one))
+
+
+@lru_cache(maxsize=64)
+def _theory_text(prediction: Any) -> bytes:
+    """The runs of a sweep that differ in their seed alone have one prediction."""
+    return f"{strict_json(prediction.plain())}\n".encode()
 
 
 def _write_json(path: Path, content: Any, indent: int | None = 2) -> None:
     """Write strict JSON, atomically."""
-    text = json.dumps(strict(content), indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
-    replace_file(path, text.encode())
+    replace_file(path, f"{strict_json(content, indent)}\n".encode())
+
+
+def strict_json(value: Any, indent: int | None = None, *, ascii_only: bool = False, level: int = 0) -> str:
+    """JSON in which numbers that are not finite are text; a fourth of the time of `json` with an indent.
+
+    Arguments:
+        value: plain data.
+        indent: blanks before what is inside of something; None for all of it on one line.
+        ascii_only: whether other characters are escaped.
+        level: how many blanks stand before what it is inside of.
+
+    Example:
+        >>> print(strict_json({"loss": float("inf"), "steps": [1]}, indent=1))
+        {
+         "loss": "inf",
+         "steps": [
+          1
+         ]
+        }
+    """
+    if indent is None:
+        return json.dumps(strict(value), allow_nan=False, ensure_ascii=ascii_only)
+    return _indented(value, "\n" + " " * level, " " * indent, QUOTES[ascii_only])
+
+
+WORDS = {None: "null", True: "true", False: "false"}
+QUOTES: tuple[Callable[[str], str], ...] = (
+    json.encoder.encode_basestring,
+    json.encoder.encode_basestring_ascii,
+)
+
+
+def _indented(value: Any, line: str, indent: str, quote: Callable[[str], str]) -> str:
+    """A value, behind a line break with the blanks before it; the kinds that are many come first."""
+    kind = type(value)
+    if kind is str:
+        return quote(value)
+    if kind is float:
+        return repr(value) if math.isfinite(value) else quote(str(value))
+    if kind is int:
+        return repr(value)
+    if value is None or kind is bool:
+        return WORDS[value]
+    inner = line + indent
+    if kind is dict or isinstance(value, Mapping):
+        items = [f"{quote(str(key))}: {_indented(item, inner, indent, quote)}" for key, item in value.items()]
+        return f"{{{inner}{f',{inner}'.join(items)}{line}}}" if items else "{}"
+    if isinstance(value, list | tuple):
+        items = [_indented(item, inner, indent, quote) for item in value]
+        return f"[{inner}{f',{inner}'.join(items)}{line}]" if items else "[]"
+    return json.dumps(strict(value), allow_nan=False)
 
 
 def read_theory(folder: Path) -> dict[str, Any]:

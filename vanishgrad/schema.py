@@ -406,6 +406,10 @@ OUTCOME = Object(
         "number": COUNT, "status": one_of(STATUSES), "seconds": NUMBER,
         "metrics": Object(others=OrNull(NUMBER)), "steps": COUNT, "diverged_at": OrNull(COUNT),
         "error": OrNull(TEXT), "log": OrNull(TEXT),
+        "summary": Object({
+            "best": METRICS, "slopes": Object(others=NUMBER), "baseline": RUN.keys["baseline"],
+            "verdict": TEXT,
+        }),
     },
     ("number", "status", "seconds", "metrics"),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vanishgrad.cli.sweep_table import LONGEST, Tally, drawn, one_line, outcome_text, setting, sweep_display
+from vanishgrad.cli.sweep_display import LONGEST, Tally, drawn, one_line, outcome_text, setting, sweep_display
 from vanishgrad.run import Run
 from vanishgrad.sweeps.job import Job, Outcome
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ from vanishgrad.printing import printable
 from vanishgrad.records import GRADIENTS_FILE
 from vanishgrad.report.labels import counted
 from vanishgrad.run import Run, identity, reseeded
-from vanishgrad.sweeps.job import refuse_twice
+from vanishgrad.sweeps.job import Job, Outcome, refuse_twice
 
 CHECKING = "composing and checking the runs"
 
@@ -122,12 +122,10 @@ class SweepJob:
             for one, (composed, setting) in zip(jobs, pairs, strict=True)
         ]
 
-    def show_failures(self, console: Console) -> None:
-        """Print what became of the jobs that did not complete, where they were trained together."""
-        if self._sweep is not None:
-            from vanishgrad.cli.sweep_table import show_failures
-
-            show_failures(console, self._sweep.outcomes, self._sweep.jobs)
+    @property
+    def ended(self) -> tuple[Sequence[Job], Mapping[int, Outcome]]:
+        """The jobs that were trained together, and how they ended; none where a launcher runs one by one."""
+        return ((), {}) if self._sweep is None else (self._sweep.jobs, self._sweep.outcomes)
 
     def validate(self, jobs: Sequence[ComposedJob], sweeper: DictConfig) -> list[ComposedRun]:
         """The settings of `jobs`; refuses the sweep when one cannot run, before the first one starts.
@@ -155,18 +153,10 @@ class SweepJob:
         print(counted(len(jobs), "run"), flush=True)
         return composed
 
-    @property
-    def failures(self) -> dict[Path, str]:
-        """The folders of runs that failed, trained together, and why, also where that is not written."""
-        if self._sweep is None:
-            return {}
-        failed = {number: one for number, one in self._sweep.outcomes.items() if one.status == "failed"}
-        return {job.folder: str(failed[job.number].error) for job in self._sweep.jobs if job.number in failed}
-
     def __call__(self, config: DictConfig) -> float:
         """Train one job; its objective."""
         from vanishgrad.cli.sweep import worth_of
-        from vanishgrad.sweeps.sweep import final_numbers
+        from vanishgrad.sweeps.numbers import final_numbers
 
         overrides, sweeper = _overrides(), HydraConfig.get().sweeper
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
@@ -192,7 +182,7 @@ def _named(job: Sequence[str], reason: str) -> str:
 
 def _line(result: Result) -> str:
     """`completed  accuracy 0.917  slope +0.021`; what is not finite is left out."""
-    from vanishgrad.sweeps.sweep import initial_slope
+    from vanishgrad.sweeps.numbers import initial_slope
 
     at = result.diverged_at
     parts = [result.status if at is None else f"diverged at step {at['step']}"]

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from vanishgrad.cli.arguments import SweepOptions
-from vanishgrad.cli.sweep_table import sweep_display
+from vanishgrad.cli.sweep_display import sweep_display
 from vanishgrad.cli.terminal import working
 from vanishgrad.config.batch import ComposedJob
 from vanishgrad.config.overrides import as_typed

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import math
-import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
 import pandas as pd
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vanishgrad.cli.sweep_display import FINISHED, one_line
 from vanishgrad.cli.terminal import line, show, working
 from vanishgrad.files import replace_file
 from vanishgrad.printing import printable
-from vanishgrad.records import SUMMARY_FILE, UnreadableRun, read_run
-from vanishgrad.report.labels import counted
-from vanishgrad.report.runs import load_runs, run_folders
-from vanishgrad.report.tables import BEST, WORST, Column, best_first, settings_table, summary_table
+from vanishgrad.records import SUMMARY_FILE, Baseline, UnreadableRun, flatten, read_run
+from vanishgrad.report.labels import run_labels, varied_keys
+from vanishgrad.report.runs import load_runs, natural, run_folders
+from vanishgrad.report.tables import (
+    BEST,
+    WORST,
+    Column,
+    RunNumbers,
+    best_first,
+    numbers_of,
+    settings_table,
+    table_of_runs,
+)
 from vanishgrad.rows import written
 from vanishgrad.sweeps.job import Job, Outcome
 
@@ -43,25 +47,83 @@ COLUMNS = (  # shown where some setting has it; the loss only without an accurac
 )
 
 
-def show_sweep(console: Console, folder: Path) -> None:
+def show_sweep(
+    console: Console, folder: Path, jobs: Sequence[Job] = (), outcomes: Mapping[int, Outcome] | None = None
+) -> None:
     """Print mean and spread over the seeds of every setting, the best first, and where the sweep is.
 
     The whole of it is left in the sweep's folder as `sweep_summary.csv`: `setting`, its keys, `runs`,
     `diverged`, `*_mean`, `*_spread` and `*_count` of every number, and `verdict`.
 
+    Arguments:
+        console: where.
+        folder: of the sweep.
+        jobs: of the sweep; without any, its run folders are read.
+        outcomes: how they ended, by number.
+
     Raises:
         WriteError: once all is printed, when that cannot be written.
     """
     with working("reading the runs"):
-        runs = load_runs(folder, most_steps=MOST_STEPS)
-        settings = (
-            best_first(settings_table(_of_ended(summary_table(runs)), runs.keys)) if len(runs) else None
-        )
+        settings = _settings(_runs_in(folder) if not jobs else _runs_of(jobs, outcomes or {}))
     if settings is not None:
         show(console, _table(settings))
     line(console, str(folder))
     if settings is not None:
         replace_file(folder / SUMMARY_FILE, written(settings, 9))
+
+
+class _Run(NamedTuple):
+    """A run as the table sees it: its place among the runs, and what it is called by."""
+
+    place: Any
+    choices: Mapping[str, Any]
+    overrides: Sequence[str]
+    name: str
+    numbers: RunNumbers
+
+
+def _runs_in(folder: Path) -> list[_Run]:
+    """The runs of a folder that can be read."""
+    return [
+        _Run((), run.choices, run.overrides, run.name, numbers_of(run))
+        for run in load_runs(folder, most_steps=MOST_STEPS)
+    ]
+
+
+def _runs_of(jobs: Sequence[Job], outcomes: Mapping[int, Outcome]) -> list[_Run]:
+    """The runs of a sweep as its own record has them: reading a thousand folders would take many seconds."""
+    runs = []
+    for job in jobs:
+        outcome = outcomes.get(job.number)
+        if outcome is None or not outcome.summary:
+            found = _runs_in(job.folder) if job.folder.is_dir() else []
+        else:
+            found = [_told(job, outcome)]
+        runs += [run._replace(place=natural(job.folder)) for run in found]
+    return sorted(runs, key=lambda run: run.place)
+
+
+def _told(job: Job, outcome: Outcome) -> _Run:
+    choices, told = job.provenance.choices, outcome.summary
+    final = {name: value for name, value in outcome.metrics.items() if name != "gradient_slope"}
+    numbers = RunNumbers(
+        outcome.status, job.run.seed, final, told.get("best") or {}, told.get("slopes") or {},
+        Baseline.read(told.get("baseline")), str(told.get("verdict")), outcome.diverged_at,
+    )  # fmt: skip
+    return _Run((), choices, job.provenance.overrides, str(choices.get("name") or ""), numbers)
+
+
+def _settings(runs: Sequence[_Run]) -> pd.DataFrame | None:
+    """A row for each setting, the best first; None without runs."""
+    if not runs:
+        return None
+    choices, overrides = [run.choices for run in runs], [run.overrides for run in runs]
+    keys = varied_keys(choices, overrides)
+    labels = run_labels(choices, overrides, [run.name for run in runs])
+    rows = [run.numbers.row(flatten(run.choices), keys) for run in runs]
+    table = table_of_runs(rows, [str(number) for number in range(len(runs))], labels)
+    return best_first(settings_table(_of_ended(table), keys))
 
 
 def show_failures(console: Console, outcomes: Mapping[int, Outcome], jobs: Sequence[Job]) -> None:
@@ -91,17 +153,26 @@ def show_failures(console: Console, outcomes: Mapping[int, Outcome], jobs: Seque
             line(console, f"     and {len(alike) - MOST_NAMED} more {status}")
 
 
-def failures(folder: Path, known: Mapping[Path, str] | None = None) -> list[str]:
-    """The runs of a sweep that failed, and why.
-
-    Arguments:
-        folder: of the sweep.
-        known: reasons by run folder, which may not stand there: a full disk does not take them.
-    """
+def failures(folder: Path) -> list[str]:
+    """The runs in the folder of a sweep that failed, and why."""
     reasons = {path: _failure(path) for path in run_folders(folder) if path != folder / LOGS}
-    here = folder.absolute()
-    reasons |= {folder / path.relative_to(here): reason for path, reason in (known or {}).items()}
     return [f"{path}: {reason}" for path, reason in reasons.items() if reason is not None]
+
+
+def failures_of(folder: Path, jobs: Sequence[Job], outcomes: Mapping[int, Outcome]) -> list[str]:
+    """The runs of a sweep that failed, and why, also where a full disk did not take that."""
+    here, reasons = folder.absolute(), dict[Path, str | None]()
+    for job in jobs:
+        outcome = outcomes.get(job.number)
+        if outcome is not None and outcome.status in (*FINISHED, "failed"):
+            reasons[job.folder] = str(outcome.error) if outcome.status == "failed" else None
+        elif job.folder.is_dir():
+            reasons[job.folder] = _failure(job.folder)
+    return [
+        f"{folder / path.relative_to(here)}: {reason}"
+        for path, reason in reasons.items()
+        if reason is not None
+    ]
 
 
 def _of_ended(summary: pd.DataFrame) -> pd.DataFrame:
@@ -178,214 +249,3 @@ def _number(row: pd.Series[Any], column: str, form: str) -> str:
         return "–"
     around = f" ± {form.replace('+', '').format(spread)}" if math.isfinite(spread) else ""
     return form.format(mean) + around
-
-
-PER_SECOND = 2  # drawings by themselves: the clock goes on while a stack trains in this process
-LONGEST = 200  # characters of an error
-FINISHED = ("completed", "diverged")
-STYLES = {"running": "cyan", "diverged": "yellow", "interrupted": "yellow", "failed": "red"}
-WORDS = {"val_accuracy": "accuracy {:.3f}", "val_loss": "loss {:.4g}"}
-FURTHER = {"bits_per_character": "bits per character {:.3f}", "gradient_slope": "slope {:+.3f}"}
-
-
-class BestSetting(NamedTuple):
-    """What a setting has reached so far: the mean of `metric` over `runs` runs."""
-
-    setting: str
-    metric: str
-    mean: float
-    runs: int
-
-    def __str__(self) -> str:
-        return (
-            f"{WORDS[self.metric].format(self.mean)} ({counted(self.runs, 'run')})  {self.setting}".rstrip()
-        )
-
-
-class Tally:
-    """Which runs of a sweep have ended and how, which go on, and how long the others will take.
-
-    Arguments:
-        jobs: of the sweep.
-        already: what has ended before.
-        now: seconds of a clock that does not go back.
-    """
-
-    def __init__(self, jobs: Sequence[Job], already: Mapping[int, Outcome], now: float) -> None:
-        self.jobs = {job.number: job for job in jobs}
-        self._done = {number: one for number, one in already.items() if number in self.jobs}
-        self._running: set[int] = set()
-        self._ended: set[int] = set()
-        self._began = self._last = now
-
-    def started(self, numbers: Sequence[int]) -> None:
-        """These runs go on now; one that has ended since the beginning stays ended."""
-        fresh = set(numbers) - self._ended
-        self._running |= fresh
-        for number in fresh:
-            self._done.pop(number, None)
-
-    def ended(self, outcome: Outcome, now: float) -> None:
-        """A run has ended."""
-        self._done[outcome.number] = outcome
-        self._running.discard(outcome.number)
-        self._ended.add(outcome.number)
-        self._last = now
-
-    @property
-    def done(self) -> int:
-        """How many runs have ended, now or before."""
-        return len(self._done)
-
-    def counts(self) -> dict[str, int]:
-        """How many runs go on, and how many did not end well, where there are any."""
-        states = Counter(outcome.status for outcome in self._done.values())
-        states["running"] = len(self._running)
-        return {name: states[name] for name in STYLES if states[name]}
-
-    def elapsed(self, now: float) -> float:
-        """Seconds since the beginning."""
-        return now - self._began
-
-    def remaining(self, now: float) -> float | None:
-        """Seconds left at the pace of the runs that have ended; None before the first, and when overdue."""
-        if not self._ended:
-            return None
-        pace = (self._last - self._began) / len(self._ended)
-        left = pace * (len(self.jobs) - self.done) - (now - self._last)
-        return left if left >= 0 else None
-
-    def standings(self) -> list[BestSetting]:
-        """Settings with a finite mean over their runs, the best first; by loss where none has an accuracy."""
-        for metric, sign in (("val_accuracy", -1), ("val_loss", 1)):
-            values: dict[str, list[float]] = defaultdict(list)
-            for number, outcome in self._done.items():
-                value = outcome.metrics.get(metric)
-                if outcome.status in FINISHED and value is not None and math.isfinite(value):
-                    values[setting(self.jobs[number].label)].append(value)
-            if values:
-                standings = [
-                    BestSetting(name, metric, sum(one) / len(one), len(one)) for name, one in values.items()
-                ]
-                return sorted(standings, key=lambda one: sign * one.mean)
-        return []
-
-
-class SweepDisplay:
-    """Tells of runs as they end.
-
-    Arguments:
-        console: where.
-        tally: of the runs.
-        live: whether the console can be drawn on again and again; a line per run otherwise.
-    """
-
-    def __init__(self, console: Console, tally: Tally, live: bool) -> None:
-        self._console, self._tally = console, tally
-        self._lock = Lock()  # the thread of `Live` draws while runs end
-        self._width = max((len(job.label) for job in tally.jobs.values()), default=0)
-        self.live = (
-            Live(console=console, get_renderable=self._view, refresh_per_second=PER_SECOND, transient=True)
-            if live
-            else None
-        )
-
-    def started(self, numbers: Sequence[int]) -> None:
-        """These runs are trained now; those of them that are known to go on already may be among them."""
-        with self._lock:
-            self._tally.started(numbers)
-
-    def ended(self, outcome: Outcome) -> None:
-        """A run has ended."""
-        with self._lock:
-            self._tally.ended(outcome, time.monotonic())
-        if self.live is None:
-            job = self._tally.jobs[outcome.number]
-            text = f"{job.number:>3}  {job.label:<{self._width}}  {outcome_text(outcome)}"
-            print(printable(text), file=self._console.file, flush=True)
-
-    def refresh(self) -> None:
-        """Show the state of now."""
-        if self.live is not None:
-            self.live.refresh()
-
-    def _view(self) -> RenderableType:
-        with self._lock:
-            return drawn(self._tally, time.monotonic())
-
-
-@contextmanager
-def sweep_display(
-    console: Console, jobs: Sequence[Job], already: Mapping[int, Outcome]
-) -> Iterator[SweepDisplay]:
-    """Shows the runs inside as they end; in a terminal it goes away afterwards.
-
-    Arguments:
-        console: a terminal, or a file that gets a line per run.
-        jobs: of the sweep.
-        already: how runs ended that are not trained again, by number.
-    """
-    can_be_redrawn = console.is_terminal and not console.is_dumb_terminal
-    display = SweepDisplay(console, Tally(jobs, already, time.monotonic()), can_be_redrawn)
-    if display.live is None:
-        yield display
-        return
-    with display.live:
-        yield display
-
-
-def drawn(tally: Tally, now: float) -> RenderableType:
-    """Counts, a bar, the time, and the best and the worst setting so far."""
-    head = Text(f"{tally.done} of {counted(len(tally.jobs), 'run')} done")
-    for name, count in tally.counts().items():
-        head.append(f" · {count} {name}", style=STYLES[name])
-    ranked = tally.standings()
-    ends = {"best ": ranked[:1], "worst": ranked[1:][-1:]}
-    lines = [f"{word}  {standing}" for word, names in ends.items() for standing in names]
-    return Group(
-        head,
-        _bar_and_times(tally, now),
-        *map(_cut, lines),
-    )
-
-
-def _cut(text: str) -> Text:
-    return Text(printable(text), overflow="ellipsis", no_wrap=True)
-
-
-def _bar_and_times(tally: Tally, now: float) -> Table:
-    left = tally.remaining(now)
-    times = f"{_clock(tally.elapsed(now))} elapsed, {'?' if left is None else _clock(left)} left"
-    line = Table.grid(padding=(0, 1), expand=True)
-    line.add_column(ratio=1)
-    line.add_column(no_wrap=True)
-    line.add_row(ProgressBar(total=max(1, len(tally.jobs)), completed=tally.done), times)
-    return line
-
-
-def outcome_text(outcome: Outcome) -> str:
-    """`completed  accuracy 0.917  slope +0.021`; what is not finite is left out."""
-    if outcome.status == "failed":
-        return f"failed: {one_line(outcome.error or 'for an unknown reason')}"
-    at, metrics = outcome.diverged_at, outcome.metrics
-    metric = "val_loss" if metrics.get("val_accuracy") is None else "val_accuracy"
-    forms = {metric: WORDS[metric], **FURTHER}
-    figures = [(form, metrics.get(name)) for name, form in forms.items()]
-    parts = [form.format(x) for form, x in figures if x is not None and math.isfinite(x)]
-    return "  ".join([outcome.status if at is None else f"diverged at step {at}", *parts])
-
-
-def one_line(error: str) -> str:
-    """An error's message without line ends, cut where it is too long."""
-    text = " ".join(error.split())
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
-
-
-def setting(label: str) -> str:
-    """A job's label without its seed."""
-    return " ".join(part for part in label.split(" ") if not part.startswith("seed="))
-
-
-def _clock(seconds: float) -> str:
-    """`0:01:05`."""
-    return str(timedelta(seconds=round(max(0.0, seconds))))

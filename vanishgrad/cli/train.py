@@ -143,15 +143,17 @@ def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions, overwri
         if by_others:
             make_room(folder, places, overwrite=overwrite)
         run_hydra(task, [*plan.overrides, _directory("hydra.sweep.dir", folder)], typed.flags)
-    from vanishgrad.cli.sweep_table import failures, show_sweep
+    from vanishgrad.cli.sweep_table import failures, failures_of, show_failures, show_sweep
 
-    unwritten: list[str] = []
+    console, unwritten = PrintableConsole(), list[str]()
+    together, outcomes = task.ended
     try:
-        show_sweep(PrintableConsole(), folder)
+        show_sweep(console, folder, together, outcomes)
     except WriteError as error:
         unwritten = [str(error)]
-    task.show_failures(PrintableConsole())
-    failed = [*failures(folder, task.failures), *unwritten]
+    show_failures(console, outcomes, together)
+    told = failures_of(folder, together, outcomes) if together else failures(folder)
+    failed = [*told, *unwritten]
     return _failed(failed) if failed else 0
 
 

@@ -16,7 +16,7 @@ from vanishgrad.rows import Columns
 if TYPE_CHECKING:
     import pandas as pd
 
-    Rows: TypeAlias = "pd.DataFrame | Columns"  # of one of a run's tables
+Rows: TypeAlias = "pd.DataFrame | Columns"  # of one of a run's tables
 
 
 def record_of(

@@ -202,9 +202,9 @@ def pieces(inputs: Tensor, targets: Tensor, size: int, length: int) -> Iterator[
         yield Batch(x[:, step], y[:, step], first=step == 0)
 
 
-def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, state: dict[str, Any], *, durable: bool = False) -> None:
     """Write checkpoint.pt atomically."""
-    _save(folder / CHECKPOINT_FILE, state)
+    _save(folder / CHECKPOINT_FILE, state, durable)
 
 
 def save_snapshot(folder: Path, step: int, model: nn.Module) -> None:
@@ -222,10 +222,10 @@ def snapshot_steps(count: int, total: int) -> set[int]:
     return {round(index * total / (count - 1)) for index in range(count)}
 
 
-def _save(path: Path, state: dict[str, Any]) -> None:
+def _save(path: Path, state: dict[str, Any], durable: bool = False) -> None:
     buffer = io.BytesIO()
     torch.save(_alone(state), buffer)
-    replace_file(path, buffer.getvalue())
+    replace_file(path, buffer.getvalue(), durable=durable)
 
 
 def _alone(value: Any) -> Any:

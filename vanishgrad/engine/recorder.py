@@ -18,6 +18,7 @@ from vanishgrad.description import answers, describe, fitting_remedies, targets
 from vanishgrad.diagnosis import Diagnosis
 from vanishgrad.diagnosis.diagnose import examine
 from vanishgrad.diagnosis.tables import record_of
+from vanishgrad.engine.prepare import parameter_count
 from vanishgrad.errors import WriteError, error_line
 from vanishgrad.files import writing
 from vanishgrad.folders import last_words
@@ -76,7 +77,7 @@ def first_record(run: Run, provenance: Provenance | None, device: torch.device) 
         "choices": origin.own(origin.choices) or effective, "effective": effective,
         "answers": answers(run), "fitting": fitting_remedies(run),
         "config": origin.own(origin.config) or effective, "overrides": origin.overrides, "seed": run.seed,
-        "parameters": None, "steps": 0, "seconds": 0.0, "metrics": {"final": {}, "best": {}},
+        "parameters": parameter_count(run), "steps": 0, "seconds": 0.0, "metrics": {"final": {}, "best": {}},
         "targets": targets(run),
         "baseline": baseline(run), "diverged_at": None, "stopped_on": None, "error": None,
         "versions": versions(), "device": str(device),

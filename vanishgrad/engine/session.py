@@ -85,8 +85,7 @@ class Session:
             self._shorten(state["step"])
 
     def open(self) -> None:
-        """Note what is known before the first step, and what theory says of the network."""
-        self.recorder.update(parameters=sum(parameter.numel() for parameter in self.model.parameters()))
+        """Note what theory says of the network."""
         if self.recorder.folder is not None:
             write_theory(self.recorder.folder, predict(self.run, self._unscaled))
 
@@ -166,7 +165,7 @@ class Session:
             save_checkpoint(self.recorder.folder, {
                 "step": step, **state, "generators": {"order": self.order.epoch, "done": done},
                 "metrics": self.metrics.state, **self.observations.remembered,
-            })  # fmt: skip
+            }, durable=step < self.plan.total)  # fmt: skip
 
     def close(self, step: int, diverged_at: dict[str, Any] | None, state: dict[str, Any]) -> Result:
         """Leave what a run leaves behind after so many updates."""

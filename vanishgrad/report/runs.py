@@ -344,7 +344,7 @@ def _run_folders(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         yield folder
         return
     try:
-        below = sorted((path for path in folder.iterdir() if _may_hold_runs(path)), key=_natural)
+        below = sorted((path for path in folder.iterdir() if _may_hold_runs(path)), key=natural)
     except OSError:
         below = []  # reading it will say why
     for path in below:
@@ -414,7 +414,7 @@ def _start(folder: Path) -> str:
     return time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(written))
 
 
-def _natural(path: Path) -> tuple[tuple[str, int], ...]:
+def natural(path: Path) -> tuple[tuple[str, int], ...]:
     """Sort key that puts job 2 before job 10."""
     return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", path.name))
 

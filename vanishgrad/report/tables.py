@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from vanishgrad.diagnosis.describe import Where
 from vanishgrad.diagnosis.layers import When, decades_across, decades_through, gradient_slope, log_slope
-from vanishgrad.records import METRIC_COLUMNS, Value, as_number, flatten
+from vanishgrad.records import METRIC_COLUMNS, Baseline, Value, as_number, flatten
 from vanishgrad.report.labels import setting_label
 from vanishgrad.report.runs import Runs, SavedRun
 
@@ -29,10 +29,24 @@ def summary_table(runs: Runs) -> pd.DataFrame:
     `gradient_slope_final`, `verdict`, `diverged_at`, `setting`. Where any run has them also `time_slope` and
     what an answer that ignores the input scores, `baseline_val_loss` or `baseline_val_accuracy`.
     """
-    table = pd.DataFrame([_row(run, runs.keys) for run in runs])
+    rows = [numbers_of(run).row(flatten(run.choices), runs.keys) for run in runs]
+    return table_of_runs(rows, runs.names, runs.labels)
+
+
+def table_of_runs(
+    rows: Sequence[Mapping[str, Any]], names: Sequence[str], settings: Sequence[str]
+) -> pd.DataFrame:
+    """The rows of runs as `summary_table` has them.
+
+    Arguments:
+        rows: as `RunNumbers.row` gives them.
+        names: of the runs.
+        settings: their labels.
+    """
+    table = pd.DataFrame(list(rows))
     table = table.drop(columns=[name for name in ONLY_IF_KNOWN if table[name].isna().all()])
-    table.insert(0, "run", list(runs.names))
-    return table.assign(setting=list(runs.labels))
+    table.insert(0, "run", list(names))
+    return table.assign(setting=list(settings))
 
 
 def settings_table(summary: pd.DataFrame, keys: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -70,24 +84,55 @@ def time_slope(run: SavedRun) -> float:
     return log_slope(rows["t"], rows["grad_norm"]) if len(rows) else float("nan")
 
 
-def _row(run: SavedRun, keys: tuple[str, ...]) -> dict[str, Any]:
-    flat = flatten(run.choices)
+class RunNumbers(NamedTuple):
+    """What a table says of a run beside its setting.
+
+    Arguments:
+        status, seed: as in run.json.
+        final: the last known metrics; best: those of the evaluation with the lowest held-out loss.
+        slopes: of delta_norm over the layers at the start and at the end, and of the states over time, by the
+            names of their columns.
+        baseline: what an answer that ignores the input scores, where that is known.
+        verdict: of the diagnosis.
+        diverged_at: the step.
+    """
+
+    status: str
+    seed: int | None
+    final: Mapping[str, Any]
+    best: Mapping[str, Any]
+    slopes: Mapping[str, Any]
+    baseline: Baseline | None
+    verdict: str
+    diverged_at: int | None
+
+    def row(self, flat: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+        """A row of `summary_table`, with the `keys` of the setting."""
+        known = self.baseline
+        scores = {} if known is None else {f"baseline_{known.metric}": known.value}
+        return {
+            "status": self.status,
+            **{key: flat.get(key) for key in keys},
+            "seed": self.seed,
+            **{f"final_{name}": math.nan for name in METRICS},
+            **_numbers("final", self.final),
+            **_numbers("best", self.best),
+            **{column.name: as_number(self.slopes.get(column.name)) for column in SLOPES},
+            **{name: scores.get(name, math.nan) for name in BASELINES},
+            "verdict": self.verdict,
+            "diverged_at": self.diverged_at,
+        }
+
+
+def numbers_of(run: SavedRun) -> RunNumbers:
+    """The numbers of a run, from its record and its tables."""
     metrics = run.record.get("metrics") or {}
-    return {
-        "status": run.status,
-        **{key: flat.get(key) for key in keys},
-        "seed": run.seed,
-        **{f"final_{name}": _last(run, name) for name in METRICS},
-        **_numbers("final", metrics.get("final") or {}),
-        **_numbers("best", metrics.get("best") or {}),
-        "gradient_slope": delta_slope(run, "start"),
-        "gradient_slope_final": delta_slope(run, "end"),
-        "time_slope": time_slope(run),
-        "baseline_val_loss": run.baseline_of("val_loss"),
-        "baseline_val_accuracy": run.baseline_of("val_accuracy"),
-        "verdict": run.diagnosis.verdict,
-        "diverged_at": (run.record.get("diverged_at") or {}).get("step"),
-    }
+    final = {name: _last(run, name) for name in METRICS} | (metrics.get("final") or {})
+    ends = delta_slope(run, "start"), delta_slope(run, "end"), time_slope(run)
+    slopes = dict(zip((column.name for column in SLOPES), ends, strict=True))
+    at = (run.record.get("diverged_at") or {}).get("step")
+    best, verdict = metrics.get("best") or {}, run.diagnosis.verdict
+    return RunNumbers(run.status, run.seed, final, best, slopes, run.baseline, verdict, at)
 
 
 def _numbers(prefix: str, metrics: Mapping[str, Any]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vanishgrad.engine import Provenance
 from vanishgrad.errors import SettingError
@@ -84,6 +85,7 @@ class Outcome:
         diverged_at: the step at which a number stopped being finite.
         error: of a failed run, the last line.
         log: of a failed run, the file with the traceback.
+        summary: what else a table of the sweep says of a run that has ended: see `numbers.summary`.
     """
 
     number: int
@@ -94,3 +96,4 @@ class Outcome:
     diverged_at: int | None = None
     error: str | None = None
     log: str | None = None
+    summary: dict[str, Any] = field(default_factory=dict)

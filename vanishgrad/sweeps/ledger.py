@@ -16,7 +16,7 @@ from vanishgrad.engine.recorder import versions
 from vanishgrad.errors import SettingError, require, short
 from vanishgrad.files import append_whole, replace_file, writing
 from vanishgrad.folders import last_words, one_at_a_time
-from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, numbers, strict
+from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, numbers, strict, strict_json
 from vanishgrad.schema import OUTCOME, SWEEP, Fault, checked, content, opened, parsed
 from vanishgrad.sweeps.job import Job, Outcome
 
@@ -51,34 +51,31 @@ def extend(folder: Path, jobs: Sequence[Job]) -> None:
 def _write(folder: Path, record: Mapping[str, Any], jobs: Sequence[Job]) -> None:
     """Write sweep.json with a further batch of jobs."""
     head = {**record, "batches": [*record["batches"], len(jobs)], "jobs": []}
-    before = [_json(entry, 2) for entry in record["jobs"]]
+    before = [_text(entry, 2) for entry in record["jobs"]]
     entries = ",\n  ".join([*before, *_entry_texts(folder, jobs)])
     listed = f"[\n  {entries}\n ]" if entries else "[]"
-    content = _json(head).removesuffix("[]\n}") + listed + "\n}"
-    replace_file(folder / SWEEP_FILE, content.encode())
-
-
-def _json(value: Any, level: int = 0) -> str:
-    """Strict JSON with an indent of 1; `level`: how far it stands inside other JSON."""
-    if isinstance(value, str | int):
-        return json.dumps(value)  # which an indent would slow down
-    return json.dumps(strict(value), indent=1, allow_nan=False).replace("\n", "\n" + " " * level)
+    content = _text(head).removesuffix("[]\n}") + listed + "\n}"
+    replace_file(folder / SWEEP_FILE, content.encode(), durable=True)
 
 
 def _entry_texts(folder: Path, jobs: Sequence[Job]) -> Iterator[str]:
-    """What `_json` gives for `entry_of` of each, written more quickly: jobs share most of their values."""
+    """The text of `entry_of` of each, written more quickly: jobs share most of their values."""
     written: dict[int, tuple[Any, str]] = {}  # the value too, whose address stays its own as long as it lives
 
     def text(value: Any) -> str:
         if id(value) not in written:
             plain = describe_choice(value) if is_dataclass(value) else value
-            written[id(value)] = value, _json(plain, 4)
+            written[id(value)] = value, _text(plain, 4)
         return written[id(value)][1]
 
     for job in jobs:
-        place = [f'"{key}": {_json(value, 3)}' for key, value in _place(folder, job).items()]
+        place = [f'"{key}": {_text(value, 3)}' for key, value in _place(folder, job).items()]
         setting = [f'"{key}": {text(value)}' for key, value in described_fields(job.run).items()]
         yield _object([*place, f'"setting": {_object(setting, 3)}'], 2)
+
+
+def _text(value: Any, level: int = 0) -> str:
+    return strict_json(value, 1, ascii_only=True, level=level)
 
 
 def _object(entries: Sequence[str], level: int) -> str:
@@ -135,22 +132,22 @@ def _place(folder: Path, job: Job) -> dict[str, Any]:
 
 
 def append(folder: Path, outcome: Outcome) -> None:
-    """Add a line to runs.jsonl that has reached the disk on return, whole or not at all.
+    """Add a line to runs.jsonl, whole or not at all.
 
-    After a line that a power cut has torn it begins a new one.
+    After a line that a power cut has torn it begins a new one. One that a power cut has taken is no loss: the
+    folder of its run says as much.
 
     Raises:
         WriteError: when the disk does not take it.
     """
     line = json.dumps(strict(asdict(outcome)), allow_nan=False).encode() + b"\n"
     path = folder / SWEEP_RUNS_FILE
-    with writing(path), open(path, "ab+", buffering=0) as file:
-        with one_at_a_time(file.fileno()):  # or what is taken back could be another's line
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 1))
-            new = line if file.read(1) in (b"", b"\n") else b"\n" + line
-            append_whole(file.fileno(), new, size)
-        os.fsync(file.fileno())
+    # One at a time, or what is taken back could be another's line.
+    with writing(path), open(path, "ab+", buffering=0) as file, one_at_a_time(file.fileno()):
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        new = line if file.read(1) in (b"", b"\n") else b"\n" + line
+        append_whole(file.fileno(), new, size)
 
 
 class Teller:

@@ -20,7 +20,16 @@ from vanishgrad.files import writing
 from vanishgrad.folders import last_words, tidy_lock
 from vanishgrad.folders.content import MULTIRUN, PARTIAL
 from vanishgrad.folders.lock import LOCK_FILE
-from vanishgrad.records import UnreadableRun, as_number, numbers, read_run, write_run
+from vanishgrad.records import (
+    CHECKPOINT_FILE,
+    GRADIENTS_FILE,
+    METRICS_FILE,
+    UnreadableRun,
+    as_number,
+    numbers,
+    read_run,
+    write_run,
+)
 from vanishgrad.sweeps.job import Job, Outcome
 from vanishgrad.sweeps.ledger import (
     KEY,
@@ -32,6 +41,7 @@ from vanishgrad.sweeps.ledger import (
     outcomes,
     recorded,
 )
+from vanishgrad.sweeps.numbers import summary_in
 
 JOBS, KEYS = 3, 4  # as many are shown
 ORPHANS = 20.0  # seconds in which processes end whose sweep was killed
@@ -64,6 +74,7 @@ def _first(parts: Sequence[str], count: int, between: str, unit: str = "") -> st
 
 RESULTS = ("completed", "diverged")
 RETRIES = ("failed", "diverged")
+ENDED_WITH = (GRADIENTS_FILE, METRICS_FILE, CHECKPOINT_FILE)  # what a run that has ended has written
 BEFORE = (MULTIRUN, LOCK_FILE)  # what is there before a sweep is recorded
 
 Measures = Callable[[Path], dict[str, float | None]]
@@ -159,6 +170,8 @@ def _is_left(
     record = _record(job)
     if record is not None and changed_keys(record.get("effective") or {}, entry["setting"]):
         record = None  # of an earlier sweep in the same folder
+    if record is not None and any(map(_is_hollow, (job.folder / file for file in ENDED_WITH))):
+        record = None
     status = None if record is None else record["status"]
     if outcome is None and record is not None and status in RESULTS:
         outcome = _recovered(job, record, measures)
@@ -170,6 +183,11 @@ def _is_left(
         return False
     append(folder, Outcome(job.number, TAKEN_BACK, 0.0))  # or a second kill would leave the old end standing
     return True
+
+
+def _is_hollow(path: Path) -> bool:
+    """Whether a power cut took the content of a file, of which it leaves the name."""
+    return path.is_file() and not path.stat().st_size
 
 
 def _record(job: Job) -> dict[str, Any] | None:
@@ -184,7 +202,10 @@ def _recovered(job: Job, record: Mapping[str, Any], measures: Measures) -> Outco
     at, metrics = record.get("diverged_at"), record.get("metrics") or {}
     final = numbers(metrics.get("final") or {}) | measures(job.folder)
     step, seconds = None if at is None else at["step"], as_number(record.get("seconds"))
-    return Outcome(job.number, record["status"], seconds, final, record.get("steps") or 0, step)
+    known = summary_in(job.folder, record)
+    return Outcome(
+        job.number, record["status"], seconds, final, record.get("steps") or 0, step, summary=known
+    )
 
 
 def _nothing(folder: Path) -> dict[str, float | None]:

@@ -27,6 +27,7 @@ from vanishgrad.folders import clear_run, last_words, locked, make_folder
 from vanishgrad.records import LOG_FILE
 from vanishgrad.run import Run, structure
 from vanishgrad.sweeps.job import Job, Outcome
+from vanishgrad.sweeps.numbers import summary
 
 MOST = 64  # runs in a stack: more are no quicker
 ENOUGH = 16  # fewer leave the processor waiting for Python
@@ -185,8 +186,11 @@ def _alone(job: Job, measures: Measures) -> Outcome:
 
 def _outcome(job: Job, result: Result, metrics: dict[str, float | None], together: int) -> Outcome:
     at = None if result.diverged_at is None else int(result.diverged_at["step"])
-    seconds = result.seconds / together
-    return Outcome(job.number, result.status, seconds, metrics, result.steps, at, result.error)
+    known = {} if result.status == "failed" else summary(result)
+    return Outcome(
+        job.number, result.status, result.seconds / together, metrics, result.steps, at, result.error,
+        summary=known,
+    )  # fmt: skip
 
 
 def _failed(job: Job, error: Exception) -> Outcome:
