@@ -18,21 +18,33 @@ from vanishgrad.remedies import CHOICES, TABLE, Change, Remedy, filled, holds, l
 from vanishgrad.run import GROUPS, Run
 from vanishgrad.theory import critical_point
 
+FIELDS = tuple(item.name for item in fields(Run))
+
 
 def describe(run: Run) -> dict[str, Any]:
     """Every field of `run`: numbers as they are, a choice as `{"name": ..., parameter: value, ...}`.
 
     The learning rate and the loss stand as resolved, not as null.
     """
-    record: dict[str, Any] = {item.name: getattr(run, item.name) for item in fields(run)}
-    record |= {group: describe_choice(record[group]) for group in GROUPS if record[group] is not None}
-    return record | {"lr": run.rate, "loss": describe_choice(run.criterion)}
+    values = described_fields(run)
+    return values | {group: describe_choice(values[group]) for group in GROUPS}
+
+
+def described_fields(run: Run) -> dict[str, Any]:
+    """What `describe` describes: numbers and choices."""
+    values = {name: getattr(run, name) for name in FIELDS}
+    return values | {"lr": run.rate, "loss": run.criterion}
 
 
 def describe_choice(choice: Any) -> dict[str, Any]:
     """One choice with its parameters."""
-    parameters = {item.name: getattr(choice, item.name) for item in fields(choice)}
-    return {"name": choice.name} | parameters
+    kind: Any = type(choice)
+    return {"name": choice.name} | {name: getattr(choice, name) for name in _parameter_names(kind)}
+
+
+@lru_cache(maxsize=1024)
+def _parameter_names(kind: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))
 
 
 def changed_keys(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import math
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 from vanishgrad.files import append_whole, replace_file, writing
-from vanishgrad.rows import Layout, harmless, needs, typed
+from vanishgrad.rows import Columns, Layout, harmless, needs, typed
 from vanishgrad.rows import read as read_rows
 from vanishgrad.schema import RUN, THEORY, Fault, Kind, checked, content, is_there
 
@@ -218,6 +219,23 @@ def _bytes_before(path: Path, step: int) -> int:
                 break
             kept += len(line)
     return kept
+
+
+MANY = 1 << 22  # bytes of a table that pandas reads more quickly, its import included
+
+
+def read_columns(folder: Path, file: str) -> Columns:
+    """A table of a run folder that this version has written; what `frame` of it holds, pandas reads as well.
+
+    Raises:
+        UnreadableRun: when it is no table of a run.
+    """
+    path = folder / file
+    if not path.exists() or path.stat().st_size > MANY:
+        return Columns.read(read_extra(folder, file), LAYOUT)
+    with open(path, newline="", encoding="utf-8") as text:
+        names, *rows = csv.reader(text)
+    return Columns.of(rows, names, LAYOUT)
 
 
 def frame(rows: Iterable[Sequence[Cell]], columns: Sequence[str]) -> pd.DataFrame:

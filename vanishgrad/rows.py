@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,7 @@ from vanishgrad.schema import MOST, Fault, Misfit, opened
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
 # What a spreadsheet takes for a formula, behind the quotes that were put before it (OWASP, CSV injection).
 FORMULA = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
@@ -94,6 +96,58 @@ class Layout:
         """The kinds of known columns, as pandas calls them; others are of other programs, or later ones."""
         known = {"str": self.text, "int64": self.counts, "float64": self.numbers}
         return {str(name): kind for name in names for kind, those in known.items() if name in those}
+
+
+class Columns:
+    """A table in memory as arrays: what a run needs of its own tables, without the second that pandas takes.
+
+    `columns[name]`, `name in columns` and `len(columns)` are those of the DataFrame.
+
+    Arguments:
+        arrays: by the name of the column, all of one length.
+        layout: what the columns hold.
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], layout: Layout) -> None:
+        self._arrays, self._layout = dict(arrays), layout
+
+    @classmethod
+    def of(cls, cells: Iterable[Sequence[Any]], names: Sequence[str], layout: Layout) -> Columns:
+        """Rows in memory, or the fields of rows as they are written; what is empty is NaN."""
+        rows = list(cells)
+        columns = zip(*rows, strict=True) if rows else repeat((), len(names))
+        kinds, pairs = layout.kinds(names), zip(names, columns, strict=True)
+        return cls({name: _array(kinds[name], column) for name, column in pairs}, layout)
+
+    @classmethod
+    def read(cls, table: pd.DataFrame, layout: Layout) -> Columns:
+        """A DataFrame."""
+        return cls({str(name): table[name].to_numpy() for name in table}, layout)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._arrays[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._arrays
+
+    def __len__(self) -> int:
+        return len(next(iter(self._arrays.values()), ()))
+
+    def frame(self) -> pd.DataFrame:
+        """The same as a DataFrame."""
+        import pandas as pd
+
+        return typed(pd.DataFrame(self._arrays), self._layout)
+
+
+def _array(kind: str, cells: Sequence[Any]) -> NDArray[Any]:
+    import numpy as np
+
+    if kind == "str":
+        return np.array([original(cell) for cell in cells], dtype=object)
+    if kind == "int64":
+        return np.array(list(map(int, cells)), dtype=np.int64)
+    return np.array([math.nan if cell in ("", None) else float(cell) for cell in cells], dtype=np.float64)
 
 
 def read(

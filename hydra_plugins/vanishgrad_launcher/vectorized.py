@@ -40,6 +40,7 @@ class VectorizedLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.context, self.task, self.config = hydra_context, task_function, config
+        self._load = hydra_context.config_loader
         loader = getattr(task_function, "loader", None)
         if loader is not None:  # the sweeper shares the context, and composes every job to see that it can be
             hydra_context.config_loader = loader(hydra_context.config_loader)
@@ -58,7 +59,7 @@ class VectorizedLauncher(Launcher):
         return [self._run(job) for job in jobs]
 
     def _composed(self, overrides: Sequence[str], number: int) -> DictConfig:
-        job = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+        job = self._load.load_sweep_config(self.config, list(overrides))
         with open_dict(job):
             job.hydra.job.id = str(number)
             job.hydra.job.num = number

@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from vanishgrad.cli.run_table import _moments, _slopes
+from vanishgrad.cli.run_table import EndedRun, _moments, _slopes
 from vanishgrad.cli.terminal import Scale, selected
 from vanishgrad.diagnosis.describe import Flow, first_flow, flow, headline, meaning
+from vanishgrad.diagnosis.layers import measured
 from vanishgrad.report.runs import SavedRun
 
 
@@ -52,13 +53,18 @@ def a_run(
     )
 
 
+def ended(run: SavedRun) -> EndedRun:
+    """The run as the terminal sees it."""
+    return EndedRun(run.record, measured(run.gradients))
+
+
 def said(run: SavedRun) -> str:
     """The sentence that the terminal prints."""
-    return meaning(run.gradients, run.metrics, run.extra("time_gradients"), run.diagnosis)
+    return meaning(measured(run.gradients), run.metrics, {}, run.diagnosis)
 
 
 def test_the_flow_is_the_slope_and_the_ratio_of_the_ends_of_the_hidden_layers() -> None:
-    found = flow(a_run(0.5, depth=5).gradients, "start")
+    found = flow(measured(a_run(0.5, depth=5).gradients), "start")
     assert found.slope == pytest.approx(0.5)
     assert found.ratio == pytest.approx(1e-2)
 
@@ -115,7 +121,7 @@ def test_without_two_hidden_layers_there_is_no_slope() -> None:
         "Not learning: after 220 steps the loss is 2.3, at first it was 2.3; gradients reach every layer, so "
         "that the cause is not their size. There is no slope with fewer than two hidden layers."
     )
-    assert _slopes(a_run(0.5, depth=1)) == ""
+    assert _slopes(ended(a_run(0.5, depth=1))) == ""
 
 
 @pytest.mark.parametrize(
@@ -156,17 +162,17 @@ def with_signal(run: SavedRun, step: int, norms: list[float]) -> SavedRun:
 )
 def test_a_ratio_near_one_is_left_out_and_one_against_the_trend_is_marked(first: float, told: str) -> None:
     run = with_signal(a_run(0.0, last=0, accuracy=0.9), 0, [first, *[1e-6] * 4, *[1.0] * 6])
-    factor = f"{10 ** first_flow(run.gradients).slope:.3g}"
+    factor = f"{10 ** first_flow(measured(run.gradients)).slope:.3g}"
     assert told.format(factor) in said(run)
 
 
 def test_the_bars_are_of_the_norms_that_the_sentence_compares() -> None:
     run = a_run(0.5, depth=5)
-    norms = _moments(run)[0]
+    norms = _moments(ended(run))[0]
     assert norms == pytest.approx({layer: 10 ** (0.5 * (layer - 5)) for layer in range(1, 7)})
-    assert norms[1] / norms[5] == pytest.approx(first_flow(run.gradients).ratio)
+    assert norms[1] / norms[5] == pytest.approx(first_flow(measured(run.gradients)).ratio)
     without = replace(run, gradients=run.gradients.assign(delta_norm=math.nan))
-    assert set(_moments(without)[0].values()) == {1.0}
+    assert set(_moments(ended(without))[0].values()) == {1.0}
 
 
 def test_gradients_that_are_zero_by_construction_are_described_where_they_begin() -> None:
@@ -175,8 +181,8 @@ def test_gradients_that_are_zero_by_construction_are_described_where_they_begin(
     rows = pd.concat([run.gradients, middle]).sort_values("step", kind="stable")
     run = SavedRun(run.folder, run.record, rows, run.metrics)
     assert said(run).startswith("It learns. At step 10 gradients shrink 3.16 x per layer")
-    assert list(_moments(run)) == [0, 10, 220]
-    assert _slopes(run).startswith("slope +0.500 at step 10, +0.500 at the end (")
+    assert list(_moments(ended(run))) == [0, 10, 220]
+    assert _slopes(ended(run)).startswith("slope +0.500 at step 10, +0.500 at the end (")
 
 
 def test_gradients_that_stay_zero_are_said_to_be_once() -> None:
@@ -199,14 +205,14 @@ def test_gradients_that_stay_zero_are_said_to_be_once() -> None:
         for step in (0, 220):
             with_signal(run, step, [0.0] * 4)
         assert said(run).endswith(every)
-        assert _slopes(run) == ""
+        assert _slopes(ended(run)) == ""
 
 
 def test_slopes_are_those_of_the_start_and_of_the_last_finite_step() -> None:
-    assert _slopes(a_run(0.5, end=-1.0)).startswith("slope +0.500 at the start, -1.000 at the end (")
-    assert _slopes(a_run(0.5, last=0)).startswith("slope +0.500 at the start (")
+    assert _slopes(ended(a_run(0.5, end=-1.0))).startswith("slope +0.500 at the start, -1.000 at the end (")
+    assert _slopes(ended(a_run(0.5, last=0))).startswith("slope +0.500 at the start (")
     diverged = with_signal(a_run(0.5), 220, [math.nan] * 11)
-    assert _slopes(diverged).startswith("slope +0.500 at the start, none at the end (")
+    assert _slopes(ended(diverged)).startswith("slope +0.500 at the start, none at the end (")
     assert "at the end" not in said(diverged)
 
 

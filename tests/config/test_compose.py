@@ -13,7 +13,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vanishgrad.config.compose import QuickLoader, composed
+from vanishgrad.config.compose import composed
 from vanishgrad.config.location import CONFIG_NAME, choice_names, group_names
 from vanishgrad.config.plan import loader
 
@@ -135,27 +135,6 @@ def test_hydra_composes_each_combination_of_choices_once(
     )
     assert len(found) == 4 * 17
     assert jobs == [[f"act={act}", f"norm={norm}"] for act, norm in combinations]
-
-
-def test_what_a_sweeper_has_looked_at_is_taken_and_each_job_has_its_own(load: ConfigLoader) -> None:
-    base, quick, jobs = common(load), QuickLoader(load), [["seed=1"], ["seed=2"], ["seed=1"]]
-    looked_at = [quick.load_sweep_config(base, job) for job in jobs]
-    taken = [quick.take(base, job) for job in jobs]
-    assert taken[1] is looked_at[1]
-    assert taken[0] is not taken[2]
-    for one, job in zip([*taken, quick.take(base, ["seed=2"])], [*jobs, ["seed=2"]], strict=True):
-        assert_equal(one, load.load_sweep_config(base, job))
-    assert quick.take(base, ["seed=2"]) is not taken[1]
-
-
-def test_what_was_looked_at_for_another_sweep_is_not_taken(load: ConfigLoader) -> None:
-    quick = QuickLoader(load)
-    quick.load_sweep_config(common(load, "hydra.job.name=one"), ["seed=1"])
-    assert quick.take(common(load, "hydra.job.name=other"), ["seed=1"]).hydra.job.name == "other"
-
-
-def test_everything_else_is_asked_of_hydras_loader(load: ConfigLoader) -> None:
-    assert QuickLoader(load).get_search_path() == load.get_search_path()
 
 
 @pytest.mark.parametrize("job", [["+seed=1"], ["hydra.job.name=a"], ["lr=${width}"], ["lr=[1]"]])

@@ -14,9 +14,9 @@ from vanishgrad import Run, train
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.data import Adding
 from vanishgrad.choices.model import RNN
-from vanishgrad.cli.run_table import saved, show_run
+from vanishgrad.cli.run_table import _states, show_run
 from vanishgrad.diagnosis.describe import FLAT, Flow, Where, flow_through_time, headline
-from vanishgrad.report import write_report
+from vanishgrad.report import load_runs, write_report
 from vanishgrad.report.tables import time_slope
 
 PACKAGE = Path(__file__).parents[2] / "vanishgrad"
@@ -84,5 +84,6 @@ def test_no_room_that_prints_has_a_threshold_of_what_is_flat() -> None:
 
 def test_a_flow_through_time_is_the_slope_of_the_report(tmp_path: Path) -> None:
     run = Run(model=RNN(), data=Adding(length=6, train_size=64, held_out=16), max_steps=2, width=8, threads=1)
-    one = saved(train(run, tmp_path / "run"))
-    assert flow_through_time(one.extra("time_gradients"), "start").slope == pytest.approx(time_slope(one))
+    result = train(run, tmp_path / "run")
+    (reported,) = load_runs(tmp_path / "run")
+    assert flow_through_time(_states(result)["start"]).slope == pytest.approx(time_slope(reported))

@@ -14,7 +14,7 @@ import pytest
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.diagnosis.describe import FLAT, flow
 from vanishgrad.diagnosis.finding import severe, sure
-from vanishgrad.diagnosis.layers import by_layer
+from vanishgrad.diagnosis.layers import measured
 from vanishgrad.diagnosis.record import has_learned, progress, tail
 
 from .conftest import SETTING, make_tables
@@ -302,5 +302,5 @@ def test_the_tail_is_the_last_tenth_of_what_is_known() -> None:
 
 def test_a_profile_is_flat_under_a_twentieth_of_a_decade_per_layer() -> None:
     assert FLAT == 0.05
-    words = [flow(by_layer(make_tables(9 * slope)[0]), "start").slope for slope in (0.0499, 0.0501)]
+    words = [flow(measured(make_tables(9 * slope)[0]), "start").slope for slope in (0.0499, 0.0501)]
     assert words == pytest.approx([0.0499, 0.0501])

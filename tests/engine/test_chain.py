@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
+from torch import nn
 
 from vanishgrad.choices.activation import ELU, GELU, Identity, LeakyReLU, PReLU, ReLU, Sigmoid, SiLU, Tanh
 from vanishgrad.choices.data import Digits, load
@@ -20,7 +22,27 @@ from vanishgrad.engine.passes import Eager
 from vanishgrad.engine.trainer import Trainer
 from vanishgrad.run import Run
 
-SERVED: list[Activation] = [Identity(), Tanh(), Sigmoid(), ReLU(), GELU(), SiLU(), LeakyReLU(0.1)]
+
+@dataclass(frozen=True)
+class Approximated(Activation):
+    """GELU by its approximation with tanh."""
+
+    name: ClassVar[str] = "approximated"
+
+    def module(self) -> nn.Module:
+        return nn.GELU(approximate="tanh")
+
+
+SERVED: list[Activation] = [
+    Identity(),
+    Tanh(),
+    Sigmoid(),
+    ReLU(),
+    GELU(),
+    SiLU(),
+    LeakyReLU(0.1),
+    Approximated(),
+]
 CPU = torch.device("cpu")
 
 
@@ -46,6 +68,14 @@ def test_the_pass_equals_autograd_bit_by_bit(act: Activation, loss: Loss, depth:
     assert len(gradients) == len(expected)
     for ours, theirs in zip(gradients, expected, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_batches_of_several_sizes_have_passes_of_their_own() -> None:
+    run = Run(depth=2, width=24, act=Tanh())
+    trainer, model, (inputs, targets) = Trainer([run], CPU), build(run), batch(run)
+    for size in (48, 7, 48):
+        done = trainer.forward_backward(inputs[None, :size], targets[None, :size])
+        assert torch.equal(done.outputs[0], model(inputs[:size]))
 
 
 def through_autograd(run: Run) -> Trainer:

@@ -113,7 +113,7 @@ def test_a_weight_that_is_not_finite_is_found_in_its_layer(
 
 
 def test_initial_weights_that_overflow_are_noticed_though_every_output_is_finite(small: Run) -> None:
-    result = train(replace(small, act=Sigmoid(), init=Normal(std=1e39)))
+    result = train(replace(small, act=Sigmoid(), init=Normal(std=3e38)))
     assert result.status == "diverged"
     assert result.diverged_at is not None
     assert (result.diverged_at["step"], result.diverged_at["layer"]) == (0, 1)

@@ -29,7 +29,7 @@ from vanishgrad.engine.plan import Batch
 from vanishgrad.engine.run_folder import load_trained
 from vanishgrad.engine.stack import Stack
 from vanishgrad.sweeps import work
-from vanishgrad.sweeps.job import Job, Outcome
+from vanishgrad.sweeps.job import Job, Outcome, TextFile
 from vanishgrad.sweeps.work import JobGroup, train_group, train_stack
 
 SMALL = Run(
@@ -322,8 +322,10 @@ def test_a_group_tells_how_every_run_ended(tmp_path: Path) -> None:
 
 def test_files_of_a_job_are_left_in_its_folder(tmp_path: Path) -> None:
     (job,) = jobs(seeds(1), tmp_path)
-    outcomes(JobGroup((replace(job, files=((".hydra/config.yaml", "depth: 3\n"),)),)))
-    assert (job.folder / ".hydra" / "config.yaml").read_text() == "depth: 3\n"
+    file = TextFile(".hydra/config.yaml", ("depth: ", 1, "\nname: ", 0, "\n"))
+    outcomes(JobGroup((replace(job, files=(file,), words=("größe", "3")),)))
+    left = (job.folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
+    assert left == "depth: 3\nname: größe\n"
 
 
 def test_a_stack_that_breaks_is_done_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,25 +15,26 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeperConf
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 from rich.console import Console
 
 from vanishgrad.choices.data import load
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.progress import progress_bar
 from vanishgrad.cli.terminal import PrintableConsole, working
-from vanishgrad.config.compose import QuickLoader
+from vanishgrad.config.batch import ComposedJob, Family, QuickLoader
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import without_hydra
-from vanishgrad.config.setting import ComposedRun, to_setting
+from vanishgrad.config.setting import ComposedRun, setting_of, to_setting
 from vanishgrad.engine import Result, check, train
 from vanishgrad.engine.evaluate import check_objective
 from vanishgrad.engine.plan import steps_of
 from vanishgrad.errors import SettingError, error_line
 from vanishgrad.folders import acting_for
 from vanishgrad.printing import printable
+from vanishgrad.records import GRADIENTS_FILE
 from vanishgrad.report.labels import counted
-from vanishgrad.run import Run, identity
+from vanishgrad.run import Run, identity, reseeded
 from vanishgrad.sweeps.job import refuse_twice
 
 CHECKING = "composing and checking the runs"
@@ -103,22 +104,22 @@ class SweepJob:
             first: the number of the first one.
             launcher: its `n_jobs`, `backend` and `address`.
         """
-        from vanishgrad.cli.sweep import job_of, returned, sweep_of, train_shown
+        from vanishgrad.cli.sweep import job_of, returned, sweep_of, train_shown, worth
         from vanishgrad.sweeps.pool import Workers
 
-        configs = with_numbers([load.take(config, job) for job in overrides], first)
-        settings = self.validate(configs)
-        labels = [self._label(_typed(job.hydra.overrides.task)) for job in configs]
-        jobs = list(map(job_of, range(first, first + len(configs)), configs, settings, labels))
+        batch = [load.take(config, job, number) for number, job in enumerate(overrides, first)]
+        pairs = list(zip(batch, self.validate(batch, config.hydra.sweeper), strict=True))
+        folder = Path(config.hydra.sweep.dir).absolute()
+        jobs = [job_of(job, setting, folder, self._label(_typed(job.overrides))) for job, setting in pairs]
         if self._sweep is None:
-            folder = Path(config.hydra.sweep.dir).absolute()
             self._sweep = sweep_of(folder, self.options, self.overwrite)
         workers = Workers(launcher.n_jobs, launcher.backend, launcher.address)
         console = PrintableConsole()
         done = train_shown(self._sweep, jobs, workers, console, self.options.verbose)
+        name, sweeper = str(config.hydra.job.name), config.hydra.sweeper
         return [
-            returned(job, done.get(number), setting.objective)
-            for number, (job, setting) in enumerate(zip(configs, settings, strict=True), first)
+            returned(one, composed, name, worth(sweeper, done.get(one.number), setting.objective))
+            for one, (composed, setting) in zip(jobs, pairs, strict=True)
         ]
 
     def show_failures(self, console: Console) -> None:
@@ -128,26 +129,28 @@ class SweepJob:
 
             show_failures(console, self._sweep.outcomes, self._sweep.jobs)
 
-    def validate(self, jobs: Sequence[DictConfig]) -> list[ComposedRun]:
-        """The settings of `jobs`; refuses the sweep when one cannot run, before the first one starts."""
-        overrides = [_typed(job.hydra.overrides.task) for job in jobs]
+    def validate(self, jobs: Sequence[ComposedJob], sweeper: DictConfig) -> list[ComposedRun]:
+        """The settings of `jobs`; refuses the sweep when one cannot run, before the first one starts.
+
+        A setting is that of the job's family, whatever seed the job has.
+        """
+        overrides = [_typed(job.overrides) for job in jobs]
         counts = Counter(override for job in overrides for override in set(job))
         self.common = {override for override, count in counts.items() if count == len(jobs) > 1}
         self.width = max((len(self._label(job)) for job in overrides), default=0)
-        settings = [_setting_or_refusal(config) for config in jobs]
-        if jobs and jobs[0].hydra.sweeper._target_ != BasicSweeperConf._target_:
-            settings = [_with_objective(setting) for setting in settings]
+        searches = sweeper._target_ != BasicSweeperConf._target_
+        families = {family: _setting_or_refusal(family, searches) for family in _families(jobs)}
+        settings = [families[job.family] for job in jobs]
         refused = [(job, why) for job, why in zip(overrides, settings, strict=True) if isinstance(why, str)]
         if refused:
             job, reason = refused[0]
             others = f" ({len(refused)} of {len(jobs)} jobs are refused)" if len(refused) > 1 else ""
             raise SettingError(f"{_named(job, reason)}{others}")
         composed = [setting for setting in settings if isinstance(setting, ComposedRun)]
-        if jobs and jobs[0].hydra.sweeper._target_ == BasicSweeperConf._target_:
-            asked = [(identity(one.effective), identity(one.composed), one.remedy) for one in composed]
-            refuse_twice(asked, [" ".join(job) for job in overrides])
-        for one, job in zip(composed, overrides, strict=True):
-            tell_end(one.effective, job)
+        if not searches:
+            refuse_twice(_identities(jobs, composed), [" ".join(job) for job in overrides])
+        for setting, job in dict(zip(composed, overrides, strict=True)).items():
+            tell_end(setting.effective, job)
         self.sign_of_life.close()
         print(counted(len(jobs), "run"), flush=True)
         return composed
@@ -162,10 +165,10 @@ class SweepJob:
 
     def __call__(self, config: DictConfig) -> float:
         """Train one job; its objective."""
-        from vanishgrad.cli.sweep import worth
+        from vanishgrad.cli.sweep import worth_of
         from vanishgrad.sweeps.sweep import final_numbers
 
-        overrides, full = _overrides(), OmegaConf.create({"hydra": HydraConfig.get()})
+        overrides, sweeper = _overrides(), HydraConfig.get().sweeper
         head = f"{HydraConfig.get().job.num:>3}  {self._label(overrides):<{self.width}}  "
         try:
             setting = to_setting(config)
@@ -173,22 +176,12 @@ class SweepJob:
                 result = train(setting.effective, _folder(), provenance=setting.provenance(overrides))
         except Exception as error:
             print(printable(f"{head}failed: {error_line(error)}"), flush=True)
-            return worth(full, "failed", str(config.objective), {})
+            return worth_of(sweeper, "failed", {}, str(config.objective))
         print(printable(f"{head}{_line(result)}"), flush=True)
-        return worth(full, result.status, setting.objective, final_numbers(result))
+        return worth_of(sweeper, result.status, final_numbers(result), setting.objective)
 
     def _label(self, overrides: Sequence[str]) -> str:
         return " ".join(override for override in overrides if override not in self.common)
-
-
-def _with_objective(setting: ComposedRun | str) -> ComposedRun | str:
-    """A setting that a search can look at, or why it cannot."""
-    try:
-        if isinstance(setting, ComposedRun):
-            check_objective(setting.objective, check(setting.effective))
-    except SettingError as error:
-        return str(error)
-    return setting
 
 
 def _named(job: Sequence[str], reason: str) -> str:
@@ -208,7 +201,7 @@ def _line(result: Result) -> str:
         "accuracy {:.3f}": accuracy,
         "loss {:.4g}": loss if accuracy is None else None,
         "bits per character {:.3f}": result.final.get("bits_per_character"),
-        "slope {:+.3f}": initial_slope(result.gradients),
+        "slope {:+.3f}": initial_slope(result.tables[GRADIENTS_FILE]),
     }
     parts += [form.format(x) for form, x in numbers.items() if x is not None and math.isfinite(x)]
     return "  ".join(parts)
@@ -220,13 +213,24 @@ def checked_setting(config: DictConfig) -> ComposedRun:
     Raises:
         SettingError: for a setting that makes no sense, and for one that torch has no room for.
     """
-    setting = to_setting(without_hydra(config))
+    return _checked(to_setting(without_hydra(config)))
+
+
+def _checked(setting: ComposedRun, searches: bool = False) -> ComposedRun:
+    """A setting that can run here, and that a search can look at."""
     try:
-        check(setting.effective)
+        data = check(setting.effective)
     except (MemoryError, OverflowError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise SettingError(f"this machine cannot set up the run: {reason}") from None
+    if searches:
+        check_objective(setting.objective, data)
     return setting
+
+
+def _families(jobs: Sequence[ComposedJob]) -> list[Family]:
+    """Each once, in the order of their first jobs."""
+    return list(dict.fromkeys(job.family for job in jobs))
 
 
 def tell_end(run: Run, overrides: Sequence[str]) -> None:
@@ -250,18 +254,24 @@ def tell_end(run: Run, overrides: Sequence[str]) -> None:
         warnings.warn(f"epochs={run.epochs}: {ends}", stacklevel=2)
 
 
-def with_numbers(configs: Sequence[DictConfig], first: int) -> Sequence[DictConfig]:
-    """Composed jobs with their numbers in the sweep."""
-    for number, config in enumerate(configs, first):
-        with open_dict(config):
-            config.hydra.job.id, config.hydra.job.num = str(number), number
-    return configs
+def _identities(jobs: Sequence[ComposedJob], settings: Sequence[ComposedRun]) -> list[Hashable]:
+    """What is equal for jobs that end alike: their settings apart from the seed, and the seed."""
+    kinds: dict[ComposedRun, int] = {}
+    known: dict[Hashable, int] = {}
+    for one in dict.fromkeys(settings):
+        runs = (identity(reseeded(run, 0)) for run in (one.effective, one.composed))
+        kinds[one] = known.setdefault((*runs, one.remedy), len(known))
+    seeds = (job.seed for job in jobs)
+    return [
+        (kinds[one], one.effective.seed if seed is None else seed)
+        for one, seed in zip(settings, seeds, strict=True)
+    ]
 
 
-def _setting_or_refusal(config: DictConfig) -> ComposedRun | str:
-    """The setting of a job, or why it cannot run."""
+def _setting_or_refusal(family: Family, searches: bool) -> ComposedRun | str:
+    """The setting of the jobs of a family, or why they cannot run."""
     try:
-        return checked_setting(config)
+        return family.refusal or _checked(setting_of(family.setting), searches)
     except SettingError as error:
         return str(error)
 

@@ -17,10 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from vanishgrad.cli.arguments import keywords, several, truth
-from vanishgrad.cli.jobs import checked_setting, with_numbers
+from vanishgrad.cli.jobs import checked_setting
 from vanishgrad.cli.report import compute_activation_curves, compute_activation_inputs, landscapes
 from vanishgrad.cli.sweep import job_of, train_shown
 from vanishgrad.cli.terminal import PrintableConsole, notes, say, show, working
+from vanishgrad.config.batch import alone, numbered
 from vanishgrad.config.overrides import as_typed
 from vanishgrad.config.plan import jobs_of, plan_of
 from vanishgrad.errors import one_of, require
@@ -179,12 +180,11 @@ def _jobs(asked: Lab, chapter: Chapter) -> Jobs:
 
 def _sweep(training: Training, profile: Profile, folder: Path, first: int) -> list[Job]:
     plan = plan_of(training.typed(profile), multirun=True)
-    configs = with_numbers(jobs_of(plan), 0)
     jobs = []
-    for number, config in enumerate(configs, first):
-        config.hydra.sweep.dir = str(folder)
+    for place, config in enumerate(jobs_of(plan)):
+        numbered(config, place).hydra.sweep.dir = str(folder)
         label = " ".join(as_typed(override) for override in config.hydra.overrides.task)
-        jobs.append(job_of(number, config, checked_setting(config), label))
+        jobs.append(job_of(alone(config, first + place), checked_setting(config), folder, label))
     return jobs
 
 

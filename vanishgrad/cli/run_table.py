@@ -1,30 +1,75 @@
-"""A run that has just ended, as the report sees it: what the terminal says and what the page says are one."""
+"""A run that has just ended, in the terminal: the same sentence, slopes and norms as in the report."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-import pandas as pd
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 from vanishgrad.cli.terminal import Norms, bar_table, line, show
 from vanishgrad.diagnosis import Diagnosis
-from vanishgrad.diagnosis.describe import first_flow, flow, meaning, moment_name
-from vanishgrad.diagnosis.layers import by_layer, log_slope, root_sum_square
+from vanishgrad.diagnosis.describe import States, first_flow, flow, meaning, moment_name
+from vanishgrad.diagnosis.layers import Floats, Measured, When, log_slope, measured, place_of
+from vanishgrad.diagnosis.tables import through_layers
 from vanishgrad.engine import Result
 from vanishgrad.engine.recorder import baseline
 from vanishgrad.printing import printable
-from vanishgrad.records import flatten, read_run
+from vanishgrad.records import (
+    GRADIENTS_FILE,
+    METRICS_FILE,
+    TIME_GRADIENTS_FILE,
+    flatten,
+    read_run,
+    read_theory,
+)
 from vanishgrad.report.labels import counted, summary
-from vanishgrad.report.runs import SavedRun
 
 
-def saved(result: Result) -> SavedRun:
-    """The run folder of `result`, without reading its tables again."""
-    assert result.folder is not None
-    return SavedRun(result.folder, read_run(result.folder), by_layer(result.gradients), result.metrics)
+@dataclass(frozen=True, eq=False)
+class EndedRun:
+    """What is told of a run.
+
+    Arguments:
+        record: run.json.
+        gradients: of every layer, where anything was measured.
+        profile: what theory says of the norms of the initial network's hidden layers, in decades.
+    """
+
+    record: dict[str, Any]
+    gradients: Measured
+    profile: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, result: Result) -> EndedRun:
+        """A run with a folder."""
+        assert result.folder is not None
+        profile = read_theory(result.folder).get("profile") or ()
+        return cls(read_run(result.folder), measured(result.tables[GRADIENTS_FILE]), tuple(profile))
+
+    @cached_property
+    def predicted_slope(self) -> float:
+        """Decades per layer that theory gives the initial network; NaN where there is nothing to compare.
+
+        Theory gives norms relative to the last hidden layer, whose measured norm is taken.
+        """
+        norms, depth = self.gradients.column("delta_norm"), len(self.profile)
+        place = place_of(norms, "start")
+        if (
+            not depth
+            or place is None
+            or self.gradients.steps[place] > 0
+            or depth not in self.gradients.layers
+        ):
+            return math.nan
+        last = norms[place, self.gradients.layers == depth]
+        decades: Floats = np.array(self.profile, dtype=np.float64)
+        return log_slope(np.arange(1, depth + 1), float(last[0]) * 10.0**decades)
 
 
 MOST_ADVICE = 3
@@ -34,26 +79,24 @@ STATE = "||dLoss/dh_t||"
 
 def show_run(console: Console, result: Result, folder: Path) -> None:
     """Print the table, the sentence, what was reached, and where the run folder is."""
-    run = saved(result)
+    run, states = EndedRun.of(result), _states(result)
     console.print(Text(printable(_title(run, result)), style="bold"))
     layers = _moments(run)
     output = max(next(iter(layers.values())))
     show(
         console,
         bar_table(
-            console, "layer", _steps(layers), QUANTITIES[run.signal],
+            console, "layer", _steps(layers), QUANTITIES[run.gradients.signal],
             lambda layer: f"{layer}" if layer < output else f"out {layer:2}",
         ),
         "",
     )  # fmt: skip
-    if states := _states(result):
-        show(console, bar_table(console, "time", _steps(states), STATE), "")
+    if norms := _norms_of_states(result):
+        show(console, bar_table(console, "time", _steps(norms), STATE), "")
     if slopes := _slopes(run):
         console.print(slopes)
-    show(
-        console,
-        Text(meaning(run.gradients, run.metrics, run.extra("time_gradients"), run.diagnosis), style="bold"),
-    )
+    said = meaning(run.gradients, result.tables[METRICS_FILE], states, result.diagnosis)
+    show(console, Text(said, style="bold"))
     console.print(_reached(result))
     if stopped := run.record.get("stopped_on"):
         console.print(f"stopped on {stopped.replace('_', ' ')}, as stop_on={result.run.stop_on} asked")
@@ -62,41 +105,50 @@ def show_run(console: Console, result: Result, folder: Path) -> None:
     line(console, str(folder))
 
 
-def _title(run: SavedRun, result: Result) -> str:
-    setting = " ".join(run.overrides) or summary(flatten(run.choices))
+def _title(run: EndedRun, result: Result) -> str:
+    setting = " ".join(run.record["overrides"]) or summary(flatten(run.record["choices"]))
     return f"{setting}  {result.status} after {counted(result.steps, 'step')}, {result.seconds:.1f} s"
 
 
-def _moments(run: SavedRun) -> dict[int, Norms]:
+def _moments(run: EndedRun) -> dict[int, Norms]:
     """Step -> layer -> norm, at the first logged step, the one that the sentence describes, and the last."""
-    rows = run.gradients
-    first, last = int(rows["step"].min()), int(rows["step"].max())
-    steps = sorted({first, max(first, first_flow(run.gradients).step), last})
-    return {step: _norms(rows[rows["step"] == step], run.signal) for step in steps}
+    gradients = run.gradients
+    first, last = int(gradients.steps[0]), int(gradients.steps[-1])
+    steps = sorted({first, max(first, first_flow(gradients).step), last})
+    norms, layers = gradients.column(gradients.signal), gradients.layers.tolist()
+    rows = norms[np.searchsorted(gradients.steps, steps)].tolist()
+    return {step: dict(zip(layers, row, strict=True)) for step, row in zip(steps, rows, strict=True)}
 
 
-def _states(result: Result) -> dict[int, Norms]:
+def _norms_of_states(result: Result) -> dict[int, Norms]:
     """Step -> time -> norm of the states of all recurrent layers, at the first logged step and the last."""
-    rows = result.extra.get("time_gradients")
+    rows = result.tables.get(TIME_GRADIENTS_FILE)
     if rows is None:
         return {}
-    norms = root_sum_square(rows["grad_norm"], [rows["step"], rows["t"]]).unstack("step")
-    ends = sorted({int(rows["step"].min()), int(rows["step"].max())})
-    return {end: dict(zip(map(int, norms.index), norms[end].tolist(), strict=True)) for end in ends}
+    steps, times, norms = through_layers(rows, "grad_norm")
+    ends = sorted({0, len(steps) - 1})
+    return {int(steps[end]): dict(zip(times.tolist(), norms[end].tolist(), strict=True)) for end in ends}
+
+
+def _states(result: Result) -> dict[When, States]:
+    """The same at the first step that has any, and at the last finite one."""
+    rows = result.tables.get(TIME_GRADIENTS_FILE)
+    if rows is None:
+        return {}
+    _, times, norms = through_layers(rows, "grad_norm")
+    ends: tuple[When, ...] = ("start", "end")
+    places = {when: place_of(norms, when) for when in ends}
+    return {when: States(times, norms[place]) for when, place in places.items() if place is not None}
 
 
 def _steps(moments: dict[int, Norms]) -> dict[str, Norms]:
     return {f"step {step}": norms for step, norms in moments.items()}
 
 
-def _norms(rows: pd.DataFrame, column: str) -> Norms:
-    return dict(zip(rows["layer"].astype(int), rows[column].astype(float), strict=True))
-
-
-def _slopes(run: SavedRun) -> str:
+def _slopes(run: EndedRun) -> str:
     """Of the step described and of the last finite one; empty where there is none at all."""
     start, end = first_flow(run.gradients), flow(run.gradients, "end")
-    last = int(run.gradients["step"].max())
+    last = int(run.gradients.steps[-1])
     if math.isnan(start.slope):
         return ""
     parts = [f"{_signed(start.slope)} {moment_name(run.gradients, start.step)}{_theory(run, start.step)}"]
@@ -107,9 +159,9 @@ def _slopes(run: SavedRun) -> str:
     return f"slope {', '.join(parts)} (decades per layer, + vanishes)"
 
 
-def _theory(run: SavedRun, step: int) -> str:
+def _theory(run: EndedRun, step: int) -> str:
     """The slope that theory gives the initial network, where it does."""
-    slope = log_slope(run.predicted.index, run.predicted) if step == 0 else math.nan
+    slope = run.predicted_slope if step == 0 else math.nan
     return "" if math.isnan(slope) else f" (theory {_signed(slope)})"
 
 

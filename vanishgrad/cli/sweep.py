@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 
 from vanishgrad.cli.arguments import SweepOptions
 from vanishgrad.cli.sweep_table import sweep_display
 from vanishgrad.cli.terminal import working
-from vanishgrad.config.compose import to_yaml
+from vanishgrad.config.batch import ComposedJob
 from vanishgrad.config.overrides import as_typed
-from vanishgrad.config.plan import without_hydra
 from vanishgrad.config.setting import ComposedRun
 from vanishgrad.engine.evaluate import objective_of
 from vanishgrad.printing import printable
@@ -55,40 +54,45 @@ def _explain(groups: Sequence[JobGroup]) -> None:
         print(printable(f"{count} runs together: {numbers}" if count > 1 else alone), flush=True)
 
 
-def job_of(number: int, config: DictConfig, setting: ComposedRun, label: str) -> Job:
-    """The job number `number` of a sweep, composed as `config`."""
-    overrides = [as_typed(override) for override in config.hydra.overrides.task]
-    folder = Path(config.hydra.sweep.dir).absolute() / str(config.hydra.sweep.subdir)
-    return Job(number, setting.effective, folder, setting.provenance(overrides), label, _hydras_files(config))
+def job_of(composed: ComposedJob, setting: ComposedRun, folder: Path, label: str) -> Job:
+    """A job of a sweep.
 
-
-def _hydras_files(config: DictConfig) -> tuple[tuple[str, str], ...]:
-    """What Hydra leaves in the folder of a job."""
-    where = config.hydra.output_subdir
-    if where is None:
-        return ()
-    whole = OmegaConf.to_container(config, resolve=False, enum_to_str=True)
-    assert isinstance(whole, dict)
-    hydra = whole.pop("hydra")
-    parts = {"config": whole, "hydra": {"hydra": hydra}, "overrides": hydra["overrides"]["task"]}
-    return tuple((f"{where}/{name}.yaml", to_yaml(part)) for name, part in parts.items())
-
-
-def returned(config: DictConfig, outcome: Outcome | None, objective: str) -> JobReturn:
-    """What a sweeper gets back for a job: its objective."""
-    result = JobReturn(
-        overrides=list(config.hydra.overrides.task), cfg=without_hydra(config), hydra_cfg=config,
-        working_dir=str(Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)),
-        task_name=config.hydra.job.name,
+    Arguments:
+        composed: the job.
+        setting: that of its family.
+        folder: of the sweep.
+        label: what tells it from the others.
+    """
+    overrides, seed = [as_typed(override) for override in composed.overrides], composed.seed
+    return Job(
+        composed.number, setting.seeded(seed), folder / composed.subdir, setting.provenance(overrides, seed),
+        label, composed.family.files, composed.words,
     )  # fmt: skip
+
+
+def returned(job: Job, composed: ComposedJob, name: str, value: float) -> JobReturn:
+    """What a sweeper gets back for a job.
+
+    Arguments:
+        job: that was trained.
+        composed: the same, as Hydra composed it.
+        name: what Hydra calls all jobs.
+        value: its objective.
+    """
+    result = JobReturn(overrides=composed.overrides, working_dir=str(job.folder), task_name=name)
     result.status = JobStatus.COMPLETED  # a job that Hydra calls failed would end the sweep
-    result.return_value = worth(config, "failed" if outcome is None else outcome.status, objective, (
-        {} if outcome is None else outcome.metrics
-    ))  # fmt: skip
+    result.return_value = value
     return result
 
 
-def worth(config: DictConfig, status: str, objective: str, numbers: Mapping[str, float | None]) -> float:
-    """What the sweeper of `config` is told of a run that ended with `status`."""
-    maximize = "max" in str(config.hydra.sweeper.get("direction", "")).lower()
+def worth(sweeper: DictConfig, outcome: Outcome | None, objective: str) -> float:
+    """What a sweeper is told of a job that ended with `outcome`; None for one that was not begun."""
+    if outcome is None:
+        return worth_of(sweeper, "failed", {}, objective)
+    return worth_of(sweeper, outcome.status, outcome.metrics, objective)
+
+
+def worth_of(sweeper: DictConfig, status: str, numbers: Mapping[str, float | None], objective: str) -> float:
+    """What a sweeper is told of a run that ended with `status`."""
+    maximize = "max" in str(sweeper.get("direction", "")).lower()
     return objective_of(objective, status, numbers, maximize=maximize)

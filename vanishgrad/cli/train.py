@@ -13,11 +13,12 @@ from pathlib import Path
 
 from vanishgrad.cli.arguments import PREFIX, SweepOptions, overwrite_option, sweep_options
 from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, has_begun, run_hydra
-from vanishgrad.cli.jobs import CHECKING, SingleRun, SweepJob, checked_setting, tell_end, with_numbers
+from vanishgrad.cli.jobs import CHECKING, SingleRun, SweepJob, checked_setting, tell_end
 from vanishgrad.cli.terminal import PrintableConsole, notes, say, working
+from vanishgrad.config.batch import batch_of
 from vanishgrad.config.grammar import quoted
 from vanishgrad.config.overrides import normalised
-from vanishgrad.config.plan import Composition, is_search, jobs_of, loader, plan_of, understood
+from vanishgrad.config.plan import Composition, is_search, loader, plan_of, understood
 from vanishgrad.errors import SettingError, WriteError, error_line, require
 from vanishgrad.folders import granted, vacate
 from vanishgrad.printing import essential
@@ -125,9 +126,9 @@ def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions, overwri
     )
     by_others = not plan.config.hydra.launcher._target_.startswith(OWN_LAUNCHERS)
     with working(CHECKING):
-        jobs = with_numbers(jobs_of(plan), 0) if by_others else []
+        jobs = batch_of(plan) if by_others else []
     if jobs:
-        task.validate(jobs)
+        task.validate(jobs, plan.config.hydra.sweeper)
     if options.resume is not None:
         plan = replace(plan, folder=options.resume, dated=False)
     key = "sweep.resume" if resumed else None
@@ -137,7 +138,7 @@ def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions, overwri
         task.sign_of_life,
     ):
         task.own = granted()
-        places = [folder / str(job.hydra.sweep.subdir) for job in jobs]
+        places = [folder / job.subdir for job in jobs]
         refuse_shared(folder, places)
         if by_others:
             make_room(folder, places, overwrite=overwrite)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import yaml  # type: ignore[import-untyped]
-from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
@@ -38,6 +37,7 @@ def to_yaml(container: dict[Any, Any] | list[Any]) -> str:
 
 PLAIN = int | float | str | bool | None
 REFUSALS = (HydraException, OmegaConfBaseException, ValueError)  # a bare one for a group set to null
+PARSED = 1 << 14  # overrides that are remembered
 
 
 def composed(load: ConfigLoader, base: DictConfig, jobs: Sequence[Sequence[str]]) -> list[DictConfig]:
@@ -54,44 +54,27 @@ def composed(load: ConfigLoader, base: DictConfig, jobs: Sequence[Sequence[str]]
     Raises:
         HydraException: of the first job that Hydra refuses, as it refuses it.
     """
-    quick = QuickLoader(load)
-    return [quick.take(base, job) for job in jobs]
+    composer = Composer(load, base)
+    return [composer.composed(job) for job in jobs]
 
 
-class QuickLoader:
-    """Hydra's loader, which composes the jobs of a sweep more quickly, and each only once.
-
-    Before a sweeper hands its jobs to a launcher it composes every one, to see that it can be.
+class Given(NamedTuple):
+    """An override that gives a key of ours one value, and that is all.
 
     Arguments:
-        load: Hydra's own.
+        text: as Hydra takes it.
+        key: the part before the sign.
+        value: what is given.
+        choice: whether the key is a group.
     """
 
-    def __init__(self, load: ConfigLoader) -> None:
-        self._load = load
-        self._composer: _Composer | None = None
-        self._seen: dict[tuple[str, ...], DictConfig] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._load, name)
-
-    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """The configuration of a job, as Hydra's own method composes it."""
-        config = self.take(master_config, sweep_overrides)
-        self._seen[tuple(sweep_overrides)] = config
-        return config
-
-    def take(self, base: DictConfig, job: Sequence[str]) -> DictConfig:
-        """The same, to keep: the one that has been looked at already, if there is one."""
-        if self._composer is None or self._composer.base is not base:
-            self._composer = _Composer(self._load, base)
-            self._seen.clear()
-        config = self._seen.pop(tuple(job), None)
-        return self._composer.composed(list(job)) if config is None else config
+    text: str
+    key: str
+    value: int | float | str | bool | None
+    choice: bool
 
 
-@dataclass
-class _Composer:
+class Composer:
     """Composes jobs, and remembers what it asked Hydra.
 
     Arguments:
@@ -99,45 +82,56 @@ class _Composer:
         base: what the jobs have in common.
     """
 
-    load: ConfigLoader
-    base: DictConfig
-    _composed: dict[tuple[str, ...], DictConfig] = field(default_factory=dict)
-    _groups: dict[str, bool] = field(default_factory=dict)
-    _parsed: dict[str, Override] = field(default_factory=dict)
+    def __init__(self, load: ConfigLoader, base: DictConfig) -> None:
+        self.load, self.base = load, base
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        self._groups: dict[str, bool] = {}
+        self.given = lru_cache(PARSED)(self._given)
 
-    def composed(self, job: list[str]) -> DictConfig:
+    def composed(self, job: Sequence[str]) -> DictConfig:
+        """The configuration of a job.
+
+        Raises:
+            HydraException: when Hydra refuses it.
+        """
         config = self._quickly(job)
-        return self.load.load_sweep_config(self.base, job) if config is None else config
+        return self.load.load_sweep_config(self.base, list(job)) if config is None else config
 
-    def _quickly(self, job: list[str]) -> DictConfig | None:
-        """The configuration of a job; None where Hydra's own way may differ."""
-        try:
-            overrides = list(map(self._override, job))
-            if not all(map(_is_plain, overrides)):
-                return None
-            choices = [o for o in overrides if self._is_choice(o)]
-            config = copy.deepcopy(self._with_choices(tuple(map(_text, choices))))
-            for override in overrides:
-                if not self._is_choice(override):
-                    OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
-            _name(config, overrides)
-            return config
-        except REFUSALS:  # Hydra meets it too, and says what is wrong
-            return None
+    def with_choices(self, choices: tuple[str, ...]) -> DictConfig:
+        """The configuration of the jobs that make these choices, before they change numbers; to be copied.
 
-    def _override(self, text: str) -> Override:
-        if text not in self._parsed:
-            self._parsed[text] = OverridesParser.create().parse_override(text)
-        return self._parsed[text]
-
-    def _with_choices(self, choices: tuple[str, ...]) -> DictConfig:
+        Raises:
+            HydraException: when Hydra refuses them.
+        """
         if choices not in self._composed:
             self._composed[choices] = self.load.load_sweep_config(self.base, list(choices))
         return self._composed[choices]
 
-    def _is_choice(self, override: Override) -> bool:
+    def _quickly(self, job: Sequence[str]) -> DictConfig | None:
+        """The configuration of a job; None where Hydra's own way may differ."""
+        try:
+            given = [one for text in job if (one := self.given(text)) is not None]
+            if len(given) < len(job):
+                return None
+            config = copy.deepcopy(self.with_choices(tuple(one.text for one in given if one.choice)))
+            for one in given:
+                if not one.choice:
+                    OmegaConf.update(config, one.key, one.value, merge=True)
+            _name(config, [(one.key, one.text) for one in given])
+            return config
+        except REFUSALS:  # Hydra meets it too, and says what is wrong
+            return None
+
+    def _given(self, text: str) -> Given | None:
+        """What an override gives; None where that is no plain value."""
+        override = OverridesParser.create().parse_override(text)
+        if not _is_plain(override):
+            return None
+        key, value = override.key_or_group, cast("int | float | str | bool | None", override.value())
+        return Given(override.input_line or "", key, value, self._is_choice(key))
+
+    def _is_choice(self, key: str) -> bool:
         """Whether the key is a group, of ours or of a folder that was added to the search path."""
-        key = override.key_or_group
         if key not in self._groups:
             self._groups[key] = key in group_names() or self._is_added(key)
         return self._groups[key]
@@ -158,12 +152,19 @@ def _is_plain(override: Override) -> bool:
     return own and override.type == OverrideType.CHANGE and isinstance(value, PLAIN) and not text
 
 
-def _name(config: DictConfig, overrides: Sequence[Override]) -> None:
-    """Write down the overrides, in the node `hydra`."""
-    job = config.hydra.job
-    config.hydra.overrides.task = list(map(_text, overrides))
-    job.override_dirname = get_overrides_dirname(overrides=list(overrides), **job.config.override_dirname)
+def _name(config: DictConfig, given: Sequence[tuple[str, str]]) -> None:
+    """Write down the overrides, keys and texts, in the node `hydra`."""
+    naming = config.hydra.job.config.override_dirname
+    config.hydra.overrides.task = [text for _, text in given]
+    named = sorted(text for key, text in given if key not in naming.exclude_keys)
+    config.hydra.job.override_dirname = override_dirname(named, naming)
 
 
-def _text(override: Override) -> str:
-    return override.input_line or ""
+def override_dirname(named: Sequence[str], naming: Mapping[str, Any]) -> str:
+    """What Hydra names a folder after.
+
+    Arguments:
+        named: overrides, sorted, without those whose keys are left out.
+        naming: Hydra's node `job.config.override_dirname`.
+    """
+    return str(naming["item_sep"].join(named).replace("=", naming["kv_sep"]))

@@ -145,13 +145,19 @@ def _folder(where: DictConfig) -> Path:
 
 def jobs_of(plan: Composition) -> list[DictConfig]:
     """The configurations of all jobs of a sweep over listed values; none where a sweeper decides itself."""
+    with loader() as load, hydra_errors():
+        return composed(load, plan.config, listed_jobs(plan, load))
+
+
+def listed_jobs(plan: Composition, load: ConfigLoader) -> list[list[str]]:
+    """The overrides of the jobs of a sweep over listed values; none where a sweeper decides itself."""
     if is_search(plan.config):
         return []
     params = [f"{key}={value}" for key, value in (plan.config.hydra.sweeper.params or {}).items()]
-    with loader() as load, hydra_errors():
-        parsed = OverridesParser.create(load).parse_overrides([*params, *plan.overrides])
-        batches = BasicSweeper.split_arguments([o for o in parsed if not o.is_hydra_override()], None)
-        return composed(load, plan.config, batches[0])
+    parsed = OverridesParser.create(load).parse_overrides([*params, *plan.overrides])
+    listed = [override for override in parsed if not override.is_hydra_override()]
+    jobs: list[list[str]] = BasicSweeper.split_arguments(listed, None)[0]
+    return jobs
 
 
 def understood(texts: Sequence[str], load: ConfigLoader, search: Sequence[str] = ()) -> list[Override]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
 from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
@@ -19,13 +20,13 @@ from vanishgrad.engine.evaluate import OBJECTIVES
 from vanishgrad.engine.recorder import Provenance
 from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.remedies import Remedy
-from vanishgrad.run import GROUPS, OPTIONAL, Run
+from vanishgrad.run import GROUPS, OPTIONAL, Run, reseeded
 
 KINDS = get_type_hints(Run)
 KEYS = (*KINDS, "remedy", "objective")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ComposedRun:
     """What was asked for.
 
@@ -43,10 +44,17 @@ class ComposedRun:
     config: dict[str, Any]
     objective: str
 
-    def provenance(self, overrides: Sequence[str]) -> Provenance:
-        """What run.json says about where the run came from."""
-        choices = describe(self.composed) | {"remedy": describe_choice(self.remedy)}
-        return Provenance(choices, self.config, list(overrides))
+    def provenance(self, overrides: Sequence[str], seed: int | None = None) -> Provenance:
+        """What run.json says about where the run came from, or one that differs from it in the seed."""
+        return Provenance(self._choices, self.config, list(overrides), seed)
+
+    def seeded(self, seed: int | None) -> Run:
+        """The run that is trained, with another seed; its own for None."""
+        return self.effective if seed is None else reseeded(self.effective, seed)
+
+    @cached_property
+    def _choices(self) -> dict[str, Any]:
+        return describe(self.composed) | {"remedy": describe_choice(self.remedy)}
 
 
 def to_setting(config: DictConfig) -> ComposedRun:
@@ -55,21 +63,34 @@ def to_setting(config: DictConfig) -> ComposedRun:
     Raises:
         SettingError: for anything in it that is not a setting, or makes no sense.
     """
-    values = _resolved(config)
+    return setting_of(resolved(config))
+
+
+def setting_of(values: Mapping[str, Any]) -> ComposedRun:
+    """The setting that plain values describe, as `to_setting` reads it.
+
+    Raises:
+        SettingError: for anything in it that is not a setting, or makes no sense.
+    """
     for key in values:
         require(key in KEYS, f"{key}: there is no such setting; valid are {', '.join(KEYS)}")
     composed = Run(**{key: _field(key, values) for key in KINDS})
     remedy: Remedy = _choice("remedy", _given("remedy", values), Remedy)
-    return ComposedRun(composed, remedy, _treated(composed, remedy), values, _objective(values))
+    return ComposedRun(composed, remedy, _treated(composed, remedy), dict(values), _objective(values))
 
 
-def _objective(values: dict[str, Any]) -> str:
+def _objective(values: Mapping[str, Any]) -> str:
     name = shown(_given("objective", values))
     one_of("objective", name, OBJECTIVES)
     return name
 
 
-def _resolved(config: DictConfig) -> dict[str, Any]:
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """A composed configuration as plain data.
+
+    Raises:
+        SettingError: for a value that is missing, or that refers to nothing.
+    """
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
@@ -78,12 +99,12 @@ def _resolved(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def _given(key: str, values: dict[str, Any]) -> Any:
+def _given(key: str, values: Mapping[str, Any]) -> Any:
     require(key in values, f"{key}: was deleted; give it a value")
     return values[key]
 
 
-def _field(key: str, values: dict[str, Any]) -> Any:
+def _field(key: str, values: Mapping[str, Any]) -> Any:
     value, kind = _given(key, values), KINDS[key]
     if value is None and key in OPTIONAL:
         return None
@@ -95,11 +116,19 @@ def _choice(group: str, value: Any, protocol: Any) -> Any:
     if not isinstance(value, dict) or "_target_" not in value:
         raise SettingError(f"{group}={shown(value)}: choose one of {', '.join(choice_names(group))}")
     kind = _located(group, value["_target_"], protocol)
-    hints, parameters = get_type_hints(kind), [item.name for item in fields(kind)]
+    hints = _parameters(kind)
     parameters_given = {key: item for key, item in value.items() if key != "_target_"}
     for key, item in parameters_given.items():
-        require(key in parameters, no_parameter(group, kind.name, key, item, parameters))
+        if key not in hints:
+            raise SettingError(no_parameter(group, kind.name, key, item, list(hints)))
     return kind(**{key: typed(f"{group}.{key}", item, hints[key]) for key, item in parameters_given.items()})
+
+
+@lru_cache(maxsize=1024)
+def _parameters(kind: type) -> dict[str, Any]:
+    """The parameters of a choice and their types."""
+    hints = get_type_hints(kind)
+    return {item.name: hints[item.name] for item in fields(kind)}
 
 
 def no_parameter(group: str, choice: str, parameter: str, value: Any, valid: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ of runs with which nothing is wrong. Pure functions of tables.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -15,14 +15,18 @@ import numpy as np
 from vanishgrad.diagnosis.finding import Diagnosis, Finding, counted, factor
 from vanishgrad.diagnosis.layers import (
     FEWEST_LAYERS,
+    Floats,
+    Ints,
+    Measured,
     When,
     decades_across,
     decades_through,
     gradient_slope,
     log_slope,
-    moment,
+    place_of,
 )
 from vanishgrad.diagnosis.vanishing import DECADES, DECADES_IN_TIME, DECADES_UNKNOWN
+from vanishgrad.rows import Columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,59 +86,57 @@ def signal_of(gradients: pd.DataFrame) -> str:
     return "delta_norm" if gradients["delta_norm"].notna().any() else "grad_norm"
 
 
-def flow(gradients: pd.DataFrame, when: When) -> Flow:
-    """At the first logged step, or at the last one that is finite.
-
-    Arguments:
-        gradients: rows of gradients.csv, one per layer: see `by_layer`.
-        when: start or end.
-    """
-    column = signal_of(gradients)
-    return _flow(moment(gradients, column, when), column)
+def flow(gradients: Measured, when: When) -> Flow:
+    """At the first logged step, or at the last one that is finite."""
+    return _flow(gradients, place_of(gradients.column(gradients.signal), when))
 
 
-def first_flow(gradients: pd.DataFrame) -> Flow:
+def first_flow(gradients: Measured) -> Flow:
     """At the first logged step that has a slope: what is zero by construction at step 0 may not stay so."""
-    rows, column = gradients, signal_of(gradients)
-    alive = rows[(rows["layer"] < rows["layer"].max()) & np.isfinite(rows[column]) & (rows[column] > 0)]
-    layers = alive.groupby("step").size()
-    sloped = layers.index[layers >= FEWEST_LAYERS]
-    return _flow(rows[rows["step"] == sloped.min()], column) if len(sloped) else flow(rows, "start")
+    norms = gradients.column(gradients.signal)[:, :-1]
+    alive = (np.isfinite(norms) & (norms > 0)).sum(axis=1)
+    sloped = np.flatnonzero(alive >= FEWEST_LAYERS)
+    return _flow(gradients, int(sloped[0])) if sloped.size else flow(gradients, "start")
 
 
-def flow_through_time(states: pd.DataFrame, when: When) -> Flow:
-    """From the last time step of a recurrent network to the first; NaN where there is none.
+class States(NamedTuple):
+    """Norms of the gradients of recurrent states at one moment, all layers together.
 
     Arguments:
-        states: `moment` (start or end), `t` and `grad_norm` of all recurrent layers together.
-        when: the moment.
+        t: time steps, ascending, `(steps,)`.
+        norms: as many.
     """
-    if not len(states):
+
+    t: Ints
+    norms: Floats
+
+
+def flow_through_time(states: States | None) -> Flow:
+    """From the last time step of a recurrent network to the first; NaN where there is none."""
+    if states is None:
         return Flow(math.nan)
-    rows = states[states["moment"] == when].sort_values("t")
-    t, norm = rows["t"], rows["grad_norm"].to_numpy()
+    t, norm = states
     ends = norm.size >= 2 and np.isfinite(norm[[0, -1]]).all() and norm[-1] > 0
     return Flow(log_slope(t, norm), decades_through(t, norm), norm[0] / norm[-1] if ends else math.nan)
 
 
-def moment_name(gradients: pd.DataFrame, step: int) -> str:
+def moment_name(gradients: Measured, step: int) -> str:
     """`at the start`, `at the end` or `at step 40`."""
-    steps = gradients["step"]
-    named = {steps.max(): "at the end"} | {steps.min(): "at the start"}
+    named = {int(gradients.steps[-1]): "at the end"} | {int(gradients.steps[0]): "at the start"}
     return named.get(step, f"at step {step}")
 
 
 def meaning(
-    gradients: pd.DataFrame, metrics: pd.DataFrame, states: pd.DataFrame, diagnosis: Diagnosis
+    gradients: Measured, metrics: pd.DataFrame | Columns, states: Mapping[When, States], diagnosis: Diagnosis
 ) -> str:
     """Say what came of a run: the worst finding in its own words, and how gradients pass where it is silent.
 
     `Vanishing: the gradient shrinks 4.3 x per layer ...`, or `It learns. At the start gradients ...`.
 
     Arguments:
-        gradients: rows of gradients.csv, one per layer.
+        gradients: of the run.
         metrics: rows of metrics.csv.
-        states: as `flow_through_time` takes them; no rows for a network that is not recurrent.
+        states: by the moment; empty for a network that is not recurrent.
         diagnosis: of the run.
     """
     worst = diagnosis.findings[:1]
@@ -142,7 +144,7 @@ def meaning(
     said += [_finding(one) for one in diagnosis.findings[1:] if one.finding == "diverged"]
     layers = [] if _says_slope(worst, "layers") else _layers(gradients)
     time = [] if _says_slope(worst, "time") else _through_time(states)
-    if len(states) and gradients["layer"].max() <= FEWEST_LAYERS:
+    if states and gradients.layers[-1] <= FEWEST_LAYERS:
         layers = []
     evidence = "; ".join(layers + time)
     return " ".join([*said, f"{evidence[:1].upper()}{evidence[1:]}."] if evidence else said)
@@ -183,18 +185,18 @@ def _says_slope(findings: Sequence[Finding], where: Where) -> bool:
     return any(one.where == where and SLOPE[where] in one.evidence for one in findings)
 
 
-def _without_finding(gradients: pd.DataFrame, metrics: pd.DataFrame, diagnosis: Diagnosis) -> str:
+def _without_finding(gradients: Measured, metrics: pd.DataFrame | Columns, diagnosis: Diagnosis) -> str:
     """What is said of a run with which nothing is wrong as far as is known."""
     learned = diagnosis.learned
-    steps = int(max(table["step"].max() for table in (gradients, metrics) if len(table)))
+    steps = max(int(np.max(steps)) for steps in (gradients.steps, metrics["step"]) if len(steps))
     if steps == 0:
         return "Not trained yet"
-    if learned or not metrics["train_loss"].notna().any():
+    if learned or np.isnan(np.asarray(metrics["train_loss"], np.float64)).all():
         return "It learns" if learned else "Gradients flow"
     return "It learns slowly" if learned is False else f"Not learned after {counted(steps, 'step')}"
 
 
-def _layers(gradients: pd.DataFrame) -> list[str]:
+def _layers(gradients: Measured) -> list[str]:
     """The gradients of the step described, and what became of them."""
     start = first_flow(gradients)
     if math.isnan(start.slope):
@@ -213,12 +215,12 @@ def _per_layer(seen: Flow) -> str:
     return seen.change if seen.flat else f"{seen.change} per layer"
 
 
-def _through_time(states: pd.DataFrame) -> list[str]:
+def _through_time(states: Mapping[When, States]) -> list[str]:
     """How the gradients of a recurrent network's states change from the last time step to the first."""
     said: list[str] = []
     moments: tuple[When, ...] = ("start", "end")
     for when in moments:
-        seen = flow_through_time(states, when)
+        seen = flow_through_time(states.get(when))
         if not math.isnan(seen.slope):
             change = seen.change if seen.flat else f"{seen.change} per time step"
             who, where = ("they", "") if said else ("gradients", " back through time")
@@ -233,15 +235,14 @@ def _first_of_last(seen: Flow) -> str:
     return f", the first state's is {seen.ratio:.2g} of the last's"
 
 
-def _no_slope(gradients: pd.DataFrame) -> str:
-    column = signal_of(gradients)
-    rows = gradients.dropna(subset=column)
-    output, zero = gradients["layer"].max(), rows[column] == 0
-    if output <= FEWEST_LAYERS:
+def _no_slope(gradients: Measured) -> str:
+    norms = gradients.column(gradients.signal)
+    if gradients.layers[-1] <= FEWEST_LAYERS:
         return "there is no slope with fewer than two hidden layers"
-    if len(rows) and zero.all():
+    known = ~np.isnan(norms)
+    if known.any() and (norms[known] == 0).all():
         return "every gradient is exactly 0"
-    if len(rows) and zero[rows["layer"] < output].all():
+    if known.any() and (norms[:, :-1][known[:, :-1]] == 0).all():
         return "every hidden layer's gradient is exactly 0"
     return "fewer than two hidden layers have a gradient that is finite and not 0"
 
@@ -257,14 +258,16 @@ def _compared(seen: Flow) -> str:
     return f", {link} the first layer's is {seen.ratio:.2g} {how} the last hidden layer's"
 
 
-def _flow(rows: pd.DataFrame, column: str) -> Flow:
-    layer, norm = rows["layer"], rows[column]
-    step = int(rows["step"].iloc[0]) if len(rows) else -1
-    return Flow(gradient_slope(layer, norm), decades_across(layer, norm), _ratio(rows, column), step)
+def _flow(gradients: Measured, place: int | None) -> Flow:
+    """At the logged step in a place."""
+    if place is None:
+        return Flow(math.nan, math.nan, math.nan, -1)
+    layers, norm = gradients.layers, gradients.column(gradients.signal)[place]
+    step = int(gradients.steps[place])
+    return Flow(gradient_slope(layers, norm), decades_across(layers, norm), _ratio(norm[:-1]), step)
 
 
-def _ratio(rows: pd.DataFrame, column: str) -> float:
+def _ratio(hidden: Floats) -> float:
     """Of the first hidden layer's norm to the last one's; NaN unless both are there."""
-    hidden = rows.sort_values("layer")[column].to_numpy()[:-1]
     known = hidden.size >= 2 and np.isfinite(hidden[[0, -1]]).all() and hidden[-1] > 0
     return float(hidden[0] / hidden[-1]) if known else math.nan

@@ -5,17 +5,73 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from vanishgrad.records import GRADIENT_COLUMNS, Cell
-from vanishgrad.rows import evenly_spaced
+from vanishgrad.rows import Columns, evenly_spaced
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 When: TypeAlias = Literal["start", "end"]
 CELL: list[Hashable] = ["step", "layer"]
+
+
+class Measured(NamedTuple):
+    """What gradients.csv says of each layer, its weight matrices taken together.
+
+    Arguments:
+        steps: the logged ones, `(steps,)`.
+        layers: from the input, `(layers,)`; the last one is the output.
+        values: `(steps, layers, columns)`, columns as in `MEASURED`; NaN where a figure does not exist.
+    """
+
+    steps: Ints
+    layers: Ints
+    values: Floats
+
+    def column(self, name: str) -> Floats:
+        """One figure, `(steps, layers)`."""
+        values: Floats = self.values[:, :, MEASURED.index(name)]
+        return values
+
+    @property
+    def signal(self) -> str:
+        """The column that tells how gradients pass: dLoss/dz, or dLoss/dW where nothing else was measured."""
+        return "grad_norm" if np.isnan(self.column("delta_norm")).all() else "delta_norm"
+
+
+def place_of(values: Floats, when: When) -> int | None:
+    """The first step with a finite figure in `(steps, places)`, or the last one with as many as ever."""
+    count = np.isfinite(values).sum(axis=1)
+    if not count.any():
+        return None
+    places = np.flatnonzero(count > 0 if when == "start" else count == count.max())
+    return int(places[0 if when == "start" else -1])
+
+
+def measured(rows: pd.DataFrame | Columns) -> Measured:
+    """Rows of gradients.csv by step and layer."""
+    step = np.asarray(rows["step"], np.int64)
+    order: Any = slice(None)
+    if (np.diff(step) < 0).any():
+        order = np.argsort(step, kind="stable")
+        step = step[order]
+    layer = np.asarray(rows["layer"], np.int64)[order]
+    named = "name" in rows and _repeats(step, layer)
+    names = np.asarray(rows["name"])[order].astype(str) if named else np.full(len(step), "")
+    values = np.full((len(step), len(MEASURED)), np.nan)
+    for place, column in enumerate(MEASURED):
+        if column in rows:
+            values[:, place] = np.asarray(rows[column], np.float64)[order]
+    steps = step[np.diff(step, prepend=-1) > 0]
+    if not steps.size:
+        return Measured(steps, np.empty(0, dtype=np.int64), values[None][:0])
+    table, matrices = _regular(step, layer, names, values) or _irregular(steps, step, layer, names, values)
+    return Measured(steps, matrices.layers, matrices.by_layer(table, table[0, :, WEIGHT]))
 
 
 def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
@@ -25,6 +81,8 @@ def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     sum of squares, activation statistics by the mean. Matrices whose outputs are added up to one z, those of
     a gate for the input and for the state, have one dLoss/dz, which counts once.
     """
+    import pandas as pd
+
     if not rows.duplicated(CELL).any():
         return rows.drop(columns="name", errors="ignore")
     steps, layers, values = measured(rows)
@@ -34,25 +92,6 @@ def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     first = rows.drop_duplicates(CELL).set_index(CELL).sort_index()
     others = first[[column for column in first if column not in MEASURED]]
     return others.join(table).reset_index()[[column for column in rows if column != "name"]]
-
-
-def measured(rows: pd.DataFrame) -> tuple[Ints, Ints, Floats]:
-    """Steps, layers, and `(steps, layers, columns)`, the weight matrices of a layer taken together."""
-    step = rows["step"].to_numpy(np.int64)
-    if (np.diff(step) < 0).any():
-        rows = rows.iloc[np.argsort(step, kind="stable")]
-        step = rows["step"].to_numpy(np.int64)
-    layer = rows["layer"].to_numpy(np.int64)
-    names = rows["name"].to_numpy(str) if _needs_names(rows, step, layer) else np.full(len(rows), "")
-    values = np.full((len(rows), len(MEASURED)), np.nan)
-    for place, column in enumerate(MEASURED):
-        if column in rows:
-            values[:, place] = rows[column].to_numpy(np.float64)
-    steps = step[np.diff(step, prepend=-1) > 0]
-    if not steps.size:
-        return steps, np.empty(0, dtype=np.int64), values[None][:0]
-    table, matrices = _regular(step, layer, names, values) or _irregular(steps, step, layer, names, values)
-    return steps, matrices.layers, matrices.by_layer(table, table[0, :, WEIGHT])
 
 
 def thin(rows: pd.DataFrame, most_steps: int) -> pd.DataFrame:
@@ -80,6 +119,8 @@ def at_end(rows: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def root_sum_square(values: pd.Series[float], keys: list[pd.Series[int]]) -> pd.Series[float]:
     """Per group of `keys`; scaled by the largest: 1e-200 squared would be 0, 1e200 squared infinite."""
+    import pandas as pd
+
     largest = values.groupby(keys).max()
     scale = largest.where((largest > 0) & np.isfinite(largest), 1.0)
     per_row = scale.reindex(pd.MultiIndex.from_arrays(keys)).to_numpy()
@@ -98,6 +139,8 @@ def moment(rows: pd.DataFrame, column: str, when: When) -> pd.DataFrame:
 
 def _at(rows: pd.DataFrame, column: str, when: When) -> pd.DataFrame:
     """`moment` of every run, without a pass per run: they are counted in one table of runs and steps."""
+    import pandas as pd
+
     if rows.empty:
         return rows
     run, at = pd.factorize(rows["run"])[0], pd.factorize(rows["step"], sort=True)[0]
@@ -234,10 +277,9 @@ def _mean(values: Floats, starts: Ints) -> Floats:
         return total / np.add.reduceat(known, starts, axis=1, dtype=np.float64)
 
 
-def _needs_names(rows: pd.DataFrame, step: Ints, layer: Ints) -> bool:
+def _repeats(step: Ints, layer: Ints) -> bool:
     """Whether some layer has several matrices; text takes longer to read than all numbers together."""
-    rising = (np.diff(layer) > 0) | (np.diff(step) > 0)
-    return "name" in rows and not rising.all()
+    return not bool(((np.diff(layer) > 0) | (np.diff(step) > 0)).all())
 
 
 def _regular(step: Ints, layer: Ints, names: Any, values: Floats) -> tuple[Floats, Matrices] | None:

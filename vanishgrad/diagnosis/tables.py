@@ -1,9 +1,9 @@
-"""DataFrames of a run -> its record."""
+"""Tables of a run -> its record."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -11,21 +11,24 @@ from vanishgrad.diagnosis.layers import Floats, Ints, fitted_falls, measured
 from vanishgrad.diagnosis.record import DeadUnits, Record, RecordedSetting, ThroughTime
 from vanishgrad.errors import require
 from vanishgrad.records import METRIC_COLUMNS, Baseline
+from vanishgrad.rows import Columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    Rows: TypeAlias = "pd.DataFrame | Columns"  # of one of a run's tables
+
 
 def record_of(
-    gradients: pd.DataFrame,
-    metrics: pd.DataFrame | None = None,
+    gradients: Rows,
+    metrics: Rows | None = None,
     *,
     setting: Mapping[str, Any] | None = None,
     status: str = "completed",
     diverged_at: Mapping[str, Any] | None = None,
     baseline: Mapping[str, Any] | None = None,
-    time_gradients: pd.DataFrame | None = None,
-    dead_units: pd.DataFrame | None = None,
+    time_gradients: Rows | None = None,
+    dead_units: Rows | None = None,
     answers: Mapping[str, bool] | None = None,
     fitting: Collection[str] | None = None,
 ) -> Record:
@@ -59,24 +62,37 @@ def _together(values: Floats, row: Ints, column: Ints, shape: tuple[int, int]) -
     return np.where(known, np.sqrt(total) * scale, np.nan)
 
 
-def _metrics(metrics: pd.DataFrame | None) -> dict[str, Floats]:
+def through_layers(rows: Rows, column: str) -> tuple[Ints, Ints, Floats]:
+    """A norm in time_gradients.csv of all layers together: steps, times and norms, `(steps, times)`."""
+    step, t = np.asarray(rows["step"], np.int64), np.asarray(rows["t"], np.int64)
+    steps, times = np.unique(step), np.unique(t)
+    row, place = np.searchsorted(steps, step), np.searchsorted(times, t)
+    values = np.asarray(rows[column], np.float64)
+    return steps, times, _together(values, row, place, (len(steps), len(times)))
+
+
+def _metrics(metrics: Rows | None) -> dict[str, Floats]:
     if metrics is None:
         return {}
-    return {name: metrics[name].to_numpy(np.float64) for name in METRIC_COLUMNS if name in metrics}
+    return {name: np.asarray(metrics[name], np.float64) for name in METRIC_COLUMNS if name in metrics}
 
 
-def _through_time(rows: pd.DataFrame | None) -> ThroughTime | None:
-    if rows is None or rows.empty:
+def _through_time(rows: Rows | None) -> ThroughTime | None:
+    if rows is None or not len(rows):
         return None
     return time_course(
-        rows["step"].to_numpy(np.int64), rows["t"].to_numpy(np.int64),
-        rows["grad_norm"].to_numpy(np.float64), rows["cell_grad_norm"].to_numpy(np.float64),
+        np.asarray(rows["step"], np.int64), np.asarray(rows["t"], np.int64),
+        np.asarray(rows["grad_norm"], np.float64), np.asarray(rows["cell_grad_norm"], np.float64),
     )  # fmt: skip
 
 
-def _dead_units(rows: pd.DataFrame | None) -> DeadUnits | None:
-    if rows is None or rows.empty:
+def _dead_units(rows: Rows | None) -> DeadUnits | None:
+    if rows is None or not len(rows):
         return None
-    table = rows.pivot_table(index="step", columns="layer", values=["dead_fraction", "units"])
-    steps = table.index.to_numpy(np.int64)
-    return DeadUnits(steps, table["dead_fraction"].to_numpy(float), table["units"].to_numpy(float))
+    step, layer = np.asarray(rows["step"], np.int64), np.asarray(rows["layer"], np.int64)
+    steps, layers = np.unique(step), np.unique(layer)
+    place = np.searchsorted(steps, step), np.searchsorted(layers, layer)
+    table = np.full((2, len(steps), len(layers)), np.nan)
+    for values, column in zip(table, ("dead_fraction", "units"), strict=True):
+        values[place] = np.asarray(rows[column], np.float64)
+    return DeadUnits(steps, *table)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -16,25 +16,30 @@ import torch
 from torch import nn
 
 from vanishgrad.description import answers, describe, fitting_remedies, targets
-from vanishgrad.diagnosis import Diagnosis, diagnose
+from vanishgrad.diagnosis import Diagnosis
+from vanishgrad.diagnosis.diagnose import examine
+from vanishgrad.diagnosis.tables import record_of
 from vanishgrad.errors import WriteError, error_line
 from vanishgrad.files import writing
 from vanishgrad.folders import last_words
 from vanishgrad.records import (
+    DEAD_UNITS_FILE,
     EXTRA_COLUMNS,
     GRADIENT_COLUMNS,
     GRADIENTS_FILE,
+    LAYOUT,
     METRIC_COLUMNS,
     METRICS_FILE,
     SCHEMA_VERSION,
+    TIME_GRADIENTS_FILE,
     Cell,
     Table,
     clear_optional,
-    frame,
-    read_extra,
+    read_columns,
     read_metrics,
     write_run,
 )
+from vanishgrad.rows import Columns
 from vanishgrad.run import Run
 
 if TYPE_CHECKING:
@@ -49,11 +54,17 @@ class Provenance:
         choices: the setting before its remedy, as `describe` gives it, and the remedy.
         config: the resolved configuration.
         overrides: what was typed.
+        seed: of the run, where others that differ in it alone share choices and config; None for theirs.
     """
 
-    choices: dict[str, Any] = field(default_factory=dict)
-    config: dict[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
     overrides: list[str] = field(default_factory=list)
+    seed: int | None = None
+
+    def own(self, shared: Mapping[str, Any]) -> dict[str, Any]:
+        """The choices or the config of this run."""
+        return {**shared, **({"seed": self.seed} if shared and self.seed is not None else {})}
 
 
 def first_record(run: Run, provenance: Provenance | None, device: torch.device) -> dict[str, Any]:
@@ -62,9 +73,9 @@ def first_record(run: Run, provenance: Provenance | None, device: torch.device) 
     effective = describe(run)
     return {
         "schema_version": SCHEMA_VERSION, "status": "running",
-        "choices": origin.choices or effective, "effective": effective,
+        "choices": origin.own(origin.choices) or effective, "effective": effective,
         "answers": answers(run), "fitting": fitting_remedies(run),
-        "config": origin.config or effective, "overrides": origin.overrides, "seed": run.seed,
+        "config": origin.own(origin.config) or effective, "overrides": origin.overrides, "seed": run.seed,
         "parameters": None, "steps": 0, "seconds": 0.0, "metrics": {"final": {}, "best": {}},
         "targets": targets(run),
         "baseline": baseline(run), "diverged_at": None, "stopped_on": None, "error": None,
@@ -83,11 +94,37 @@ def baseline(run: Run) -> dict[str, Any] | None:
 
 def versions() -> dict[str, str]:
     """The versions that a result depends on."""
+    return {"vanishgrad": _own_version(), "python": platform.python_version(), "torch": torch.__version__}
+
+
+@lru_cache
+def _own_version() -> str:
     try:
-        own = version("vanishgrad")
+        return version("vanishgrad")
     except PackageNotFoundError:  # run from a source tree that is not installed
-        own = "unknown"
-    return {"vanishgrad": own, "python": platform.python_version(), "torch": torch.__version__}
+        return "unknown"
+
+
+class Tables(Mapping[str, Columns]):
+    """The tables of a run by file name, each read when it is first asked for.
+
+    Arguments:
+        read: gives a table, by its file name.
+    """
+
+    def __init__(self, read: Mapping[str, Callable[[], Columns]]) -> None:
+        self._read, self._known = dict(read), dict[str, Columns]()
+
+    def __getitem__(self, file: str) -> Columns:
+        if file not in self._known:
+            self._known[file] = self._read[file]()
+        return self._known[file]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read)
+
+    def __len__(self) -> int:
+        return len(self._read)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +137,7 @@ class Result:
         steps: updates done.
         diverged_at: None, or `{"step": ..., "layer": ..., "what": ...}`: where a number first was not finite.
         final: the last known metrics; best: those of the evaluation with the lowest held-out loss.
-        gradients: gradients.csv as a DataFrame; metrics: metrics.csv.
-        extra: the tables that not every run has, by file name without `.csv`: time_gradients, gates,
-            residual_gradients, pretrain, dead_units, input_gradients, frames.
+        tables: gradients.csv, metrics.csv, and those that not every run has.
         network: as it was when the run ended, or what reads it from the folder.
         folder: the run folder, if one was written.
         error: of a run of a sweep that failed, the reason.
@@ -115,9 +150,7 @@ class Result:
     diverged_at: dict[str, Any] | None
     final: dict[str, float | None]
     best: dict[str, float | None]
-    gradients: pd.DataFrame
-    metrics: pd.DataFrame
-    extra: dict[str, pd.DataFrame]
+    tables: Tables
     network: nn.Module | Callable[[], nn.Module]
     folder: Path | None
     error: str | None = None
@@ -131,6 +164,25 @@ class Result:
         """
         return self.network if isinstance(self.network, nn.Module) else self.network()
 
+    @cached_property
+    def gradients(self) -> pd.DataFrame:
+        """gradients.csv."""
+        return self.tables[GRADIENTS_FILE].frame()
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """metrics.csv."""
+        return self.tables[METRICS_FILE].frame()
+
+    @cached_property
+    def extra(self) -> dict[str, pd.DataFrame]:
+        """The tables that not every run has, by file name without `.csv`.
+
+        time_gradients, gates, residual_gradients, pretrain, dead_units, input_gradients, frames.
+        """
+        others = [file for file in self.tables if file not in (GRADIENTS_FILE, METRICS_FILE)]
+        return {file.removesuffix(".csv"): self.tables[file].frame() for file in others}
+
     @property
     def setting(self) -> dict[str, Any]:
         """What was trained, as run.json has it under `effective`."""
@@ -139,12 +191,12 @@ class Result:
     @cached_property
     def diagnosis(self) -> Diagnosis:
         """What is wrong with it."""
-        return diagnose(
-            self.gradients, self.metrics, setting=self.setting, status=self.status,
+        return examine(record_of(
+            self.tables[GRADIENTS_FILE], self.tables[METRICS_FILE], setting=self.setting, status=self.status,
             diverged_at=self.diverged_at, baseline=baseline(self.run),
-            time_gradients=self.extra.get("time_gradients"), dead_units=self.extra.get("dead_units"),
+            time_gradients=self.tables.get(TIME_GRADIENTS_FILE), dead_units=self.tables.get(DEAD_UNITS_FILE),
             answers=answers(self.run), fitting=fitting_remedies(self.run),
-        )  # fmt: skip
+        ))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -256,13 +308,12 @@ class Recorder:
         self._tables.append(table)
         return table
 
-    def extra_frames(self) -> dict[str, pd.DataFrame]:
-        """The other tables as DataFrames, by name without the suffix."""
-        return {file.removesuffix(".csv"): _frame(table) for file, table in self.extra.items()}
-
-    def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """gradients.csv and metrics.csv as DataFrames."""
-        return _frame(self.gradients), _frame(self.metrics)
+    def read_back(self) -> Tables:
+        """All rows that were written so far."""
+        for table in self._tables:
+            table.flush()
+        tables = {GRADIENTS_FILE: self.gradients, METRICS_FILE: self.metrics, **self.extra}
+        return Tables({file: partial(_columns, table) for file, table in tables.items()})
 
     def __enter__(self) -> Recorder:
         return self
@@ -299,9 +350,8 @@ class Recorder:
             last_words(self.folder, partial(write_run, self.folder, self.record))
 
 
-def _frame(table: Table | MemoryTable) -> pd.DataFrame:
-    """All rows of the table; those of a file are read back once they are written."""
+def _columns(table: Table | MemoryTable) -> Columns:
+    """All rows of the table; those of a file are read back."""
     if isinstance(table, MemoryTable):
-        return frame(table.rows, table.columns)
-    table.flush()
-    return read_extra(table.path.parent, table.path.name)
+        return Columns.of(table.rows, table.columns, LAYOUT)
+    return read_columns(table.path.parent, table.path.name)

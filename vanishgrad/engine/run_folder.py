@@ -17,13 +17,14 @@ from vanishgrad.description import described
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.engine.checkpoint import check_weights, stored
 from vanishgrad.engine.memory import check_memory
-from vanishgrad.engine.recorder import Result
+from vanishgrad.engine.recorder import Result, Tables
 from vanishgrad.errors import SettingError, instance_of, require, short
 from vanishgrad.records import (
     CHECKPOINT_FILE,
     EXTRA_COLUMNS,
     GRADIENT_COLUMNS,
     GRADIENTS_FILE,
+    LAYOUT,
     METRIC_COLUMNS,
     METRICS_FILE,
     RUN_FILE,
@@ -35,6 +36,7 @@ from vanishgrad.records import (
     read_metrics,
     read_run,
 )
+from vanishgrad.rows import Columns
 from vanishgrad.run import Run
 from vanishgrad.schema import Fault, is_there
 
@@ -223,16 +225,21 @@ def load_result(run: Run, folder: Path, *, in_memory: bool) -> Result:
         network = _trained_network(run, folder)
     return Result(
         run, loaded.status, loaded.steps, loaded.seconds, loaded.diverged_at, loaded.final, loaded.best,
-        loaded.gradients, loaded.metrics, loaded.extra, network,
-        None if in_memory else folder, loaded.error,
+        _in_memory(loaded), network, None if in_memory else folder, loaded.error,
     )  # fmt: skip
 
 
 def lost_result(run: Run, status: str, error: str | None) -> Result:
     """What is known of a run of a sweep that left no record: how it ended."""
-    gradients, metrics = frame([], GRADIENT_COLUMNS), frame([], METRIC_COLUMNS)
-    network = partial(_no_network, status)
-    return Result(run, status, 0, 0.0, None, {}, {}, gradients, metrics, {}, network, None, error)
+    columns = {GRADIENTS_FILE: GRADIENT_COLUMNS, METRICS_FILE: METRIC_COLUMNS}
+    tables = Tables({file: partial(Columns.of, (), names, LAYOUT) for file, names in columns.items()})
+    return Result(run, status, 0, 0.0, None, {}, {}, tables, partial(_no_network, status), None, error)
+
+
+def _in_memory(loaded: LoadedRun) -> Tables:
+    extra = {f"{name}.csv": table for name, table in loaded.extra.items()}
+    frames = {GRADIENTS_FILE: loaded.gradients, METRICS_FILE: loaded.metrics, **extra}
+    return Tables({file: partial(Columns.read, table, LAYOUT) for file, table in frames.items()})
 
 
 def _trained_network(run: Run, folder: Path) -> nn.Module:

@@ -179,10 +179,9 @@ class Session:
             steps=step, seconds=seconds, diverged_at=diverged_at, metrics=self.metrics.summary,
             stopped_on=None if diverged_at else self._stopped_on,
         )  # fmt: skip
-        gradients, metrics = self.recorder.frames()
         result = Result(
-            self.run, status, step, seconds, diverged_at, self.metrics.last, self.metrics.best, gradients,
-            metrics, self.recorder.extra_frames(), self.model, self.recorder.folder,
+            self.run, status, step, seconds, diverged_at, self.metrics.last, self.metrics.best,
+            self.recorder.read_back(), self.model, self.recorder.folder,
         )  # fmt: skip
         if self.recorder.folder is not None:
             write_diagnosis(self.recorder.folder, result.diagnosis)
@@ -193,10 +192,9 @@ class Session:
         """Leave what there is of a run whose files cannot be written any more."""
         self.recorder.fail(error)
         steps = int(self.recorder.record["steps"])
-        gradients, metrics = self.recorder.frames()
         return Result(
             self.run, "failed", steps, self.recorder.seconds, None, self.metrics.last, self.metrics.best,
-            gradients, metrics, self.recorder.extra_frames(), self.model, self.recorder.folder, str(error),
+            self.recorder.read_back(), self.model, self.recorder.folder, str(error),
         )  # fmt: skip
 
     def _pretrained(self, done: LayerEpoch) -> None:

@@ -45,7 +45,9 @@ class WeightHistory:
 
         def lengths(chunk: Chunk, exact: bool, runs: Runs) -> list[Tensor]:
             before, scratch = chunk.before, self._scratch[chunk.start.shape]
-            before.copy_(chunk.now(weights, scratch))
+            now = chunk.now(weights, before)
+            if now is not before:
+                before.copy_(now)
             torch.sub(before, chunk.start, out=scratch)
             return [_lengths(stack, exact, runs) for stack in (before, scratch)]
 
@@ -112,10 +114,10 @@ class Chunk:
         self.before, self._together = torch.empty_like(self.start), together
         self._places = [weight.data_ptr() for weight in mine]
 
-    def now(self, weights: Sequence[Tensor], scratch: Tensor) -> Tensor:
-        """The weights as they are now; a view where they lie side by side, else a copy in `scratch`."""
+    def now(self, weights: Sequence[Tensor], place: Tensor) -> Tensor:
+        """The weights as they are now; a view where they lie side by side, else a copy in `place`."""
         mine = [weights[index] for index in self.members]
         if self._together is not None and [weight.data_ptr() for weight in mine] == self._places:
             return self._together
-        torch.stack(mine, out=scratch[:, 0] if self._alone else scratch)
-        return scratch
+        torch.stack(mine, out=place[:, 0] if self._alone else place)
+        return place

@@ -70,7 +70,7 @@ class Measurement:
         self._unstarted = [[m for m, yes in enumerate(row) if not yes] for row in started]
         self._all = {index: index for index in range(len(self.matrices))}
         self._columns = Columns()
-        self._picked: dict[str, dict[int, int]] = {}
+        self._picked: dict[str, Any] = {}
         self._pick: list[Pick] = []
         self._blocks = blocks_of(model)
 
@@ -157,10 +157,8 @@ class Measurement:
         """Takes the columns of each matrix out of the numbers of a run, behind which stands a None."""
         if self._columns.places != self._picked:
             self._picked = dict(self._columns.places)
-            columns = [self._picked.get(name, {}) for name in MEASURED]
             self._pick = [
-                itemgetter(*(column.get(index, -1) for column in columns))
-                for index in range(len(self.matrices))
+                itemgetter(*self._columns.of_matrix(index, MEASURED)) for index in range(len(self.matrices))
             ]
         return self._pick
 
@@ -168,12 +166,18 @@ class Measurement:
         """A change relative to a length of exactly 0 does not exist."""
         places = self._columns.places
         if "weight_drift" in places:
+            start, _ = places["weight_drift"]
             for matrix in self._unstarted[row]:
-                numbers[places["weight_drift"][matrix]] = None
+                numbers[start + matrix] = None
         if "update_ratio" in places:
-            for matrix, place in places["weight_norm"].items():
-                if numbers[place] == 0:
-                    numbers[places["update_ratio"][matrix]] = None
+            (lengths, _), (ratios, _), count = (
+                places["weight_norm"],
+                places["update_ratio"],
+                len(self.matrices),
+            )
+            for matrix, length in enumerate(numbers[lengths : lengths + count]):
+                if length == 0:
+                    numbers[ratios + matrix] = None
         return numbers
 
     @torch.no_grad()

@@ -129,11 +129,11 @@ class Columns:
     """Named columns with an entry per weight matrix and run, some of which do not exist.
 
     Attributes:
-        places: by column, where the entry of each matrix stands among the numbers of a run.
+        places: by column, where its values begin among the numbers of a run, and the entry of each matrix.
     """
 
     def __init__(self) -> None:
-        self.places: dict[str, dict[int, int]] = {}
+        self.places: dict[str, tuple[int, Mapping[int, int]]] = {}
         self._tables: list[Tensor] = []
         self._size = 0
 
@@ -142,8 +142,12 @@ class Columns:
         if not self._tables or self._tables[-1] is not values:  # several columns may share a table
             self._tables.append(values)
             self._size += len(values)
-        start = self._size - len(values)
-        self.places[name] = {matrix: start + entry for matrix, entry in entries.items()}
+        self.places[name] = self._size - len(values), entries
+
+    def of_matrix(self, matrix: int, names: Sequence[str]) -> list[int]:
+        """Where its entries of some columns stand among the numbers of a run; -1 for those without."""
+        found = [self.places.get(name, (0, {})) for name in names]
+        return [start + entries[matrix] if matrix in entries else -1 for start, entries in found]
 
     def to_host(self, extra: Tensor | None = None) -> tuple[list[list[Any]], list[float]]:
         """The numbers of each run, and those of the vector `extra`; one transfer."""

@@ -89,7 +89,11 @@ class Tape:
         }
         if keep_activations:
             self._record |= {module: partial(self._output, index) for module, index in self._number.items()}
-            self._record |= {part: partial(self._activation, part) for part in parts if is_activation(part)}
+            self._record |= {
+                part: partial(self._activation, part, reads_outputs(part))
+                for part in parts
+                if is_activation(part)
+            }
         self._overwritten: dict[nn.Module, Tensor | None] = {
             module: None for module in self._record if works_in_place(module) and not reads_outputs(module)
         }
@@ -128,7 +132,7 @@ class Tape:
     def module(self, module: nn.Module, inputs: Tensor | None, output: Tensor) -> None:
         """A module was called."""
         record = self._record.get(module)
-        if record is not None and self._recording and in_graph(output):
+        if record is not None and self._recording and (output.requires_grad or in_graph(output)):
             record(inputs, output)
 
     def fork(self, block: nn.Module, direct: Tensor, into: Tensor) -> None:
@@ -194,12 +198,13 @@ class Tape:
     def _weight(self, index: int, inputs: Tensor | None, output: Tensor) -> None:
         self.recorded.weights.append(Recorded(index, self._await(output, False)))
 
-    def _activation(self, module: nn.Module, inputs: Tensor | None, output: Tensor) -> None:
+    def _activation(self, module: nn.Module, quick: bool, inputs: Tensor | None, output: Tensor) -> None:
+        """An activation was called, whose slope can be told from its output if it is `quick`."""
         outputs = self.recorded.outputs
         if not outputs or outputs[-1].activated is not None:
             return
-        given = None if reads_outputs(module) or inputs is None else stacked_values(inputs)
-        if given is not None or reads_outputs(module):
+        given = None if quick or inputs is None else stacked_values(inputs)
+        if given is not None or quick:
             activated = Activated(module, stacked_values(output), given)
             outputs[-1].activated = activated if self._reduce is None else self._reduce(activated)
 

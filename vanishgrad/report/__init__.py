@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from vanishgrad.report.runs import Noted, Runs, SavedRun, load_runs, newest_runs
 
 if TYPE_CHECKING:
     from vanishgrad.report.exhibits import Wanted
+    from vanishgrad.report.runs import Noted, Runs, SavedRun, load_runs, newest_runs
     from vanishgrad.report.write import ReportResult, write_report
 
 __all__ = ["Noted", "ReportResult", "Runs", "SavedRun", "Wanted", "load_runs", "newest_runs", "write_report"]
 
 
-def __getattr__(name: str) -> Any:
-    """Import what draws, and with it matplotlib, when it is first used."""
-    if name not in ("ReportResult", "Wanted", "write_report"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from vanishgrad.report import backend, exhibits, write  # noqa: F401 (in this order)
+_HOMES = {"ReportResult": "write", "Wanted": "exhibits", "write_report": "write"}  # the others: runs
 
-    return getattr(exhibits if name == "Wanted" else write, name)
+
+def __getattr__(name: str) -> Any:
+    """Import what reads with pandas, and what draws with matplotlib, when it is first used."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOMES.get(name, "runs")
+    if home != "runs":
+        import_module("vanishgrad.report.backend")  # before anything imports what draws
+    return getattr(import_module(f"vanishgrad.report.{home}"), name)

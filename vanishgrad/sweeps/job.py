@@ -11,6 +11,23 @@ from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
 
 
+@dataclass(frozen=True, eq=False)
+class TextFile:
+    """A text file that jobs leave in their folders, but for the words in which they differ.
+
+    Arguments:
+        path: in the folder.
+        parts: pieces of the text, and the numbers of the words between them.
+    """
+
+    path: str
+    parts: tuple[str | int, ...]
+
+    def filled(self, words: Sequence[str]) -> str:
+        """The text of the job that has these words."""
+        return "".join([words[part] if isinstance(part, int) else part for part in self.parts])
+
+
 @dataclass(frozen=True)
 class Job:
     """A run with its place in a sweep; travels to other processes.
@@ -21,7 +38,8 @@ class Job:
         folder: of the run.
         provenance: what run.json says about where the setting came from.
         label: the overrides that tell it from the other jobs.
-        files: text files to leave in the run folder, by their path in it.
+        files: to be left in the run folder; shared with other jobs.
+        words: of these files.
     """
 
     number: int
@@ -29,7 +47,8 @@ class Job:
     folder: Path
     provenance: Provenance = field(default_factory=Provenance)
     label: str = ""
-    files: tuple[tuple[str, str], ...] = ()
+    files: tuple[TextFile, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 def refuse_twice(runs: Sequence[Hashable], names: Sequence[str]) -> None:

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import pandas as pd
 import torch
 
 from vanishgrad.description import describe
 from vanishgrad.diagnosis.describe import flow
-from vanishgrad.diagnosis.layers import by_layer
+from vanishgrad.diagnosis.layers import measured
 from vanishgrad.engine import Result, check
 from vanishgrad.engine.run_folder import load_result, lost_result
 from vanishgrad.errors import SettingError, at_least, require, short
@@ -29,7 +28,8 @@ from vanishgrad.folders import (
     new_folder,
 )
 from vanishgrad.interruption import interruptible
-from vanishgrad.records import RUN_FILE, UnreadableRun, flatten, read_gradients
+from vanishgrad.records import GRADIENTS_FILE, RUN_FILE, UnreadableRun, flatten, read_gradients
+from vanishgrad.rows import Columns
 from vanishgrad.run import Run, identity, is_integer
 from vanishgrad.sweeps.job import Job, Outcome, refuse_twice
 from vanishgrad.sweeps.ledger import Follower, Teller, begin, extend, outcomes
@@ -37,6 +37,9 @@ from vanishgrad.sweeps.places import make_room, refuse_shared
 from vanishgrad.sweeps.pool import GroupFailure, Place, Workers, each, worker_count
 from vanishgrad.sweeps.resumption import fail, interrupt, reopen, told_by_folder
 from vanishgrad.sweeps.work import JobGroup, grouped, train_group
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Tell = Callable[[Outcome], None]
 
@@ -383,10 +386,10 @@ def _train(folder: Path, own: frozenset[Path], group: JobGroup, place: Place) ->
 
 def final_numbers(result: Result) -> dict[str, float | None]:
     """The last known metrics, and the slope of the gradients over the layers at the first logged step."""
-    return {**result.final, "gradient_slope": initial_slope(result.gradients)}
+    return {**result.final, "gradient_slope": initial_slope(result.tables[GRADIENTS_FILE])}
 
 
-def initial_slope(gradients: pd.DataFrame) -> float:
+def initial_slope(gradients: pd.DataFrame | Columns) -> float:
     """Decades per layer at the first step that has gradients, positive when they shrink towards the input.
 
     Of dLoss/dz, or of dLoss/dW where nothing else was measured; NaN where there is no slope.
@@ -394,7 +397,7 @@ def initial_slope(gradients: pd.DataFrame) -> float:
     Arguments:
         gradients: the rows of gradients.csv.
     """
-    return flow(by_layer(gradients), "start").slope
+    return flow(measured(gradients), "start").slope
 
 
 def initial_slope_in(folder: Path) -> dict[str, float | None]:

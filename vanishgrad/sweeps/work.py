@@ -197,10 +197,10 @@ def _failed(job: Job, error: Exception) -> Outcome:
 
 
 def _leave_files(job: Job) -> None:
-    for name, text in job.files:
-        path = job.folder / name
+    for file in job.files:
+        path = job.folder / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(file.filled(job.words), encoding="utf-8")
 
 
 def _log(job: Job) -> Path | None:
