@@ -39,7 +39,17 @@ def test_the_first_one_is_an_interrupt_and_tells_the_exit_status(name: str, stat
         with pytest.raises(KeyboardInterrupt):
             send(name)
     assert (ending.status, ending.word) == (status, word)
-    assert signal.getsignal(getattr(signal, name)) == signal.SIG_DFL  # whoever asks again is not kept waiting
+
+
+@pytest.mark.parametrize(("name", "status", "word"), ENDS)
+def test_who_asks_again_while_python_ends_has_the_same_exit_status(name: str, status: int, word: str) -> None:
+    code = (
+        "import os, signal\nfrom vanishgrad.interruption import Ending\n"
+        f"try:\n    with Ending() as ending: ending.begin(); os.kill(os.getpid(), signal.{name})\n"
+        "except KeyboardInterrupt: os.kill(os.getpid(), signal.SIGTERM)\nprint('on')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
 
 
 def test_an_interrupt_of_other_origin_is_one_of_the_keyboard() -> None:

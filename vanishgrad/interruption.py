@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import time
@@ -87,15 +88,21 @@ class Ending:
 
     def __enter__(self) -> Ending:
         self._before = _handled(self._heed, lambda handler: handler not in (signal.SIG_IGN, None))
+        atexit.register(self._go_deaf)  # before others are, and so called after them
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._asked.number:  # what is left to do is not worth another question
-            _restore(dict.fromkeys(self._before, signal.SIG_DFL))
+        if self._asked.number:  # what Python has left to do is not worth waiting for
+            _restore(dict.fromkeys(self._before, lambda number, frame: os._exit(self.status)))
         else:
             _restore(self._before)
+            atexit.unregister(self._go_deaf)
+
+    def _go_deaf(self) -> None:
+        """Last of all: where Python has no handlers any more, a signal would change the exit status."""
+        _restore(dict.fromkeys(self._before, signal.SIG_IGN))
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
         times = self._asked.by(number)

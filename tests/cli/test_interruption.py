@@ -166,6 +166,17 @@ def test_so_does_a_sweep_and_a_run_that_goes_on(
     assert vanishgrad(*shlex.split(on)[1:]).status == 0
 
 
+def test_a_sweep_of_another_launcher_keeps_what_it_has(
+    vanishgrad: Vanishgrad, tmp_path: Path, asked: list[signal.Signals]
+) -> None:
+    asked.append(signal.SIGTERM)
+    done = vanishgrad("train", "-m", *TINY, "seed=0,1", "hydra/launcher=basic", "hydra.sweep.dir=sweep")
+    assert (done.status, done.err) == (143, "terminated; what was measured so far is in sweep\n")
+    assert json.loads((tmp_path / "sweep/0/run.json").read_text())["status"] == "interrupted"
+    assert (tmp_path / "sweep/multirun.yaml").exists()
+    assert vanishgrad("train", "resume=sweep/0").status == 0
+
+
 def test_who_is_interrupted_before_anything_has_begun_leaves_nothing(
     vanishgrad: Vanishgrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

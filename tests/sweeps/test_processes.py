@@ -12,6 +12,7 @@ from textwrap import dedent
 
 import pytest
 
+from vanishgrad.interruption import ASKING
 from vanishgrad.sweeps import processes
 from vanishgrad.sweeps.pool import Place, Workers, each
 from vanishgrad.sweeps.processes import THREADS, end, executor, warm
@@ -127,3 +128,30 @@ def test_beginning_early_imports_nothing_heavy() -> None:
     heavy = {"torch", "numpy", "joblib", "hydra", "pandas", "rich"}
     code = "import sys; from vanishgrad.sweeps.processes import warm; print(sorted(%r & set(sys.modules)))"
     assert python(code % heavy) == "[]\n"
+
+
+def _surroundings() -> tuple[str, str, list[bool]]:
+    ignored = [signal.getsignal(number) == signal.SIG_IGN for number in ASKING]
+    return type(sys.stdout).__name__, type(sys.stderr).__name__, ignored
+
+
+def test_a_process_leaves_signals_to_its_parent_and_outlives_a_reader() -> None:
+    assert asked(_surroundings) == ("GuardedStream", "GuardedStream", [True] * len(ASKING))
+
+
+@FORKED
+def test_where_no_socket_can_be_made_processes_are_spawned(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 120)
+    long.mkdir()
+    found = python(
+        f"""
+        import os
+        os.environ["TMPDIR"] = {str(long)!r}
+        from vanishgrad.sweeps.processes import end, executor, warm
+
+        if __name__ == "__main__":
+            print(warm(), executor(2, 1).submit(abs, -3).result())
+            end()
+        """
+    )
+    assert found == "spawn 3\n"

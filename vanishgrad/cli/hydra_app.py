@@ -21,8 +21,7 @@ from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
 from vanishgrad.errors import SettingError, WriteError, cut, meant, require
 from vanishgrad.files import replace_file
 from vanishgrad.folders import existing_folder, new_folder, remove_empty, reserve_folder
-from vanishgrad.folders.content import HYDRAS, MULTIRUN, Kind
-from vanishgrad.records import RUN_FILE, SWEEP_FILE
+from vanishgrad.folders.content import HYDRAS, MULTIRUN, Kind, found_in
 
 # What Hydra writes before a task function or a launcher can refuse anything.
 WRITTEN = (MULTIRUN, *HYDRAS)
@@ -73,8 +72,8 @@ def folder_of(
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether there is something of a run or a sweep."""
-    return any((folder / file).exists() for file in (RUN_FILE, SWEEP_FILE))
+    """Whether there is something of a run or a sweep, whoever has launched it."""
+    return found_in(folder) is not None
 
 
 def _content(key: str, path: Path) -> bytes | None:
