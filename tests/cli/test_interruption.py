@@ -184,7 +184,7 @@ def test_who_is_interrupted_before_anything_has_begun_leaves_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vanishgrad.cli.jobs.to_setting", stop)
-    monkeypatch.setattr("vanishgrad.cli.jobs.checked_setting", stop)
+    monkeypatch.setattr("vanishgrad.cli.jobs.check", stop)
     for command in ((), ("-m", "seed=0,1", "hydra.launcher.n_jobs=1")):
         done = vanishgrad("train", *TINY, *command)
         assert (done.status, done.err) == (130, "interrupted\n")

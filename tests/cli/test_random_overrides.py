@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from vanishgrad.config.location import use_own
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def scripts() -> Iterator[None]:
+    use_own(None)  # a command of another test may have named a folder
     sys.path.insert(0, str(SCRIPTS))
     yield
     sys.path.remove(str(SCRIPTS))

@@ -265,7 +265,7 @@ def test_no_pair_of_choices_raises() -> None:
     {"residual": ScaledShortcut(1e200)}, {"residual": HighwayShortcut(-1e10)},
 ], ids=str)  # fmt: skip
 def test_numbers_without_sense_are_told(choices: dict[str, Any]) -> None:
-    found = predict(replace(BASE, **choices))
+    found = predict(replace(BASE, dtype="float64", **choices))
     assert any("float64" in note for note in found.notes)
     assert "nan" not in json.dumps(strict(found.plain()), allow_nan=False)
 

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vanishgrad.records import strict
+
 GRADIENTS = [
     *["step", "epoch", "layer", "name", "grad_norm", "bias_grad_norm", "delta_norm", "weight_norm"],
     *["update_ratio", "weight_drift", "act_mean", "act_std", "saturation", "dead_fraction"],
@@ -269,7 +271,7 @@ def write_run_folder(
         "diverged_at": {"step": steps[-1], "layer": 1, "what": "act_mean"} if status == "diverged" else None,
         "steps": steps[-1],
     }
-    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "run.json").write_text(json.dumps(strict(record)))
     return folder
 
 

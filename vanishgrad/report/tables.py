@@ -44,7 +44,7 @@ def table_of_runs(
         settings: their labels.
     """
     table = pd.DataFrame(list(rows))
-    table = table.drop(columns=[name for name in ONLY_IF_KNOWN if table[name].isna().all()])
+    table = table.drop(columns=[name for name in ONLY_IF_KNOWN if name in table and table[name].isna().all()])
     table.insert(0, "run", list(names))
     return table.assign(setting=list(settings))
 
