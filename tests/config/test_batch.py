@@ -19,6 +19,8 @@ from vanishgrad.config.batch import BatchComposer, ComposedJob, QuickLoader, alo
 from vanishgrad.config.location import CONFIG_NAME
 from vanishgrad.config.plan import loader
 
+from .conftest import asked
+
 
 @pytest.fixture
 def load() -> Iterator[ConfigLoader]:
@@ -138,18 +140,6 @@ def test_without_a_folder_of_hydras_there_are_no_files(load: ConfigLoader) -> No
     batch = BatchComposer(load, common(load, "hydra.output_subdir=null"))
     assert batch.job(["seed=1"], 0).family.files == ()
     assert alone(numbered(common(load, "hydra.output_subdir=null"), 0), 0).family.files == ()
-
-
-def asked(load: ConfigLoader, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The jobs that Hydra is asked to compose from here on."""
-    real, found = load.load_sweep_config, list[list[str]]()
-
-    def counted(base: DictConfig, job: list[str]) -> DictConfig:
-        found.append(job)
-        return real(base, job)
-
-    monkeypatch.setattr(load, "load_sweep_config", counted)
-    return found
 
 
 def test_hydra_is_asked_once_about_jobs_with_the_same_choices(

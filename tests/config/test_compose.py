@@ -17,6 +17,8 @@ from vanishgrad.config.compose import composed
 from vanishgrad.config.location import CONFIG_NAME, choice_names, group_names
 from vanishgrad.config.plan import loader
 
+from .conftest import asked
+
 DATED = "hydra.sweep.dir=sweeps/${now:%H-%M-%S-%f}"
 
 
@@ -110,18 +112,6 @@ def test_what_a_job_changes_does_not_reach_the_others(load: ConfigLoader) -> Non
     second.hydra.overrides.task.append("mine")
     assert_equal(first, third)
     assert_equal(third, load.load_sweep_config(base, ["seed=1"]))
-
-
-def asked(load: ConfigLoader, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The jobs that Hydra is asked to compose from here on."""
-    real, found = load.load_sweep_config, list[list[str]]()
-
-    def counted(base: DictConfig, job: list[str]) -> DictConfig:
-        found.append(job)
-        return real(base, job)
-
-    monkeypatch.setattr(load, "load_sweep_config", counted)
-    return found
 
 
 def test_hydra_composes_each_combination_of_choices_once(
