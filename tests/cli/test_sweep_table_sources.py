@@ -56,6 +56,7 @@ def test_of_a_run_of_the_record_no_table_is_read(vanishgrad: Vanishgrad, tmp_pat
     for number in (0, 1):
         (tmp_path / "out" / str(number) / GRADIENTS_FILE).write_text("step,layer\n")
         (tmp_path / "out" / str(number) / METRICS_FILE).write_text("step\n")
+    (tmp_path / "out" / "sweep_summary.csv").unlink()
     done = vanishgrad(*typed, "sweep.resume=out")
     assert done.status == 0, done.err
     assert (tmp_path / "out" / "sweep_summary.csv").read_bytes() == first
