@@ -220,7 +220,21 @@ def _head(data: bytes) -> list[str]:
 
 
 def _whole(data: bytes) -> bytes:
-    return data if data.endswith(b"\n") else data[: data.rfind(b"\n") + 1]
+    if b'"' not in data:
+        return data if data.endswith(b"\n") else data[: data.rfind(b"\n") + 1]
+    return data[: max(_ends(data), default=0)]
+
+
+def _ends(data: bytes) -> list[int]:
+    """Where lines end: behind every line break that is not a part of a quoted field."""
+    import numpy as np
+
+    text = np.frombuffer(data, np.uint8)
+    breaks = text == ord("\n")
+    if b'"' in data:
+        breaks &= ~np.logical_xor.accumulate(text == ord('"'))
+    ends: list[int] = (np.flatnonzero(breaks) + 1).tolist()
+    return ends
 
 
 def _refuse_ragged(data: bytes, width: int) -> None:
@@ -311,15 +325,13 @@ def evenly_spaced(steps: Sequence[Any], most: int) -> Sequence[Any]:
 
 def _of_few_steps(data: bytes, most_steps: int) -> bytes:
     """The rows of `evenly_spaced` steps; all where the step is not the first column. Saves time."""
-    import numpy as np
-
     if not data.startswith((b"step,", b"\xef\xbb\xbfstep,")):
         return _whole(data)
-    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1  # of the head and the whole rows
-    begins = _begins(data, ends.tolist())
+    ends = _ends(data)  # of the head and the whole rows
+    begins = _begins(data, ends)
     after = dict(pairwise(begins))
     kept = [data[begin : after[begin]] for begin in evenly_spaced(begins[:-1], most_steps)]
-    return data[: ends[0] if len(ends) else 0] + b"".join(kept)
+    return data[: ends[0] if ends else 0] + b"".join(kept)
 
 
 def _begins(data: bytes, ends: Sequence[int]) -> list[int]:
