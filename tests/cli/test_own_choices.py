@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vanishgrad import Run, load_run, train
+from vanishgrad.errors import SettingError
+
 from .conftest import Vanishgrad
 
 pytestmark = pytest.mark.usefixtures("own_choices")
@@ -142,6 +145,20 @@ def test_theory_says_what_it_predicts_of_it(vanishgrad: Vanishgrad, own: Path) -
     done = vanishgrad("theory", "--config-dir", str(own), "act=mine", "depth=4", "format=json")
     assert done.status == 0
     assert json.loads(done.out)["chi_1"] > 0
+
+
+def test_a_loaded_run_imports_what_it_names_only_when_it_is_trusted(tmp_path: Path) -> None:
+    train(Run(depth=1, width=4, max_steps=1), tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    for part in ("choices", "effective"):
+        record[part]["act"] = {"name": "theirs"}
+    (tmp_path / "run.json").write_text(json.dumps(record | {"targets": {"act": "vanishgrad_unheard.Theirs"}}))
+    loaded = load_run(tmp_path)
+    for ask in (lambda: loaded.run, loaded.model):
+        with pytest.raises(SettingError, match=r"Theirs is a class of its own that is not imported"):
+            ask()
+    with pytest.raises(SettingError, match="cannot be imported"):
+        loaded.model(trust=True)
 
 
 def test_a_run_goes_on_with_it_only_with_the_flag_again(vanishgrad: Vanishgrad, own: Path) -> None:

@@ -78,3 +78,10 @@ def test_the_claims_say_under_which_condition_they_hold() -> None:
     other = of_weights(JAGGED)["weights"]["gradients"].assign(**{"init.sigma_w": 1.0})
     evidence = {"weights": {"gradients": pd.concat([both, other])}}
     assert depth.exponential(evidence).verdict == "holds only if init.sigma_w=0.7"
+
+
+def test_the_activations_are_compared_in_one_table() -> None:
+    """Those that saturate as they are, relu under its own label."""
+    found = depth.activations(of_activations(grad_norm=EXPONENTIAL))
+    assert found["act"].tolist() == ["sigmoid"] * len(LAYERS) + ["relu"] * len(LAYERS)
+    assert found["setting"].unique().tolist() == ["act=sigmoid", "act=relu"]

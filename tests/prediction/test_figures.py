@@ -13,7 +13,19 @@ import pytest
 import torch
 
 from vanishgrad import Prediction, Run, predict
-from vanishgrad.choices.activation import ELU, GELU, SELU, Erf, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from vanishgrad.choices.activation import (
+    ELU,
+    GELU,
+    SELU,
+    Erf,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
 from vanishgrad.choices.data import MNIST, Adding, Digits, Spirals, Text, load
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.initialization import (
@@ -279,3 +291,13 @@ def test_predicting_changes_no_initial_weight() -> None:
 def test_softplus_and_default() -> None:
     found = predict(replace(BASE, act=Softplus(), init=Default()))
     assert found.phase == "ordered"
+
+
+def test_states_of_a_linear_recurrent_network_have_the_length_of_a_geometric_series() -> None:
+    """q = (sigma_w^2 |x|^2 + sigma_b^2) / (1 - sigma_w^2), and the gradient loses sigma_w^2 per step."""
+    run = Run(depth=1, model=RNN(), act=Identity(), init=Gaussian(0.5, 0.3), data=Adding())
+    found = predict(run)
+    length = inputs_of(run.data).length
+    assert length != pytest.approx(1, rel=0.01)
+    assert found.q_star == pytest.approx((0.25 * length + 0.09) / 0.75, rel=1e-6)
+    assert found.time_factor == pytest.approx(0.25)

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from vanishgrad.report import load_runs
+from vanishgrad.report.settings import table_of_runs
 from vanishgrad.report.tables import settings_table, summary_table
 
 WriteRun = Callable[..., Path]
@@ -177,3 +178,18 @@ def test_swept_numbers_and_seeds_are_not_averaged() -> None:
 def test_seeds_that_disagree_show_every_verdict() -> None:
     verdicts = ["learns", "diverged", "learns"]
     assert settings_table(summary(verdict=verdicts))["verdict"].tolist() == ["learns 2, diverged 1"]
+
+
+def test_the_page_lists_runs_with_their_seed_status_and_number(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("0", setting={"act": "relu", "seed": 3}, accuracy=0.5)
+    write_run("1", setting={"act": "tanh", "seed": 4}, accuracy=0.9)
+    record = tmp_path / "1" / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"seed": None}))
+    runs = load_runs(tmp_path)
+    table = table_of_runs(runs, summary_table(runs))
+    assert table.headings == ["run", "setting", "seed", "status", "verdict", "val. accuracy", "command"]
+    assert [(row.run, row.setting, row.seed, row.status) for row in table.rows] == [
+        ("0", "act=relu", "3", "completed"),
+        ("1", "act=tanh", "", "completed"),
+    ]
+    assert [row.numbers[0].text for row in table.rows] == ["0.5", "0.9"]

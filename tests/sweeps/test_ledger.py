@@ -600,3 +600,18 @@ def test_going_on_takes_away_the_locks_of_the_dead(tmp_path: Path) -> None:
     (jobs[1].folder / LOCK_FILE).write_text("")
     reopen(tmp_path, jobs, None)
     assert not (jobs[1].folder / LOCK_FILE).exists()
+
+
+def test_a_run_without_lines_is_told_by_its_folder(tmp_path: Path) -> None:
+    """A sweep that was killed between the end of a run and its line; old folders do not tell the steps."""
+    jobs = sweep_in(tmp_path, 2)
+    leave(jobs[0], "completed", steps=7, seconds=1.5)
+    leave(
+        jobs[1], "diverged", steps=None, seconds=2.5, diverged_at={"step": 4, "layer": None, "what": "loss"}
+    )
+    assert reopen(tmp_path, jobs, None) == []
+    found = outcomes(tmp_path)
+    assert [(one.status, one.steps, one.seconds, one.diverged_at) for one in found.values()] == [
+        ("completed", 7, 1.5, None),
+        ("diverged", 0, 2.5, 4),
+    ]

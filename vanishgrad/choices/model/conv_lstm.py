@@ -256,7 +256,6 @@ class ConvLSTMNetwork(nn.Module):
     """
 
     observer: Observer | None = None
-    recompute_every = 0
     output_name = "output"
 
     def __init__(

@@ -269,7 +269,6 @@ class Recurrent(nn.Module):
 
     observer: Observer | None = None
     output_name = "output"
-    recompute_every = 0
 
     def __init__(
         self,
