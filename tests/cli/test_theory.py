@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+from vanishgrad import Run, predict
+from vanishgrad.choices.data import Adding
+from vanishgrad.choices.initialization import Gaussian
+from vanishgrad.cli.theory import sentences
+
 Vanishgrad = Callable[..., Any]
 
 CHAOTIC = ("act=tanh", "init=gaussian", "init.sigma_w=1.5", "depth=50")
@@ -34,6 +39,20 @@ def test_it_says_what_becomes_of_the_gradient_and_draws_it(vanishgrad: Vanishgra
     assert picture.parent.parent == Path("outputs/theory")
     assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / picture).with_suffix(".svg").exists()
+
+
+@pytest.mark.parametrize(
+    "sigma, said",
+    [
+        ("0.5", "Back in time they shrink 2 x per step."),
+        ("1", "Back in time they keep their size."),
+        ("0", "No gradient goes back in time."),
+    ],
+)
+def test_it_says_what_becomes_of_the_gradient_of_a_recurrent_network(sigma: str, said: str) -> None:
+    """A linear one, whose gradient loses sigma_w per time step."""
+    run = Run(depth=1, model="rnn", act="identity", init=Gaussian(float(sigma), 0.0), data=Adding())
+    assert said in list(sentences(run, predict(run)))
 
 
 def test_the_json_is_one_strict_document_and_nothing_else(vanishgrad: Vanishgrad, tmp_path: Path) -> None:

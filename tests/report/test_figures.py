@@ -249,7 +249,7 @@ def test_the_heat_map_shows_each_run_or_one_of_each_setting() -> None:
     assert chosen_runs(table, palette(table["setting"])) == [str(run) for run in range(12)]
     table = frame([(f"s{run // 3}", str(run), 0, 1, 1.0) for run in range(60)])
     assert chosen_runs(table, palette(table["setting"])) == [str(run) for run in range(0, 36, 3)]
-    assert "the first 12 of 20 settings" in gradient_heatmap(table).get_supxlabel()
+    assert gradient_heatmap(table).get_supxlabel() == "the first 12 of 20 settings; one seed each"
 
 
 def colour_limits(figure: Figure) -> list[tuple[object, object]]:
@@ -262,7 +262,9 @@ def test_an_explosion_does_not_take_the_colours_of_the_other_runs() -> None:
     rows = [("a", "0", 0, 1, 1.0), ("a", "0", 0, 2, 10.0), ("b", "1", 0, 1, 2.0), ("b", "1", 0, 2, 3.0)]
     table = frame([*rows, ("c", "2", 0, 1, 1e10), ("c", "2", 0, 2, 1e30)])
     table.loc[table["run"] == "2", "status"] = "diverged"
-    assert colour_limits(gradient_heatmap(table)) == [(1.0, 10.0), (1.0, 10.0), (1e10, 1e30)]
+    figure = gradient_heatmap(table)
+    assert colour_limits(figure) == [(1.0, 10.0), (1.0, 10.0), (1e10, 1e30)]
+    assert figure.get_supxlabel() == "a run that diverged has its own colours"
 
 
 def test_a_setting_has_one_colour_in_every_figure() -> None:

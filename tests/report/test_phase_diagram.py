@@ -46,6 +46,15 @@ def test_the_profile_is_drawn_with_its_band(deviation: float) -> None:
     assert figure.get_supxlabel() == "no phase diagram: because; the band"
 
 
+def test_the_band_is_widest_at_the_first_layer_and_closes_at_the_last() -> None:
+    """A sum of independent steps from the last layer down: 0.3, 0.3 / sqrt(2), 0."""
+    (axes,) = phase_diagram("t", None, [-2.0, -1.0, 0.0], "", 0.3).axes
+    corners = np.concatenate([np.asarray(path.vertices) for path in axes.collections[0].get_paths()])
+    for layer, middle, half in ((1, -2.0, 0.3), (2, -1.0, 0.3 / np.sqrt(2)), (3, 0.0, 0.0)):
+        heights = corners[corners[:, 0] == layer, 1]
+        assert (heights.min(), heights.max()) == pytest.approx((middle - half, middle + half))
+
+
 def test_exact_zeros_are_left_out_and_said() -> None:
     figure = phase_diagram("t", None, [0.0, None, None])
     assert len(figure.axes[0].lines[0].get_ydata()) == 1
