@@ -47,7 +47,7 @@ def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
     Arguments:
         path: of the file.
         content: all of it.
-        durable: whether it has reached the disk on return.
+        durable: whether it reaches the disk before it takes the name: a power cut then leaves either file, whole.
 
     Raises:
         WriteError: when the new one cannot be written; then nothing has changed.
