@@ -47,7 +47,7 @@ def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
     Arguments:
         path: of the file.
         content: all of it.
-        durable: whether it reaches the disk before it takes the name: a power cut then leaves either file, whole.
+        durable: whether it reaches the disk before it takes the name, which leaves the one or the other.
 
     Raises:
         WriteError: when the new one cannot be written; then nothing has changed.
