@@ -193,3 +193,14 @@ def test_the_page_lists_runs_with_their_seed_status_and_number(write_run: WriteR
         ("1", "act=tanh", "", "completed"),
     ]
     assert [row.numbers[0].text for row in table.rows] == ["0.5", "0.9"]
+
+
+def test_a_run_that_no_command_began_has_none_that_repeats_it(write_run: WriteRun, tmp_path: Path) -> None:
+    """run.json of a run made in Python has the setting, but no configuration and no overrides."""
+    write_run("0", setting={"act": "relu"})
+    write_run("1", setting={"act": "tanh"})
+    for name, config in (("0", {}), ("1", {"depth": 5})):
+        path = tmp_path / name / "run.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"config": config, "overrides": []}))
+    runs = load_runs(tmp_path)
+    assert [row.command for row in table_of_runs(runs, summary_table(runs)).rows] == ["", "vanishgrad train"]

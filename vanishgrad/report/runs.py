@@ -71,6 +71,11 @@ class SavedRun:
         return self.record.get("overrides") or []
 
     @property
+    def is_typed(self) -> bool:
+        """Whether a command began it, which can be typed again; not one that Python made."""
+        return bool(self.overrides or self.record.get("config"))
+
+    @property
     def name(self) -> str:
         """The user's name for the run; without a recorded setting, the folder's."""
         own = self.choices.get("name") or self.record.get("name")

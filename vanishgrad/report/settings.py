@@ -306,12 +306,11 @@ def _final_column(summary: pd.DataFrame) -> list[Column]:
 
 
 def _run_row(run: SavedRun, row: pd.Series, keys: Sequence[str], final: Sequence[Column]) -> RunRow:
-    has_command = bool(run.overrides or run.choices)
     return RunRow(
         filter_values(row, keys), str(row["run"]), str(row["setting"]),
         "" if run.seed is None else str(run.seed), _status(row), verdict_of(str(row["verdict"])),
         [number_cell(float(row[column.name]), column) for column in final],
-        command(run.overrides) if has_command else "",
+        command(run.overrides) if run.is_typed else "",
     )  # fmt: skip
 
 
