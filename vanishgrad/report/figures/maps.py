@@ -351,37 +351,20 @@ def _shown(ratio: pd.Series[float], reached: pd.Series[float]) -> pd.Series[floa
 def _draw_panel(axes: Axes, flow: pd.DataFrame, labels: Sequence[str], colours: Palette) -> None:
     axes.axvspan(*PASSES, color=BAND, linewidth=0, zorder=0.5)
     axes.axvline(1.0, color=QUIET, linestyle=(0, (1, 2)), linewidth=1.2)
+    rows_of = dict(iter(flow.groupby("setting", sort=False)))
+    for label in labels:
+        rows = rows_of.get(label, flow.iloc[:0])
+        _draw_setting(axes, rows, label, colours, named=bool(colours.panels))
     if colours.panels:
-        for label in labels:
-            _draw_setting(axes, flow[flow["setting"] == label], label, colours)
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)
     else:
-        _draw_all(axes, flow, colours.colours[labels[0]])
         _name_best(axes, flow)
 
 
-def _draw_all(axes: Axes, flow: pd.DataFrame, colour: str) -> None:
-    """Settings that are too many to have colours of their own: all their seeds, and all their middles."""
-    seen = flow.dropna(subset=["ratio", "reached"])
-    seeds = seen[seen["setting"].duplicated(keep=False)]
-    logs = (
-        seen.assign(ratio=np.log10(seen["ratio"]))
-        .groupby("setting", sort=False)[["ratio", "reached"]]
-        .median()
-    )
-    axes.plot(
-        seeds["ratio"], seeds["reached"], "o", color=colour, markersize=3.5, alpha=0.45, markeredgewidth=0
-    )
-    axes.plot(
-        10 ** logs["ratio"], logs["reached"], "o", color=colour, markersize=6, alpha=0.6,
-        markeredgecolor="white", markeredgewidth=0.8,
-    )  # fmt: skip
-
-
-def _draw_setting(axes: Axes, rows: pd.DataFrame, label: str, colours: Palette) -> None:
+def _draw_setting(axes: Axes, rows: pd.DataFrame, label: str, colours: Palette, *, named: bool) -> None:
     """Small dots are seeds, the large one is their middle."""
     seen = rows.dropna(subset=["ratio", "reached"])
-    colour, marker = colours.colours[label], colours.markers[label]
+    colour, marker = colours.colours[label], colours.markers[label] if named else "o"
     text = wrapped(label) + divergence_mark(rows) + ("" if len(seen) else " (not in the picture)")
     middle = [10 ** np.log10(seen["ratio"]).median()], [seen["reached"].median()]
     if len(seen) > 1:
@@ -395,8 +378,9 @@ def _draw_setting(axes: Axes, rows: pd.DataFrame, label: str, colours: Palette) 
             markeredgewidth=0,
         )
     axes.plot(
-        *(middle if len(seen) else ([], [])), marker, color=colour, markersize=9,
-        linestyle="none", markeredgecolor="white", markeredgewidth=0.8, label=text,
+        *(middle if len(seen) else ([], [])), marker, color=colour, markersize=9 if named else 6,
+        linestyle="none", alpha=1.0 if named else 0.6, markeredgecolor="white", markeredgewidth=0.8,
+        label=text,
     )  # fmt: skip
 
 
