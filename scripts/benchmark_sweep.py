@@ -1,4 +1,4 @@
-"""Sweeps as a user starts them, composing their jobs, and a stacked step beside its matrix products alone.
+"""Sweeps as a user starts them, what they cost beside their steps, and a stacked step beside its products.
 
     python scripts/benchmark_sweep.py [--only commands] [--repeats 3] [--steps 1000] [--seeds 8]
                                       [--launchers vectorized basic joblib ray]
@@ -37,7 +37,8 @@ JOBS = 1000  # that are composed
 SAMPLE = 20  # of them that Hydra composes: it takes as long for each
 STACK = 32  # runs of one structure in the sweep
 TURN = 50  # steps of a contender before the next one; a multiple of LOG_EVERY
-PARTS = ("commands", "structures", "composition", "step", "thousand")
+PARTS = ("commands", "structures", "composition", "step", "fixed", "thousand", "large")
+FIXED_STEPS = 10  # of a sweep whose time is what a command takes beside its steps
 LAUNCHERS = {
     "vectorized": ["hydra/launcher=vectorized", f"hydra.launcher.n_jobs={CORES}"],
     "basic": ["hydra/launcher=basic"],
@@ -45,6 +46,8 @@ LAUNCHERS = {
 }
 THOUSAND = ("act=tanh,relu,sigmoid,elu,gelu", "init=xavier,he", "lr=0.05,0.1", "seed=range(50)")
 SMALL = ("depth=5", "width=16", "max_steps=200", "epochs=200")
+LARGE = ("depth=5", "width=16", "max_steps=20")
+LARGE_RUNS = (100, 1600, 10_000)
 MEASURED = """
 import resource, sys
 from vanishgrad.cli import main
@@ -137,30 +140,58 @@ def compare_commands(sweep: Sweep, given: argparse.Namespace) -> None:
         row(name, f"left out: {PACKAGES[name]} is not installed", "", "")
 
 
+def time_fixed(given: argparse.Namespace) -> None:
+    """Time a sweep of very few steps beside importing torch, which each of its processes has to do."""
+    times: dict[str, list[float]] = {"import torch": [], "64 runs of 10 steps": []}
+    few = argparse.Namespace(steps=FIXED_STEPS, seeds=8)
+    for _ in range(given.repeats + 1):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "import torch"], check=True)
+        times["import torch"].append(time.perf_counter() - start)
+        times["64 runs of 10 steps"].append(seconds_of(perceptrons(WIDTHS[0]), "vectorized", few))
+    heading(f"depth {DEPTH}, width {WIDTHS[0]}", "seconds", "times importing torch")
+    for name, found in times.items():
+        kept = found[1:]  # the first round fills the file cache
+        row(name, f"{statistics.median(kept):.2f}", f"{ratio(kept, times['import torch'][1:]):.2f}")
+
+
 def time_a_thousand() -> None:
-    """Train a thousand small runs, and report on them: seconds, and the most memory that a process had."""
+    """Train a thousand small networks, and report on them."""
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "sweep"
-        sweep = [
-            "train",
-            "-m",
-            *THOUSAND,
-            *SMALL,
-            f"hydra.launcher.n_jobs={CORES}",
-            f"hydra.sweep.dir={folder}",
-        ]
-        heading("a thousand runs, depth 5, width 16, 200 steps", "seconds", "largest process, MiB")
-        for name, arguments in (("sweep", sweep), ("report", ["report", f"runs={folder}"])):
-            start = time.perf_counter()
-            done = subprocess.run(
-                [sys.executable, "-c", MEASURED, *arguments], capture_output=True, text=True
-            )
-            taken = time.perf_counter() - start
-            status, *memory = done.stdout.split("\n")[-2].split()
-            if done.returncode or status != "0":
-                sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
-            unit = 1024 if sys.platform != "darwin" else 1024**2
-            row(name, f"{taken:.1f}", f"{max(map(int, memory)) / unit:.0f}")
+        sweep = Path(place, "sweep")
+        heading("a thousand runs of 200 steps", "seconds", "largest process, MiB")
+        row("sweep", *_told(*measured(["train", "-m", *THOUSAND, *SMALL, f"hydra.sweep.dir={sweep}"])))
+        row("report", *_told(*measured(["report", f"runs={sweep}", f"out={place}/report"])))
+
+
+def time_large() -> None:
+    """Train more and more runs of twenty steps; what one more takes, and a report on the most."""
+    heading(f"{' '.join(LARGE)}", "seconds", "largest process, MiB", "seconds for one more run")
+    before: tuple[int, float] | None = None
+    with tempfile.TemporaryDirectory() as place:
+        for runs in LARGE_RUNS:
+            sweep = Path(place, str(runs))
+            typed = ["train", "-m", *LARGE, f"seed=range({runs})", f"hydra.sweep.dir={sweep}"]
+            seconds, memory = measured(typed)
+            more = "" if before is None else f"{(seconds - before[1]) / (runs - before[0]):.4f}"
+            row(f"{runs} runs", *_told(seconds, memory), more)
+            before = runs, seconds
+        row(f"report on {runs}", *_told(*measured(["report", f"runs={sweep}", f"out={place}/report"])), "")
+
+
+def measured(arguments: Sequence[str]) -> tuple[float, float]:
+    """Seconds of a command, and MiB of its largest process."""
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", MEASURED, *arguments], capture_output=True, text=True)
+    taken = time.perf_counter() - start
+    status, *memory = (done.stdout.splitlines() or ["1"])[-1].split()
+    if done.returncode or status != "0":
+        sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
+    return taken, max(map(int, memory)) / (1024 if sys.platform != "darwin" else 1024**2)
+
+
+def _told(seconds: float, memory: float) -> tuple[str, str]:
+    return f"{seconds:.1f}", f"{memory:.0f}"
 
 
 def compare_composition(repeats: int) -> None:
@@ -328,8 +359,12 @@ def main() -> None:
         compare_commands(structures(), given)
     if "composition" in given.only:
         compare_composition(given.repeats)
+    if "fixed" in given.only:
+        time_fixed(given)
     if "thousand" in given.only:
         time_a_thousand()
+    if "large" in given.only:
+        time_large()
     if "step" in given.only:
         for width in WIDTHS:
             compare_step(width, given.repeats)

@@ -24,6 +24,8 @@ REFUSED = {
     "train --cfg job --cfg hydra": "--cfg: is given twice",
     "train --config-dir nowhere act=mine": "--config-dir nowhere: there is no such folder",
     "options --config-dir nowhere": "--config-dir nowhere: there is no such folder",
+    "train --cfg job overwrite=true": "overwrite=true: is no part of the setting that is shown",
+    "train --cfg job sweep.max_stack=2": "sweep.max_stack=2: is no part of the setting that is shown",
     "train --package x": "--package: is for --cfg job",
     "train --resolve": "--resolve: is for --cfg job",
     "theory seed=1,2": "seed=1,2: several values are a sweep; vanishgrad theory predicts one setting",

@@ -208,6 +208,6 @@ def test_a_defect_is_not_taken_for_a_refusal(load: ConfigLoader, monkeypatch: py
     def defect(*arguments: Any) -> None:
         raise TypeError("a defect")
 
-    monkeypatch.setattr("vanishgrad.config.compose._name", defect)
+    monkeypatch.setattr("vanishgrad.config.compose.record_task", defect)
     with pytest.raises(TypeError, match="a defect"):
         composed(load, common(load), [["seed=1"]])

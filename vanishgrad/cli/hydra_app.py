@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
-from hydra.core.utils import env_override
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import configure_log, env_override
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from vanishgrad import schema
+from vanishgrad.config.grammar import quoted
 from vanishgrad.config.location import CONFIG_NAME, config_folder, use_own
-from vanishgrad.config.plan import VERSION_BASE, Composition, hydra_errors
+from vanishgrad.config.plan import JOB_NAME, VERSION_BASE, Composition, hydra_errors, loader
 from vanishgrad.errors import SettingError, WriteError, cut, meant, require
 from vanishgrad.files import replace_file
 from vanishgrad.folders import existing_folder, new_folder, remove_empty, reserve_folder
@@ -135,7 +140,7 @@ class CommandLine:
     def search(self) -> list[str]:
         """An override that adds the folder of --config-dir to the search path."""
         folder = self.given.config_dir
-        return [] if folder is None else [f"hydra.searchpath=['file://{folder}']"]
+        return [] if folder is None else [f"hydra.searchpath=[{quoted(f'file://{Path(folder).absolute()}')}]"]
 
 
 def command_line(arguments: Sequence[str]) -> CommandLine:
@@ -173,18 +178,46 @@ def command_line(arguments: Sequence[str]) -> CommandLine:
     return CommandLine(flags, list(given.overrides), given, verbose)
 
 
-def run_hydra(task: Task, overrides: Sequence[str], flags: Sequence[str]) -> None:
-    """Hydra runs `task`, once or once per job.
+def run_hydra(task: Task, plan: Composition, folder: Path) -> None:
+    """Hydra runs `task` in `folder`, once or once per job.
 
     Raises:
         SettingError: for what Hydra refuses.
         WriteError: when it cannot write its own record.
     """
+    config, name = plan.config, "sweep" if plan.swept else "run"
+    mode = RunMode.MULTIRUN if plan.swept else RunMode.RUN
+    config.hydra[name].dir, config.hydra.mode = str(folder), mode
+    config.hydra.overrides.hydra += [f"hydra.{name}.dir={quoted(str(folder))}", f"hydra.mode={mode.name}"]
+    with loader() as load, hydra_errors(), _writing():
+        hydra = _PlannedHydra(load, config)
+        run = hydra.multirun if plan.swept else hydra.run
+        run(CONFIG_NAME, task, [])
+
+
+class _PlannedHydra(Hydra):
+    """Hydra, where what it is to run has been composed; it would compose that twice more."""
+
+    def __init__(self, load: ConfigLoader, config: DictConfig) -> None:
+        super().__init__(JOB_NAME, load)
+        self._config = config
+
+    def compose_config(self, *_: Any, **__: Any) -> DictConfig:
+        configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
+        return self._config
+
+
+def show_hydra(overrides: Sequence[str], flags: Sequence[str]) -> None:
+    """Hydra prints what flags such as --cfg ask for, and ends with SystemExit.
+
+    Raises:
+        SettingError: for what Hydra refuses.
+    """
     application = hydra.main(
         version_base=VERSION_BASE, config_path=str(config_folder()), config_name=CONFIG_NAME
-    )(task)
+    )(lambda config: None)
     # Overrides first: --info takes the word after it. Full errors: else Hydra prints them and exits.
-    with _argv([*overrides, *flags]), env_override({"HYDRA_FULL_ERROR": "1"}), hydra_errors(), _writing():
+    with _argv([*overrides, *flags]), env_override({"HYDRA_FULL_ERROR": "1"}), hydra_errors():
         application()
 
 

@@ -11,12 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from vanishgrad.cli.arguments import PREFIX, SweepOptions, overwrite_option, sweep_options
-from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, has_begun, run_hydra
+from vanishgrad.cli.arguments import OVERWRITE, PREFIX, SweepOptions, overwrite_option, sweep_options
+from vanishgrad.cli.hydra_app import CommandLine, command_line, folder_of, has_begun, run_hydra, show_hydra
 from vanishgrad.cli.jobs import CHECKING, SingleRun, SweepJob, checked_setting, tell_end
 from vanishgrad.cli.terminal import PrintableConsole, notes, say, working
 from vanishgrad.config.batch import batch_of
-from vanishgrad.config.grammar import quoted
 from vanishgrad.config.overrides import normalised
 from vanishgrad.config.plan import Composition, is_search, loader, plan_of, understood
 from vanishgrad.errors import SettingError, WriteError, error_line, require
@@ -91,10 +90,14 @@ def _resume(folder: Path, typed: CommandLine) -> int:
 
 
 def _show(typed: CommandLine) -> int:
+    of_running = [text for text in typed.overrides if text.startswith((PREFIX, f"{OVERWRITE}="))]
+    require(
+        not of_running, f"{' '.join(of_running)}: is no part of the setting that is shown here; leave it out"
+    )
     with loader() as load:
         overrides = normalised(understood(typed.overrides, load, typed.search))
     with essential(), suppress(SystemExit):  # with which Hydra ends after its help
-        run_hydra(lambda config: None, overrides, typed.flags)
+        show_hydra(overrides, typed.flags)
     return 0
 
 
@@ -106,7 +109,7 @@ def _single(plan: Composition, typed: CommandLine, overwrite: bool) -> int:
     with folder_of(plan, "run", overwrite=overwrite) as folder, _interruptible(folder, typed):
         if overwrite:
             vacate(folder, "run")
-        run_hydra(task, [*plan.overrides, _directory("hydra.run.dir", folder)], typed.flags)
+        run_hydra(task, plan, folder)
         if isinstance(task.error, SettingError):
             raise task.error
     if task.error is not None:
@@ -142,7 +145,7 @@ def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions, overwri
         refuse_shared(folder, places)
         if by_others:
             make_room(folder, places, overwrite=overwrite)
-        run_hydra(task, [*plan.overrides, _directory("hydra.sweep.dir", folder)], typed.flags)
+        run_hydra(task, plan, folder)
     from vanishgrad.cli.sweep_table import failures, failures_of, show_failures, show_sweep
 
     console, unwritten = PrintableConsole(), list[str]()
@@ -155,11 +158,6 @@ def _sweep(plan: Composition, typed: CommandLine, options: SweepOptions, overwri
     told = failures_of(folder, together, outcomes) if together else failures(folder)
     failed = [*told, *unwritten]
     return _failed(failed) if failed else 0
-
-
-def _directory(key: str, folder: Path) -> str:
-    """An override that sets a folder, whatever its name."""
-    return f"{key}={quoted(str(folder))}"
 
 
 @contextmanager

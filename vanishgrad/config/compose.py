@@ -117,7 +117,7 @@ class Composer:
             for one in given:
                 if not one.choice:
                     OmegaConf.update(config, one.key, one.value, merge=True)
-            _name(config, [(one.key, one.text) for one in given])
+            record_task(config, [(one.key, one.text) for one in given])
             return config
         except REFUSALS:  # Hydra meets it too, and says what is wrong
             return None
@@ -152,8 +152,8 @@ def _is_plain(override: Override) -> bool:
     return own and override.type == OverrideType.CHANGE and isinstance(value, PLAIN) and not text
 
 
-def _name(config: DictConfig, given: Sequence[tuple[str, str]]) -> None:
-    """Write down the overrides, keys and texts, in the node `hydra`."""
+def record_task(config: DictConfig, given: Sequence[tuple[str, str]]) -> None:
+    """Write down in the node `hydra` the overrides that are not its own, keys and texts, as Hydra does."""
     naming = config.hydra.job.config.override_dirname
     config.hydra.overrides.task = [text for _, text in given]
     named = sorted(text for key, text in given if key not in naming.exclude_keys)

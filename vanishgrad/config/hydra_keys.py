@@ -27,11 +27,11 @@ WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "text
 
 
 def check(overrides: Iterable[Override], node: DictConfig) -> None:
-    """Refuse a key that Hydra does not have, and a value that it cannot have.
+    """Set what is typed, and refuse a key that Hydra does not have, and a value that it cannot have.
 
     Arguments:
         overrides: those of Hydra's own settings that are no groups.
-        node: Hydra's settings without them.
+        node: Hydra's settings without them; afterwards with them.
 
     Raises:
         SettingError: for the first one that is wrong.
@@ -42,7 +42,11 @@ def check(overrides: Iterable[Override], node: DictConfig) -> None:
         for root, reason in NOT_SET.items():
             require(not _below(override.key_or_group, (root,)), f"{text}: {reason}")
         require(not override.is_delete(), f"{text}: a setting of Hydra's cannot be deleted; give it a value")
+        _check_settable(text, path, node)
         if _is_open(path, node):
+            there = OmegaConf.select(node, ".".join(path)) is not None
+            added = override.is_add() or override.is_force_add()
+            require(there or added, f"{text}: is new there; write +{text}")
             continue
         require(
             not (override.is_add() or override.is_force_add()),
@@ -84,6 +88,12 @@ def check_use(overrides: Iterable[Override], swept: bool, alone: str = "") -> No
         )
 
 
+def stands_alone(override: Override) -> bool:
+    """Whether nothing else in a configuration follows from it: a folder, how jobs are launched."""
+    key = override.key_or_group
+    return _below(key, (*OF_RUNS, *OF_SWEEPS)) and key.count(".") == 2  # below that is what takes any key
+
+
 def _below(key: str, roots: Sequence[str]) -> bool:
     return any(key == root or key.startswith(f"{root}.") for root in roots)
 
@@ -98,6 +108,17 @@ def _is_open(path: Sequence[str], node: DictConfig) -> bool:
         if OmegaConf.is_dict(within) and within._metadata.object_type is dict:
             return place > 0 or name not in CHOSEN
     return False
+
+
+def _check_settable(text: str, path: Sequence[str], node: DictConfig) -> None:
+    """Refuse a key of what Hydra leaves unset, a set of values to which its own overrides cannot add."""
+    within: Any = node
+    for depth, name in enumerate(path, 1):
+        if not OmegaConf.is_dict(within) or name not in within:
+            return
+        within = within._get_node(name)
+        unset = OmegaConf.is_dict(within) and within._is_none()
+        require(not unset, f"{text}: {'.'.join(['hydra', *path[:depth]])} can be set in a config file only")
 
 
 def _check_key(text: str, path: Sequence[str], node: DictConfig) -> None:

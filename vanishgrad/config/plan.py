@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vanishgrad.config import grammar, hydra_keys
 from vanishgrad.config import overrides as typed_overrides
-from vanishgrad.config.compose import composed
+from vanishgrad.config.compose import composed, record_task
 from vanishgrad.config.interpolation import plainly
 from vanishgrad.config.location import CONFIG_NAME, choice_names, config_folder, group_names
 from vanishgrad.description import choices_in
@@ -29,6 +29,7 @@ from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.run import SCALARS
 
 VERSION_BASE = "1.3"
+JOB_NAME = "vanishgrad"
 SEARCH = "hydra.searchpath="
 DATED = "${now:"
 
@@ -76,10 +77,11 @@ def plan_of(texts: Sequence[str], multirun: bool, search: Sequence[str] = (), al
         overrides = understood(texts, load, search)
         own = [override for override in overrides if is_own_of_hydra(override)]
         plain = [*search, *typed_overrides.normalised([o for o in overrides if _is_composed(o)])]
-        if own:
-            hydra_keys.check(own, _composed(load, plain).hydra)
-            plain += typed_overrides.normalised(own)
         config = _composed(load, plain)
+        hydra_keys.check(own, config.hydra)
+        if not all(map(hydra_keys.stands_alone, own)):
+            config = _composed(load, [*plain, *typed_overrides.normalised(own)])
+        _record(config, overrides, search)
         swept = multirun or config.hydra.mode == RunMode.MULTIRUN
         for override in overrides:
             require(swept or not override.is_sweep_override(), _several(override, alone))
@@ -93,6 +95,21 @@ def plan_of(texts: Sequence[str], multirun: bool, search: Sequence[str] = (), al
         require(named, f"{key}={where.dir or ''}: must name a folder; leave it out for outputs/<date>_<time>")
         dated = DATED in str(OmegaConf.to_container(where, resolve=False))
         return Composition(typed_overrides.normalised(overrides), config, swept, _folder(where), dated)
+
+
+def _record(config: DictConfig, overrides: Sequence[Override], search: Sequence[str]) -> None:
+    """Write down in the node `hydra` what was typed, as Hydra does.
+
+    Arguments:
+        config: composed, of some of the overrides.
+        overrides: all of them.
+        search: overrides that extend Hydra's search path.
+    """
+    node, pairs = config.hydra, list(zip(overrides, typed_overrides.normalised(overrides), strict=True))
+    node.overrides.hydra = [*search, *(text for one, text in pairs if typed_overrides.is_hydra(one))]
+    record_task(
+        config, [(one.key_or_group, text) for one, text in pairs if not typed_overrides.is_hydra(one)]
+    )
 
 
 def is_own_of_hydra(override: Override) -> bool:
@@ -188,7 +205,7 @@ def _groups(load: ConfigLoader, search: Sequence[str]) -> dict[str, list[str]]:
 @contextmanager
 def loader() -> Iterator[ConfigLoader]:
     """Hydra's loader of the files in `conf`."""
-    with initialize_config_dir(str(config_folder()), job_name="vanishgrad", version_base=VERSION_BASE):
+    with initialize_config_dir(str(config_folder()), job_name=JOB_NAME, version_base=VERSION_BASE):
         yield GlobalHydra.instance().config_loader()
 
 

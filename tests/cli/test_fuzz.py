@@ -1,14 +1,16 @@
-"""Whatever is typed ends with its work or with one clear message: a part of `scripts/fuzz.py commands`."""
+"""Whatever is typed or found in a folder ends with work or one clear message: a part of `scripts/fuzz.py`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from vanishgrad.config.location import use_own
+from vanishgrad.sweeps import processes
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -17,7 +19,9 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 def scripts() -> Iterator[None]:
     use_own(None)  # a command of another test may have named a folder
     sys.path.insert(0, str(SCRIPTS))
+    warm = processes.warm
     yield
+    processes.warm = warm
     sys.path.remove(str(SCRIPTS))
 
 
@@ -25,23 +29,31 @@ Check = Callable[[Iterable[int], int], set[object]]
 
 
 @pytest.fixture(scope="module")
-def check(scripts: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Check]:
+def check(scripts: None, tmp_path_factory: pytest.TempPathFactory) -> Check:
     """Run command lines; the statuses that they ended with."""
     from fuzz_commands import Commands
 
-    from vanishgrad.sweeps import processes
+    return checked(Commands(tmp_path_factory.mktemp("commands")).run)
 
-    warm = processes.warm
-    commands = Commands(tmp_path_factory.mktemp("commands"))
 
-    def run(numbers: Iterable[int], seed: int) -> set[object]:
-        cases = [commands.run(seed, number) for number in numbers]
+@pytest.fixture(scope="module")
+def check_folders(scripts: None, tmp_path_factory: pytest.TempPathFactory) -> Check:
+    """Damage folders and read them; the statuses that the commands ended with."""
+    from fuzz_folders import Folders
+
+    return checked(Folders(tmp_path_factory.mktemp("folders")).run)
+
+
+def checked(run: Callable[[int, int], Any]) -> Check:
+    """Runs cases by their numbers, and fails with those that do not hold."""
+
+    def check(numbers: Iterable[int], seed: int) -> set[object]:
+        cases = [run(seed, number) for number in numbers]
         wrong = [f"{one.what}\n    {one.wrong}" for one in cases if one.wrong]
         assert not wrong, "\n".join(wrong)
         return {one.status for one in cases}
 
-    yield run
-    processes.warm = warm
+    return check
 
 
 def test_a_few_command_lines_end_with_their_work_or_one_message(check: Check) -> None:
@@ -52,6 +64,38 @@ def test_a_few_command_lines_end_with_their_work_or_one_message(check: Check) ->
 @pytest.mark.parametrize("part", range(8))
 def test_many_command_lines_end_with_their_work_or_one_message(part: int, check: Check) -> None:
     assert check(range(part * 50, part * 50 + 50), 2) == {0, 2}
+
+
+def test_a_few_damaged_folders_are_read_or_refused(check_folders: Check) -> None:
+    assert check_folders(range(12), 1) == {0, 2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(8))
+def test_many_damaged_folders_are_read_or_refused(part: int, check_folders: Check) -> None:
+    assert {0, 2} <= check_folders(range(part * 25, part * 25 + 25), 2) <= {0, 1, 2, 3}
+
+
+def test_a_fault_of_a_folder_is_noticed(tmp_path: Path) -> None:
+    """Each kind, made by hand."""
+    from fuzz_folders import Answer, Folders, tree
+
+    folder = tmp_path / "case"
+    folder.mkdir()
+    before = tree(folder)
+
+    def said(status: object, err: str = "", there: dict[str, str] = before) -> str:
+        return Folders._wrong(cast("Folders", None), Answer(status, "", err), folder, there)
+
+    assert said(0, "note: x") == said(2, f"error: {folder}: y") == ""
+    assert said("hang").startswith("hang")
+    assert said("traceback", "Traceback").startswith("traceback")
+    assert "exit status 7" in said(7)
+    assert "printed on stderr" in said(0, "oh")
+    assert "0 errors with exit status 2" in said(2)
+    assert "1 errors with exit status 0" in said(0, f"error: {folder}")
+    assert "names no folder" in said(2, "error: wrong")
+    assert "changed: ['gone']" in said(0, there={"gone": "1"})
 
 
 def test_a_fault_is_noticed(tmp_path: Path) -> None:
