@@ -147,7 +147,7 @@ class Growing:
         for name, values in more.items():
             column = self._columns.get(name, values[:0])
             kind = np.result_type(column, values)
-            if end > len(column) or kind != column.dtype:
+            if name not in self._columns or end > len(column) or kind != column.dtype:
                 larger = np.empty(max(end, 2 * len(column)), kind)  # what is not written takes no memory
                 larger[: self._length] = column[: self._length]
                 self._columns[name] = column = larger
