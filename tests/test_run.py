@@ -9,6 +9,7 @@ import pytest
 
 from vanishgrad import Run
 from vanishgrad.choices.activation import ReLU, Sigmoid, Softplus, Tanh
+from vanishgrad.choices.data import MNIST
 from vanishgrad.choices.initialization import Critical, Gaussian, Normal, Orthogonal, Zeros
 from vanishgrad.choices.loss import MSE, CrossEntropy
 from vanishgrad.choices.normalization import BatchNorm, GroupNorm, InstanceNorm, LayerNorm, WeightNorm
@@ -173,3 +174,18 @@ def test_a_parameter_that_makes_no_sense_is_refused_with_value_and_rule(
 )
 def test_the_edge_of_what_makes_sense_is_allowed(settings: dict[str, Any]) -> None:
     Run(**settings)
+
+
+HALVES = {
+    "name=a\udcff": lambda: Run(name="a\udcff"),
+    "data.root=\ud800": lambda: Run(data=MNIST(root="\ud800")),
+}
+
+
+@pytest.mark.parametrize("said", HALVES, ids=ascii)
+def test_text_that_cannot_be_written_is_refused(said: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        HALVES[said]()
+    shown = repr(said)[1:-1]
+    assert str(refused.value) == f"{shown}: has bytes or half a character that are not text in UTF-8"
+    assert str(refused.value).isascii()

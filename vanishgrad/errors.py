@@ -78,6 +78,12 @@ def cut(text: str) -> str:
     return line if len(line) <= MOST else f"{line[:MOST]}..."
 
 
+def writable(what: str, text: str) -> None:
+    """Refuse text with half a character, which Python makes of bytes that are no UTF-8 and cannot write."""
+    halves = any("\ud800" <= sign <= "\udfff" for sign in text)
+    require(not halves, f"{cut(what)}: has bytes or half a character that are not text in UTF-8")
+
+
 def at_least(key: str, value: float, least: float) -> None:
     """Refuse a number below `least`, and one that is not finite."""
     require(value >= least, f"{key}={value}: must be at least {least}")

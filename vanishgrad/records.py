@@ -214,11 +214,21 @@ def _bytes_before(path: Path, step: int) -> int:
         return 0
     kept = 0
     with open(path, "rb") as file:
-        for number, line in enumerate(file):
+        for number, line in enumerate(_lines(file)):
             if not line.endswith(b"\n") or (number and float(line.partition(b",")[0]) >= step):
                 break
             kept += len(line)
     return kept
+
+
+def _lines(file: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a table, a quoted field of which may have line breaks."""
+    whole = b""
+    for line in file:
+        whole += line
+        if whole.count(b'"') % 2 == 0:
+            yield whole
+            whole = b""
 
 
 MANY = 1 << 22  # bytes of a table that pandas reads more quickly, its import included

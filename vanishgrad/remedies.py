@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Lookup: TypeAlias = Callable[[str], Any]  # the value of a key such as `act`, `data.length` or `act.bounded`
 NUMBER, PARAMETER = re.compile(r"[*@].+"), re.compile(r"\{(\w+)\}")
+WORD = re.compile(r"(?!(?:null|true|false|nan|inf)\Z)[A-Za-z_/][\w./-]*", re.ASCII | re.IGNORECASE)  # is text
 CONDITION = re.compile(r"(!?)([\w.]+)(?:(!=|>=|<=|=)(.*))?")
 
 
@@ -89,12 +90,18 @@ def parsed(overrides: str) -> dict[str, Any]:
 
 
 def typed_text(value: Any) -> str:
-    """A value as it is typed: `null`, `true`, `[0.5,0.9]`."""
+    """A value as it is typed: `null`, `true`, `[0.5,0.9]`, `relu`, `'two words'`."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{','.join(map(typed_text, value))}]"
-    return str(value)
+    return _quoted(value) if isinstance(value, str) and not WORD.fullmatch(value) else str(value)
+
+
+def _quoted(text: str) -> str:
+    """A text in quotes: behind backslashes neither a quote ends it nor is `${` an interpolation."""
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda end: 2 * end[1] + (end[2] and "\\'"), literal) + "'"
 
 
 def lookup(setting: Mapping[str, Any], answers: Mapping[str, Any] = MappingProxyType({})) -> Lookup:

@@ -236,7 +236,7 @@ def _taken(path: Path, columns: Sequence[str] | None, most_steps: int | None) ->
         needs(head, name)
     data = _whole(data) if most_steps is None else _of_few_steps(data, most_steps)
     _refuse_ragged(data, len(head))
-    return Taken(tuple(head), data[data.index(b"\n") + 1 :])
+    return Taken(tuple(head), data[data.find(b"\n") + 1 :])
 
 
 def needs(head: Sequence[str], name: str) -> None:
@@ -285,7 +285,20 @@ def _head(data: bytes) -> list[str]:
 
 
 def _whole(data: bytes) -> bytes:
-    return data if data.endswith(b"\n") else data[: data.rfind(b"\n") + 1]
+    if b'"' not in data:
+        return data if data.endswith(b"\n") else data[: data.rfind(b"\n") + 1]
+    return data[: _ends(data).max(initial=0)]
+
+
+def _ends(data: bytes) -> NDArray[np.int64]:
+    """Where lines end: behind every line break that is not a part of a quoted field."""
+    import numpy as np
+
+    text = np.frombuffer(data, np.uint8)
+    breaks = text == ord("\n")
+    if b'"' in data:
+        breaks &= ~np.logical_xor.accumulate(text == ord('"'))
+    return np.flatnonzero(breaks) + 1
 
 
 def _refuse_ragged(data: bytes, width: int) -> None:
@@ -397,7 +410,9 @@ def _of_few_steps(data: bytes, most_steps: int) -> bytes:
     if not data.startswith((b"step,", b"\xef\xbb\xbfstep,")):
         return _whole(data)
     signs = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(signs == ord("\n")) + 1  # of the head and the whole rows
+    ends = _ends(data)  # of the head and the whole rows
+    if not ends.size:
+        return b""
     begins = [*_begins(signs, ends[:-1]).tolist(), int(ends[-1])]
     if len(begins) - 1 <= most_steps:
         return data[: ends[-1]]

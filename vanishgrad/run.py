@@ -31,7 +31,7 @@ from vanishgrad.choices.protocol import (
 from vanishgrad.choices.regularization import NoReg, Regularization
 from vanishgrad.choices.residual import NoResidual
 from vanishgrad.choices.schedule import ConstantLR, Schedule
-from vanishgrad.errors import between, one_of, require
+from vanishgrad.errors import between, one_of, require, writable
 from vanishgrad.records import FINDINGS, Pathology
 
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (CrossEntropy(), BCE(), MSE())}
@@ -219,7 +219,9 @@ def check_numbers(run: Run) -> None:
 
 
 def check_range(run: Run) -> None:
-    """Refuse numbers, of the run and of its choices, that the run's numbers cannot hold."""
+    """Refuse numbers, of the run and its choices, that its numbers cannot hold, and text that no file can."""
+    if isinstance(run.name, str):
+        writable(f"name={run.name}", run.name)
     if run.lr is not None:
         representable("lr", run.lr, run.dtype)
     for group in GROUPS:
@@ -234,6 +236,8 @@ def _check_parameters(group: str, choice: Any, dtype: Dtype) -> None:
         value = getattr(choice, item.name)
         if is_integer(value) and item.name != "seed":
             require(abs(value) <= MOST, f"{group}.{item.name}: must be at most {MOST}")
+        if isinstance(value, str):
+            writable(f"{group}.{item.name}={value}", value)
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, float):
                 representable(f"{group}.{item.name}", number, dtype)

@@ -249,3 +249,16 @@ def test_a_refused_run_leaves_a_folder_of_the_user_as_it_was(vanishgrad: Vanishg
     (tmp_path / "mine" / "notes.txt").write_text("dear diary")
     assert vanishgrad("train", "act=nothing", "hydra.run.dir=mine").status == 2
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("typed", ["name=a\udcff", "hydra.run.dir=a\udcff", "data.root=\udcff", "a\udcff=1"])
+def test_bytes_that_are_no_text_are_refused_before_anything_is_written(
+    vanishgrad: Vanishgrad, tmp_path: Path, typed: str
+) -> None:
+    done = vanishgrad("train", typed)
+    said = typed.replace("\udcff", "\\udcff")
+    assert (done.status, done.error) == (
+        2,
+        f"{said}: has bytes or half a character that are not text in UTF-8",
+    )
+    assert list(tmp_path.iterdir()) == []

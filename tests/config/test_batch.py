@@ -83,7 +83,14 @@ NAMED = "hydra.sweep.subdir='${hydra.job.override_dirname}/x${hydra.job.num}'"
 WITHOUT = "hydra.job.config.override_dirname={exclude_keys: [seed], kv_sep: _, item_sep: '+'}"
 
 
-@pytest.mark.parametrize("place, jobs", list(enumerate(STEADY)), ids=lambda jobs: str(jobs)[:20])
+@pytest.mark.parametrize(
+    "place, jobs",
+    [
+        pytest.param(place, jobs, marks=[pytest.mark.slow] * (0 < place < len(JOBS)))
+        for place, jobs in enumerate(STEADY)  # those of JOBS are composed by `Composer` in its own tests
+    ],
+    ids=lambda jobs: str(jobs)[:20],
+)
 def test_jobs_are_those_that_hydra_composes(
     load: ConfigLoader, place: int, jobs: Sequence[list[str]]
 ) -> None:

@@ -7,8 +7,9 @@ import warnings
 import pytest
 
 from vanishgrad.cli.jobs import checked_setting
-from vanishgrad.config.plan import jobs_of, plan_of
-from vanishgrad.lab import CHAPTERS, PROFILES, Chapter, Probe, Training, trainings
+from vanishgrad.config.compose import composed
+from vanishgrad.config.plan import listed_jobs, loader, plan_of
+from vanishgrad.lab import CHAPTERS, PROFILES, Chapter, Probe, Profile, Training, trainings
 from vanishgrad.lab.page import figures_named, html
 from vanishgrad.theory.critical import SaturatedCriticalPoint
 
@@ -56,15 +57,20 @@ def test_claims_rest_on_five_seeds_or_say_why_not(chapter: Chapter) -> None:
 
 @each_chapter
 @pytest.mark.parametrize(
-    "profile", [pytest.param(name, marks=pytest.mark.slow) if name == "full" else name for name in PROFILES]
+    "profile, whole",
+    [("quick", False), *(pytest.param(name, True, marks=pytest.mark.slow) for name in PROFILES)],
 )
-def test_every_experiment_is_a_sweep_that_can_be_typed(chapter: Chapter, profile: str) -> None:
+def test_every_experiment_is_a_sweep_that_can_be_typed(
+    chapter: Chapter, profile: Profile, whole: bool
+) -> None:
+    """All jobs, or the first and the last of each experiment: Hydra takes its time for every one."""
     for training in trainings(chapter.experiments):
-        typed = training.typed(profile)  # type: ignore[arg-type]
+        typed = training.typed(profile)
         assert typed[-1].startswith("seed=range(")
-        jobs = jobs_of(plan_of([*typed[:-1], "seed=0"], multirun=True))
-        assert jobs
-        with warnings.catch_warnings():
+        plan = plan_of([*typed[:-1], "seed=0"], multirun=True)
+        with loader() as load, warnings.catch_warnings():
             warnings.simplefilter("ignore", SaturatedCriticalPoint)  # which is what it is there for
-            for job in jobs:
+            jobs = listed_jobs(plan, load)
+            assert jobs
+            for job in composed(load, plan.config, jobs if whole else [jobs[0], jobs[-1]]):
                 checked_setting(job)

@@ -20,7 +20,7 @@ NUMBER = re.compile(r"(?<![\w.])[+-]?\d*\.?\d+[eE][+-]?\d+(?!\w)")
 CALL = re.compile(r"\s*(\w+)\s*\(.*\)\s*", re.DOTALL)
 INNERMOST = re.compile(r"while evaluating '(\w+)\(")
 FUNCTIONS = {
-    "choice": "choice(A,B,...), such as act=choice(relu,tanh)",
+    "choice": "choice(A,B,...), such as act=choice(relu,tanh); null stands in a bare list, loss=null,mse",
     "range": "range(STOP), range(START,STOP) or range(START,STOP,STEP) in numbers, such as seed=range(5)",
     "glob": "glob(PATTERN), such as act=glob(s*) or act=glob([s*,t*],exclude=selu)",
     "interval": "interval(LOW,HIGH) in numbers, such as lr=interval(0.01,1)",

@@ -16,13 +16,14 @@ from vanishgrad.config import grammar
 from vanishgrad.config.location import choice_file, choice_names
 from vanishgrad.config.typed import shown
 from vanishgrad.description import choices_in
-from vanishgrad.errors import SettingError, cut, meant, one_of, require
+from vanishgrad.errors import SettingError, cut, meant, one_of, require, writable
 from vanishgrad.remedies import CHOICES as REMEDIES
 from vanishgrad.run import GROUPS
 
 NULLABLE = ("act", "loss")  # groups that the model or the data chooses for when nobody else does
 NULL = "null"  # the name under which Hydra finds the choice `loss=null`
 QUOTED_NULL = f"'{NULL}'"
+LATE_NULL = "${oc.decode:null}"  # what is null in a job, for choice(...), which takes no null
 BARE_NULL = re.compile(r"""(?<![\w'"])null(?![\w'"])""", re.IGNORECASE)
 NAMES = ("name", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.job.name")  # any text
 MOST_RUNS = 1_000_000  # of a sweep
@@ -37,6 +38,7 @@ def parse(texts: Sequence[str], groups: Groups) -> list[Override]:
         SettingError: for what is none, and for a key that is given twice.
     """
     for text in texts:
+        writable(text, text)
         require("=" in text or text.startswith("~"), _bare(text, groups))
         require(not text.lstrip("+~ ").startswith("="), f"{cut(text)}: has no key; {grammar.EXAMPLE}")
     parsed = [_expanded(grammar.parse(text, is_text(text)), groups) for text in texts]
@@ -133,7 +135,8 @@ def normalised(overrides: Sequence[Override]) -> list[str]:
 def as_typed(override: str) -> str:
     """An override of a job as the user would type it."""
     key, _, value = override.partition("=")
-    return f"{key}={NULL}" if key in NULLABLE and value == QUOTED_NULL else override
+    is_null = value == QUOTED_NULL if key in NULLABLE else value.replace("\\", "") == LATE_NULL
+    return f"{key}={NULL}" if is_null else override
 
 
 def is_parameter(override: Override) -> bool:
@@ -213,7 +216,9 @@ def _normalised(override: Override, swept: set[str]) -> str:
     if key in NULLABLE:
         return f"{key}={BARE_NULL.sub(QUOTED_NULL, value)}"
     late = is_parameter(override) and key.partition(".")[0] in swept and not override.is_sweep_override()
-    return f"{key}=choice({value})" if late else text
+    if not late:
+        return text
+    return f"{key}=choice({grammar.quoted(LATE_NULL) if override.value() is None else value})"
 
 
 def _check_choice(group: str, value: Any, choices: Sequence[str]) -> None:
