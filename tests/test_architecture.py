@@ -21,6 +21,7 @@ HOUSE = (
     "errors",
     "printing",
     "interruption",
+    "forks",
     "files",
     "streams",
     "schema",

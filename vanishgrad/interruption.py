@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from threading import current_thread, main_thread
+from threading import Thread, current_thread, main_thread
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -181,3 +181,17 @@ def ignore() -> None:
     """Leave it to the parent of this process, and to nobody else, to end it."""
     for number in ASKING:
         signal.signal(number, signal.SIG_IGN)
+
+
+def end_with_parent() -> None:
+    """From now on this process ends when its parent does, however that ends."""
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    from multiprocessing import parent_process
+
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

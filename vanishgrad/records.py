@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
 
 from vanishgrad.files import append_whole, replace_file, writing
-from vanishgrad.rows import Columns, Layout, harmless, needs, typed
+from vanishgrad.rows import Columns, Layout, harmless, needs, read_each, typed
 from vanishgrad.rows import read as read_rows
 from vanishgrad.schema import RUN, THEORY, Fault, Kind, checked, content, is_there
 
@@ -265,6 +265,33 @@ def read_gradients(
 def read_metrics(folder: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """metrics.csv of a run folder; `columns` reads only those."""
     return _read_table(folder, METRICS_FILE, columns)
+
+
+def read_tables(
+    folders: Sequence[Path], file: str, most_steps: int | None = None
+) -> Iterator[pd.DataFrame | UnreadableRun]:
+    """gradients.csv or metrics.csv of many run folders; in place of one that cannot be read the reason.
+
+    A folder may have no metrics.csv: that is a table without rows.
+    """
+    tables = read_each((folder / file for folder in folders), LAYOUT, most_steps)
+    for folder, table in zip(folders, tables, strict=True):
+        if table is None:
+            empty = file == METRICS_FILE
+            yield frame([], METRIC_COLUMNS) if empty else UnreadableRun(folder, f"no {file}")
+        elif isinstance(table, Fault):
+            yield UnreadableRun(folder, table.of(file))
+        else:
+            yield _with_keys(folder, file, table)
+
+
+def _with_keys(folder: Path, file: str, table: pd.DataFrame) -> pd.DataFrame | UnreadableRun:
+    try:
+        for name in KEYS[file]:
+            needs(list(table.columns), name)
+    except Fault as fault:
+        return UnreadableRun(folder, fault.of(file))
+    return table
 
 
 def read_extra(folder: Path, file: str, columns: Sequence[str] | None = None) -> pd.DataFrame:

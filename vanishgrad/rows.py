@@ -8,15 +8,17 @@ import math
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import pairwise, repeat
+from itertools import accumulate, pairwise, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from vanishgrad.errors import short
 from vanishgrad.schema import MOST, Fault, Misfit, opened
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -165,13 +167,76 @@ def read(
         FileNotFoundError: when there is no such file.
         Fault: when it is not a table of numbers, names and counts, or lacks one of the `columns`.
     """
+    return _parsed([_taken(path, columns, most_steps)], layout, columns)[0]
+
+
+class Taken(NamedTuple):
+    """Whole rows of a file as they are, and the head that they stand under."""
+
+    head: tuple[str, ...]
+    rows: bytes
+
+
+TOGETHER = 1 << 22  # bytes that are parsed at a time: of small tables most time goes into beginning
+
+
+def read_each(
+    paths: Iterable[Path], layout: Layout, most_steps: int | None = None
+) -> Iterator[pd.DataFrame | Fault | None]:
+    """`read` of many files, one after the other, which of small ones takes a fraction of the time.
+
+    What is wrong with a file comes in place of its table, and None where there is no file.
+    """
+    waiting = list[Taken | Fault | None]()
+    size = 0
+    for path in paths:
+        try:
+            waiting.append(taken := _taken(path, None, most_steps))
+            size += len(taken.rows)
+        except Fault as fault:
+            waiting.append(fault)
+        except FileNotFoundError:
+            waiting.append(None)
+        if size > TOGETHER or len(waiting) == 1 << 8:
+            yield from _parsed_together(waiting, layout)
+            waiting, size = [], 0
+    yield from _parsed_together(waiting, layout)
+
+
+def _parsed_together(
+    waiting: Sequence[Taken | Fault | None], layout: Layout
+) -> Iterator[pd.DataFrame | Fault | None]:
+    """What files hold; all that stand under one head are parsed as one, unless something is wrong with it."""
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for place, one in enumerate(waiting):
+        if isinstance(one, Taken):
+            groups.setdefault(one.head, []).append(place)
+    tables: dict[int, pd.DataFrame] = {}
+    for places in groups.values():
+        with suppress(Fault):
+            group = [one for place in places if isinstance(one := waiting[place], Taken)]
+            tables |= zip(places, _parsed(group, layout, None), strict=True)
+    for place, one in enumerate(waiting):
+        yield tables[place] if place in tables else _alone(one, layout)
+
+
+def _alone(one: Taken | Fault | None, layout: Layout) -> pd.DataFrame | Fault | None:
+    if not isinstance(one, Taken):
+        return one
+    try:
+        return _parsed([one], layout, None)[0]
+    except Fault as fault:
+        return fault
+
+
+def _taken(path: Path, columns: Sequence[str] | None, most_steps: int | None) -> Taken:
     data = _text(path)
     head = _head(data)
     for name in columns or ():
         needs(head, name)
     data = _whole(data) if most_steps is None else _of_few_steps(data, most_steps)
     _refuse_ragged(data, len(head))
-    return typed(_parsed(data, head, layout, columns), layout)
+    return Taken(tuple(head), data[data.find(b"\n") + 1 :])
 
 
 def needs(head: Sequence[str], name: str) -> None:
@@ -222,10 +287,10 @@ def _head(data: bytes) -> list[str]:
 def _whole(data: bytes) -> bytes:
     if b'"' not in data:
         return data if data.endswith(b"\n") else data[: data.rfind(b"\n") + 1]
-    return data[: max(_ends(data), default=0)]
+    return data[: _ends(data).max(initial=0)]
 
 
-def _ends(data: bytes) -> list[int]:
+def _ends(data: bytes) -> NDArray[np.int64]:
     """Where lines end: behind every line break that is not a part of a quoted field."""
     import numpy as np
 
@@ -233,8 +298,7 @@ def _ends(data: bytes) -> list[int]:
     breaks = text == ord("\n")
     if b'"' in data:
         breaks &= ~np.logical_xor.accumulate(text == ord('"'))
-    ends: list[int] = (np.flatnonzero(breaks) + 1).tolist()
-    return ends
+    return np.flatnonzero(breaks) + 1
 
 
 def _refuse_ragged(data: bytes, width: int) -> None:
@@ -246,7 +310,20 @@ def _refuse_ragged(data: bytes, width: int) -> None:
     raise Fault(f"has {fields} field{'s' * (fields > 1)} in a row where the head has {width}: {text}")
 
 
-def _parsed(data: bytes, head: Sequence[str], layout: Layout, columns: Sequence[str] | None) -> pd.DataFrame:
+def _parsed(group: Sequence[Taken], layout: Layout, columns: Sequence[str] | None) -> list[pd.DataFrame]:
+    """The tables of files with one head."""
+    head = group[0].head
+    data = b"".join([(",".join(head) + "\n").encode(), *(one.rows for one in group)])
+    table = typed(_of_csv(data, head, layout, columns), layout)
+    if len(group) == 1:
+        return [table]
+    ends = list(accumulate(one.rows.count(b"\n") for one in group))
+    if ends[-1] != len(table):
+        raise Fault("has rows of several lines")
+    return [table.iloc[begin:end].reset_index(drop=True) for begin, end in pairwise([0, *ends])]
+
+
+def _of_csv(data: bytes, head: Sequence[str], layout: Layout, columns: Sequence[str] | None) -> pd.DataFrame:
     import pandas as pd
 
     numbers = [name for name, kind in layout.kinds(head).items() if kind != "str"]
@@ -323,33 +400,54 @@ def evenly_spaced(steps: Sequence[Any], most: int) -> Sequence[Any]:
     return [*steps[:-1:stride], steps[-1]]
 
 
+STEP_DIGITS = 20  # of a step that is told from the next one
+
+
 def _of_few_steps(data: bytes, most_steps: int) -> bytes:
     """The rows of `evenly_spaced` steps; all where the step is not the first column. Saves time."""
+    import numpy as np
+
     if not data.startswith((b"step,", b"\xef\xbb\xbfstep,")):
         return _whole(data)
+    signs = np.frombuffer(data, np.uint8)
     ends = _ends(data)  # of the head and the whole rows
-    begins = _begins(data, ends)
+    if not ends.size:
+        return b""
+    begins = [*_begins(signs, ends[:-1]).tolist(), int(ends[-1])]
+    if len(begins) - 1 <= most_steps:
+        return data[: ends[-1]]
     after = dict(pairwise(begins))
     kept = [data[begin : after[begin]] for begin in evenly_spaced(begins[:-1], most_steps)]
-    return data[: ends[0] if ends else 0] + b"".join(kept)
+    return data[: ends[0]] + b"".join(kept)
 
 
-def _begins(data: bytes, ends: Sequence[int]) -> list[int]:
-    """Where the rows of each step begin, and where the last one ends.
+def _begins(signs: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the rows of each step begin, of rows that begin at `starts`.
 
     Every step of a network has as many rows: only the first and the last of as many are looked at, and all
     where they do not agree.
     """
-    starts = ends[:-1]  # of the rows: each begins where the line before it ends
+    import numpy as np
 
-    def steps(places: Iterable[int]) -> Iterator[bytes]:
-        return (data[start : data.find(b",", start)] for start in places)
+    if not starts.size:
+        return starts
+    one = _steps(signs, starts[:1])
+    count = next(
+        (n for n in range(1, len(starts)) if (_steps(signs, starts[n : n + 1]) != one).any()), len(starts)
+    )
+    if len(starts) % count == 0:
+        firsts, lasts = _steps(signs, starts[::count]), _steps(signs, starts[count - 1 :: count])
+        if (firsts == lasts).all() and (firsts[1:] != firsts[:-1]).any(axis=1).all():
+            return starts[::count]
+    every = _steps(signs, starts)
+    return starts[np.append(True, (every[1:] != every[:-1]).any(axis=1))]
 
-    one = next(steps(starts), b"")
-    count = next((place for place, step in enumerate(steps(starts)) if step != one), len(starts)) or 1
-    firsts, lasts = list(steps(starts[::count])), list(steps(starts[count - 1 :: count]))
-    if firsts == lasts and len(set(firsts)) == len(firsts):
-        return [*starts[::count], *ends[-1:]]
-    every = list(steps(starts))
-    changes = (place for place, step in enumerate(every) if not place or step != every[place - 1])
-    return [*(starts[place] for place in changes), *ends[-1:]]
+
+def _steps(signs: NDArray[np.uint8], starts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The first field of rows, `(rows, STEP_DIGITS)`, 0 behind its end."""
+    import numpy as np
+
+    places = np.minimum(starts[:, None] + np.arange(STEP_DIGITS), signs.size - 1)
+    field = signs[places]
+    field[np.logical_or.accumulate(field == ord(","), axis=1)] = 0
+    return field

@@ -21,7 +21,8 @@ from vanishgrad.errors import SettingError, one_of, require
 from vanishgrad.printing import essential
 from vanishgrad.records import UnreadableRun, flatten, strict
 from vanishgrad.report.labels import counted, typed_value
-from vanishgrad.report.runs import Runs, SavedRun, load_runs, newest_runs
+from vanishgrad.report.loading import load_runs, newest_runs
+from vanishgrad.report.runs import Runs, SavedRun
 
 
 def treated_command(run: SavedRun, override: str) -> str | None:

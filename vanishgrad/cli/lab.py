@@ -46,7 +46,7 @@ from vanishgrad.lab.chapter import probes
 from vanishgrad.lab.page import three_digits
 from vanishgrad.printing import printable
 from vanishgrad.report.labels import counted
-from vanishgrad.report.runs import load_runs
+from vanishgrad.report.loading import load_runs
 from vanishgrad.sweeps.job import Job
 from vanishgrad.sweeps.ledger import begin
 from vanishgrad.sweeps.pool import Workers

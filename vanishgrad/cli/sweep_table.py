@@ -19,7 +19,7 @@ from vanishgrad.files import replace_file
 from vanishgrad.printing import printable
 from vanishgrad.records import SUMMARY_FILE, Baseline, UnreadableRun, flatten, read_run
 from vanishgrad.report.labels import run_labels, varied_keys
-from vanishgrad.report.runs import load_runs, natural, run_folders
+from vanishgrad.report.loading import load_runs, natural, run_folders
 from vanishgrad.report.tables import (
     BEST,
     WORST,

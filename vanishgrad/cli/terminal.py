@@ -9,8 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
-from threading import Lock, Timer
+from threading import Event
 from typing import Any, NamedTuple, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -20,6 +19,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from vanishgrad.forks import Aside, still
 from vanishgrad.printing import has_room_for, printable
 
 NARROWEST, WIDEST_LINE, MOST_LINES = 20, 1000, 1000  # that are believed of COLUMNS and LINES
@@ -78,6 +78,7 @@ def print_json(document: Any) -> None:
 
 PATIENCE = 4.0  # seconds of silence in a file; a terminal is told sooner, since it forgets
 AT_ONCE = 0.5
+FRAME = 0.1  # seconds between two pictures of what turns
 
 
 @contextmanager
@@ -87,27 +88,27 @@ def working(what: str) -> Iterator[None]:
     Arguments:
         what: goes on, such as "reading the runs".
     """
-    console, lock, is_over = PrintableConsole(stderr=True), Lock(), False
-    begin, live = partial(say, f"{what} ..."), None
+    console, live, over = PrintableConsole(stderr=True), None, Event()
     if console.is_terminal and not console.is_dumb_terminal:
         spinner = Spinner("line", Text(f"{what} ..."))  # of characters that every terminal has
-        live = Live(spinner, console=console, transient=True, redirect_stdout=False)
-        begin = partial(live.start)
+        live = Live(spinner, console=console, transient=True, redirect_stdout=False, auto_refresh=False)
 
     def tell() -> None:
-        with lock:
-            if not is_over:
-                begin()
+        if over.wait(PATIENCE if live is None else AT_ONCE):
+            return
+        with still:
+            say(f"{what} ...") if live is None else live.start(refresh=True)
+        while live is not None and not over.wait(FRAME):
+            with still:
+                live.refresh()
 
-    later = Timer(PATIENCE if live is None else AT_ONCE, tell)
-    later.daemon = True
-    later.start()
+    aside = Aside(tell)
+    aside.start()
     try:
         yield
     finally:
-        later.cancel()
-        with lock:
-            is_over = True
+        over.set()
+        aside.join()
         if live is not None:
             live.stop()
 

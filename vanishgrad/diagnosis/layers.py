@@ -83,7 +83,7 @@ def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if not rows.duplicated(CELL).any():
+    if _rises(rows) or not rows.duplicated(CELL).any():
         return rows.drop(columns="name", errors="ignore")
     steps, layers, values = measured(rows)
     cells = pd.MultiIndex.from_product([steps, layers], names=CELL)
@@ -92,6 +92,12 @@ def by_layer(rows: pd.DataFrame) -> pd.DataFrame:
     first = rows.drop_duplicates(CELL).set_index(CELL).sort_index()
     others = first[[column for column in first if column not in MEASURED]]
     return others.join(table).reset_index()[[column for column in rows if column != "name"]]
+
+
+def _rises(rows: pd.DataFrame) -> bool:
+    """Whether steps, and in each step layers, come in their order, each once: seen many times quicker."""
+    step, layer = np.diff(rows["step"].to_numpy()), np.diff(rows["layer"].to_numpy())
+    return bool(((step > 0) | ((step == 0) & (layer > 0))).all())
 
 
 def thin(rows: pd.DataFrame, most_steps: int) -> pd.DataFrame:
@@ -134,7 +140,9 @@ def moment(rows: pd.DataFrame, column: str, when: When) -> pd.DataFrame:
     steps, layers = np.unique(every[np.isfinite(rows[column].to_numpy(float))], return_counts=True)
     if not steps.size:
         return rows.iloc[:0]
-    return rows[every == (steps[0] if when == "start" else steps[layers == layers.max()][-1])]
+    place = np.flatnonzero(every == (steps[0] if when == "start" else steps[layers == layers.max()][-1]))
+    together = place[-1] - place[0] < place.size  # as they are written: a part of the table, not a copy
+    return rows.iloc[place[0] : place[-1] + 1] if together else rows.iloc[place]
 
 
 def _at(rows: pd.DataFrame, column: str, when: When) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -36,13 +35,6 @@ def device_of(run: Run) -> torch.device:
         "device=mps: this device has no float64, in which gradients are measured; use cpu",
     )
     return torch.device(run.device)
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def threads_of(run: Run, batch: int) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -21,6 +22,7 @@ from matplotlib.text import Text
 
 from vanishgrad.files import replace_file, writing
 from vanishgrad.folders import make_folder
+from vanishgrad.forks import shared
 from vanishgrad.report.exhibits import EXHIBITS, Exhibit, Wanted
 from vanishgrad.report.extras import EXTRAS
 from vanishgrad.report.figures.canvas import note
@@ -145,7 +147,30 @@ def _thin_legend(legend: Legend) -> None:
 
 
 Compute: TypeAlias = Callable[[Runs], pd.DataFrame]
+
+
+@contextmanager
+def computing(
+    computed: Mapping[str, Compute], runs: Runs, wanted: Wanted
+) -> Iterator[Iterable[tuple[str, pd.DataFrame]]]:
+    """The tables that this room cannot make, by name; what is done inside may go on at the same time.
+
+    What computes them takes memory, which is free again when figures are drawn.
+    """
+    names = dict.fromkeys(one.table for one in wanted.exhibits if one.table in computed)
+    groups = [list(names)] if names else []
+    with shared(lambda group: [(name, computed[name](runs)) for name in group], groups) as tables:
+        yield (pair for part in tables for pair in part)
+
+
 CAPTIONS = "captions.txt"
+
+
+class Drawn(NamedTuple):
+    """A figure that stands in its files: its PNG for the page, and the caption that it has in a paper."""
+
+    png: bytes
+    caption: str | None = None
 
 
 class Picture(NamedTuple):
@@ -163,7 +188,7 @@ class Gallery:
         summary: the same by run.
         selected: the settings to show; None: all.
         wanted: which figures, and how they are written.
-        computed: tables that this room cannot make, by name; without them their figures are left out.
+        computed: tables that this room cannot make, by name; without one its figure is left out.
     """
 
     def __init__(
@@ -172,25 +197,48 @@ class Gallery:
         summary: pd.DataFrame,
         selected: Selection | None = None,
         wanted: Wanted | None = None,
-        computed: Mapping[str, Compute] | None = None,
+        computed: Mapping[str, pd.DataFrame] | None = None,
     ) -> None:
         self.runs, self.summary = runs, summary
         self.labels, self.left_out = selected or Selection(runs.labels)
         self.colours = palette(self.labels)
         self.wanted, self.computed = wanted or Wanted(), computed or {}
 
-    def draw(self, folder: Path) -> Iterator[Picture]:
-        """Draw every figure to `folder`, in which no file of an earlier report stays."""
+    @contextmanager
+    def drawn(self, folder: Path) -> Iterator[Iterable[Picture]]:
+        """Draw every figure to `folder`, in which no file of an earlier report stays.
+
+        What is done inside, before the pictures are asked for, may go on at the same time.
+        """
         make_folder("out", folder)
         for file in (CAPTIONS, *(f"{one.name}{suffix}" for one in EXHIBITS for suffix in SUFFIXES)):
             with writing(folder / file):
                 (folder / file).unlink(missing_ok=True)
-        for exhibit in self.wanted.exhibits:
-            table = self.table_of(exhibit)
-            if _has_any(table, exhibit.needs):
-                yield Picture(exhibit, self._drawn(exhibit, table, folder))
-            else:
-                yield Picture(exhibit, None)
+        _ = self.runs.gradients, self.runs.metrics  # so that every process has them
+        exhibits = {one.name: one for one in self.wanted.exhibits}
+        with shared(lambda name: self._picture(exhibits[name], folder), list(exhibits)) as drawn:
+            yield self._pictures(exhibits, drawn, folder)
+
+    def _pictures(
+        self, exhibits: Mapping[str, Exhibit], drawn: Iterable[Drawn | None], folder: Path
+    ) -> Iterator[Picture]:
+        """What was drawn, whose captions are written."""
+        found = dict(zip(exhibits, drawn, strict=True))
+        captions = [f"{name}: {one.caption}\n" for name in exhibits if (one := found[name]) and one.caption]
+        if captions:
+            replace_file(folder / CAPTIONS, "".join(captions).encode())
+        for name, exhibit in exhibits.items():
+            one = found[name]
+            yield Picture(exhibit, None if one is None else one.png)
+
+    def _picture(self, exhibit: Exhibit, folder: Path) -> Drawn | None:
+        """Draw a figure; None when the runs lack what it needs."""
+        table = self.table_of(exhibit)
+        if not _has_any(table, exhibit.needs):
+            return None
+        drawn = self._drawn(exhibit, table, folder)
+        gc.collect()  # a figure is a cycle: what it takes would stay until there are many
+        return drawn
 
     def table_of(self, exhibit: Exhibit) -> pd.DataFrame:
         """The table that an exhibit is drawn from, of the selected settings."""
@@ -201,7 +249,7 @@ class Gallery:
     def _whole_table(self, name: str) -> pd.DataFrame:
         match name:
             case _ if name in self.computed:
-                return self.computed[name](self.runs)
+                return self.computed[name]
             case "gradients":
                 return self.runs.gradients
             case "metrics":
@@ -215,20 +263,18 @@ class Gallery:
             case _:
                 return pd.DataFrame()
 
-    def _drawn(self, exhibit: Exhibit, table: pd.DataFrame, folder: Path) -> bytes:
+    def _drawn(self, exhibit: Exhibit, table: pd.DataFrame, folder: Path) -> Drawn:
         """The PNG for the page, which is always made for a screen."""
         figure = self._figure(exhibit, table)
         path = folder / exhibit.name
         if not self.wanted.is_paper:
-            return save_figure(figure, path, self.wanted.formats)
+            return Drawn(save_figure(figure, path, self.wanted.formats))
         png = figure_png(figure)
         with serif():
             printed = self._figure(exhibit, table)
             caption = fit_for_paper(printed)
             save_figure(printed, path, self.wanted.formats, dpi=300)
-        with writing(folder / CAPTIONS), open(folder / CAPTIONS, "a", encoding="utf-8") as captions:
-            captions.write(f"{exhibit.name}: {caption}. {exhibit.caption}\n")
-        return png
+        return Drawn(png, f"{caption}. {exhibit.caption}")
 
     def _figure(self, exhibit: Exhibit, table: pd.DataFrame) -> Figure:
         figure = exhibit.draw(table, self._colours(exhibit, table))

@@ -206,31 +206,38 @@ def report_page(
     runs: Runs,
     summary: pd.DataFrame,
     settings: pd.DataFrame,
-    pictures: Sequence[Picture],
+    pictures: Iterable[Picture],
     colours: Palette | None = None,
 ) -> str:
     """HTML that needs no other file: figures are inlined, styles and script are in the page.
 
-    `colours` are those of the figures; None: the table shows none.
+    `colours` are those of the figures; None: the table shows none. The `pictures`, which may be drawn
+    meanwhile, are asked for last.
     """
-    figures = [_figure_view(picture) for picture in pictures if picture.png]
     extras = _row_extras(runs, colours)
     shown = best_first(settings) if too_many(settings) else settings
-    context: Mapping[str, Any] = {
+    context: dict[str, Any] = {
         "compared": compared(runs),
         "shared": " ".join(_shared_overrides(runs)),
         "answer": answer(settings, worst_findings(runs), decades_at_start(runs)),
-        "contents": {"verdicts": "Settings"} | {one.name: one.title for one in figures} | {"runs": "Runs"},
         "filters": filters_of(settings, runs.keys),
         "settings": table_of_settings(shown, extras),
         "about": _about(runs, settings, has_profiles=bool(extras.profiles)),
-        "figures": figures,
-        "left_out": ", ".join(_left_out(pictures)),
         "samples": _samples(runs),
         "runs": table_of_runs(runs, summary),
         "notes": _notes(runs),
     }
-    return templates().get_template("page.html").render(context)
+    return templates().get_template("page.html").render(context | _of_pictures(list(pictures)))
+
+
+def _of_pictures(pictures: Sequence[Picture]) -> dict[str, Any]:
+    """What the page shows of the figures."""
+    figures = [_figure_view(picture) for picture in pictures if picture.png]
+    return {
+        "contents": {"verdicts": "Settings"} | {one.name: one.title for one in figures} | {"runs": "Runs"},
+        "figures": figures,
+        "left_out": ", ".join(_left_out(pictures)),
+    }
 
 
 def _row_extras(runs: Runs, colours: Palette | None) -> RowExtras:

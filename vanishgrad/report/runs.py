@@ -1,40 +1,32 @@
-"""Run folders in memory: `load_runs` reads many, `newest_runs` names the last one."""
+"""Run folders in memory: one, and many together."""
 
 from __future__ import annotations
 
 import os
-import re
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from vanishgrad.diagnosis import Diagnosis, diagnose
 from vanishgrad.diagnosis.describe import signal_of
-from vanishgrad.diagnosis.layers import When, by_layer, moment, thin
-from vanishgrad.errors import SettingError, instance_of, require
+from vanishgrad.diagnosis.layers import When, moment
 from vanishgrad.records import (
-    CLAIMS_FILE,
     GRADIENT_COLUMNS,
     GRADIENTS_FILE,
     METRIC_COLUMNS,
-    METRICS_FILE,
-    RUN_FILE,
     Baseline,
     UnreadableRun,
     as_number,
-    read_gradients,
-    read_metrics,
-    read_run,
     read_theory,
 )
 from vanishgrad.report.extras import EXTRAS, Condensed, condensed, read_sample
 from vanishgrad.report.labels import run_labels, varied_keys
-from vanishgrad.schema import is_there
 
 SAMPLE_LENGTH = 600  # characters
 MOST_REASONS = 3  # that are given where nothing could be read
@@ -185,12 +177,7 @@ class SavedRun:
         return {}
 
 
-__all__ = ["Noted", "Runs", "SavedRun", "load_runs", "newest_runs", "run_folders"]
-
 PREDICTED = "predicted_delta_norm"
-NOT_RUNS = frozenset({"report", "lab", "theory"})
-REPORT_PAGE = "index.html"
-DATED = re.compile(r"\d{4}-\d\d-\d\d_")
 
 
 class Noted(NamedTuple):
@@ -202,10 +189,15 @@ class Noted(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Run folders read together, in the order of their numbers, and the folders that were skipped."""
+    """Run folders read together, in the order of their numbers, and the folders that were skipped.
+
+    `joined`: the table of which the gradients of the runs are parts, one after the other; None where they
+    are tables of their own.
+    """
 
     runs: tuple[SavedRun, ...]
     skipped: tuple[Noted, ...] = ()
+    joined: pd.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.runs)
@@ -261,168 +253,57 @@ class Runs:
         `predicted_delta_norm` is what theory says of delta_norm in the initial network, NaN elsewhere.
         """
         columns = [name for name in GRADIENT_COLUMNS if name != "name"]
-        return self._joined([_with_theory(run) for run in self.runs], [*columns, PREDICTED])
+        tables = [run.gradients for run in self.runs]
+        joined = _concatenated(tables, columns) if self.joined is None else self.joined.copy(deep=False)
+        joined[PREDICTED] = np.concatenate([[], *map(_predicted, self.runs)])
+        return self._tagged(joined, tables)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """`run, setting, seed, status`, the columns of metrics.csv and the baselines of the data."""
-        names = ("val_loss", "val_accuracy")
-        baselines = [{f"baseline_{name}": run.baseline_of(name) for name in names} for run in self.runs]
-        frames = [run.metrics.assign(**scores) for run, scores in zip(self.runs, baselines, strict=True)]
-        return self._joined(frames, [*METRIC_COLUMNS, *baselines[0]] if baselines else METRIC_COLUMNS)
+        tables = [run.metrics for run in self.runs]
+        joined = _concatenated(tables, METRIC_COLUMNS)
+        for name in ("val_loss", "val_accuracy") if self.runs else ():
+            joined[f"baseline_{name}"] = _repeated([run.baseline_of(name) for run in self.runs], tables)
+        return self._tagged(joined, tables)
 
     def extra(self, name: str) -> pd.DataFrame:
         """`run, setting, seed, status` and the columns of a table of `extras`."""
-        frames = [run.extra(name) for run in self.runs]
-        return self._joined(frames, dict.fromkeys(str(column) for frame in frames for column in frame))
+        tables = [run.extra(name) for run in self.runs]
+        columns = dict.fromkeys(str(column) for table in tables for column in table)
+        return self._tagged(_concatenated(tables, columns), tables)
 
-    def _joined(self, frames: Iterable[pd.DataFrame], columns: Iterable[str]) -> pd.DataFrame:
-        tagged = [
-            frame.assign(run=name, setting=label, seed=run.seed, status=run.status)
-            for frame, name, label, run in zip(frames, self.names, self.labels, self.runs, strict=True)
-            if not frame.empty
-        ]
-        order = ["run", "setting", "seed", "status", *columns]
-        return pd.concat(tagged, ignore_index=True)[order] if tagged else pd.DataFrame(columns=order)
-
-
-def _with_theory(run: SavedRun) -> pd.DataFrame:
-    rows = run.gradients
-    predicted = rows["layer"].map(run.predicted) if len(run.predicted) else float("nan")
-    return rows.assign(**{PREDICTED: pd.Series(predicted, rows.index).where(rows["step"] == 0)})
+    def _tagged(self, joined: pd.DataFrame, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+        """Put `run, setting, seed, status` before the columns of the runs' `tables` together."""
+        tags = {
+            "run": self.names, "setting": self.labels, "seed": [run.seed for run in self.runs],
+            "status": [run.status for run in self.runs],
+        }  # fmt: skip
+        for place, (name, values) in enumerate(tags.items()):
+            joined.insert(place, name, _repeated(values, tables))
+        return joined
 
 
-def load_runs(*folders: str | Path, most_steps: int | None = None) -> Runs:
-    """Read every run folder at or below `folders`; report and lab folders below them are passed over.
-
-    Tables of all runs together are `gradients`, `metrics` and `extra(name)`, each with the columns
-    `run, setting, seed, status`; single runs come by iterating.
-
-    Arguments:
-        folders: of runs, of sweeps, or of many of them.
-        most_steps: about how many logged steps are kept of long tables, which bounds the memory that a large
-            sweep takes; None: all.
-
-    Returns:
-        The runs in the order of their numbers; folders without a readable run are in `skipped`, with the
-        reason.
-
-    Raises:
-        SettingError: when one of the `folders` does not exist.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from tempfile import TemporaryDirectory
-        >>> with TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "run.json").write_text('{"status": "completed", "choices": {"depth": 2}}')
-        ...     _ = Path(folder, "gradients.csv").write_text("step,layer,grad_norm\\n0,1,0.1\\n0,2,1.0\\n")
-        ...     runs = load_runs(folder)
-        >>> runs.gradients[["layer", "grad_norm"]].values.tolist()
-        [[1.0, 0.1], [2.0, 1.0]]
-        >>> runs.skipped
-        ()
-    """
-    for given in folders:
-        instance_of("load_runs", given, (str, Path), "folders, such as 'outputs/2026-01-31_12-00-00'")
-    runs, skipped = [], []
-    for folder in _unique(run for place in folders for run in run_folders(Path(place))):
-        try:
-            runs.append(_read(folder, most_steps))
-        except UnreadableRun as error:
-            skipped.append(Noted(folder, error.reason))
-    return Runs(tuple(runs), tuple(skipped))
+def _concatenated(tables: Sequence[pd.DataFrame], columns: Iterable[str]) -> pd.DataFrame:
+    """The rows of tables, of which some may have none, under their columns in one order."""
+    filled, names = [table for table in tables if len(table)], list(columns)
+    if not filled:
+        return pd.DataFrame(columns=names)
+    joined = pd.concat(filled, ignore_index=True)
+    return joined if list(joined.columns) == names else joined.reindex(columns=names)
 
 
-def run_folders(folder: Path) -> list[Path]:
-    """`folder` itself if it is a run, else the runs below it and the folders that should have been one."""
-    require(folder.is_dir(), f"runs={folder}: there is no such folder")
-    return list(_run_folders(folder, set()))
+def _repeated(values: Sequence[Any], tables: Sequence[pd.DataFrame]) -> pd.Series[Any]:
+    """One value for each table, as often as it has rows."""
+    codes = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+    return pd.Series(list(values), dtype=None if len(values) else object).iloc[codes].reset_index(drop=True)
 
 
-def _run_folders(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    """The same; a folder that links lead back to is looked at once."""
-    found = os.stat(folder)
-    if (found.st_dev, found.st_ino) in seen:
-        return
-    seen.add((found.st_dev, found.st_ino))
-    if is_there(folder / RUN_FILE):
-        yield folder
-        return
-    try:
-        below = sorted((path for path in folder.iterdir() if _may_hold_runs(path)), key=natural)
-    except OSError:
-        below = []  # reading it will say why
-    for path in below:
-        yield from _run_folders(path, seen)
-    if not below and not (folder / REPORT_PAGE).exists():
-        yield folder
-
-
-def newest_runs(outputs: Path = Path("outputs")) -> Path:
-    """The run or sweep under `outputs` that was started last; report and lab folders are not counted."""
-    hint = "train something first, or name a folder with runs=DIR"
-    require(outputs.is_dir(), f"there is no folder {outputs} here: {hint}")
-    started = [path for path in outputs.iterdir() if _may_hold_runs(path) and any(_recorded(path))]
-    if not started:
-        raise SettingError(f"there is no run in {outputs}: {hint}")
-    return max(started, key=_start)
-
-
-def _read(folder: Path, most_steps: int | None) -> SavedRun:
-    record = read_run(folder)
-    gradients = read_gradients(folder, most_steps=most_steps)
-    gradients = _readable(folder, GRADIENTS_FILE, gradients, GRADIENT_COLUMNS)
-    if gradients.empty:
-        raise UnreadableRun(folder, "gradients.csv has no complete row")
-    no_metrics = pd.DataFrame(columns=list(METRIC_COLUMNS), dtype=float)
-    metrics = read_metrics(folder) if is_there(folder / METRICS_FILE) else no_metrics
-    metrics = _readable(folder, METRICS_FILE, metrics, METRIC_COLUMNS)
-    if most_steps is not None:
-        metrics = _thin_metrics(metrics, most_steps)
-    return SavedRun(folder, record, by_layer(gradients), metrics, most_steps)
-
-
-def _readable(folder: Path, file: str, table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """All `columns`; those that an older version did not write are empty, but a table needs its key."""
-    missing = [name for name in ("step", "layer") if name in columns and name not in table]
-    if missing:
-        raise UnreadableRun(folder, f"{file} has no column {missing[0]}")
-    return table.reindex(columns=list(columns))
-
-
-def _thin_metrics(metrics: pd.DataFrame, most_steps: int) -> pd.DataFrame:
-    """Evaluated rows are thinned apart from logged ones: they seldom fall on the same steps."""
-    if len(metrics) <= most_steps:
-        return metrics
-    evaluated = metrics["val_loss"].notna()
-    return pd.concat(
-        [thin(metrics[evaluated], most_steps), thin(metrics[~evaluated], most_steps)]
-    ).sort_values("step")
-
-
-def _may_hold_runs(path: Path) -> bool:
-    """Whether to look below `path` for runs."""
-    other = path.name.startswith(".") or path.name in NOT_RUNS
-    is_figures = path.name == "figures" and (path.parent / REPORT_PAGE).exists()
-    return path.is_dir() and not other and not is_figures and not (path / CLAIMS_FILE).exists()
-
-
-def _recorded(folder: Path) -> Iterator[Path]:
-    return (path for path in run_folders(folder) if (path / RUN_FILE).is_file())
-
-
-def _start(folder: Path) -> str:
-    """When it was started, as the folder's name says, else when its newest record was written."""
-    if DATED.match(folder.name):
-        return folder.name
-    written = max((path / RUN_FILE).stat().st_mtime for path in _recorded(folder))
-    return time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(written))
-
-
-def natural(path: Path) -> tuple[tuple[str, int], ...]:
-    """Sort key that puts job 2 before job 10."""
-    return tuple((text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", path.name))
-
-
-def _unique(folders: Iterable[Path]) -> list[Path]:
-    return list({folder.resolve(): folder for folder in folders}.values())
+def _predicted(run: SavedRun) -> NDArray[np.float64]:
+    """What theory says of each row of the gradients of a run: of the initial network alone."""
+    values = np.full(len(run.gradients), np.nan)
+    if len(run.predicted):
+        start = np.flatnonzero(run.gradients["step"].to_numpy() == 0)
+        layers = run.gradients["layer"].to_numpy()[start]
+        values[start] = run.predicted.reindex(layers).to_numpy()
+    return values

@@ -148,9 +148,9 @@ def _last(run: SavedRun, *columns: str) -> float:
     """The final value of the first of `columns` that was measured."""
     final = (run.record.get("metrics") or {}).get("final") or {}
     for column in columns:
-        measured = run.metrics[column].dropna()
         if final.get(column) is not None:
             return as_number(final[column])
+        measured = run.metrics[column].dropna()
         if len(measured):
             return float(measured.iloc[-1])
     return float("nan")

@@ -10,9 +10,10 @@ from vanishgrad.errors import SettingError
 from vanishgrad.files import replace_file
 from vanishgrad.folders import written_folder
 from vanishgrad.report.exhibits import Wanted
-from vanishgrad.report.gallery import Compute, Gallery
+from vanishgrad.report.gallery import Compute, Gallery, computing
+from vanishgrad.report.loading import REPORT_PAGE, load_runs
 from vanishgrad.report.page import report_page
-from vanishgrad.report.runs import REPORT_PAGE, Noted, Runs, load_runs
+from vanishgrad.report.runs import Noted, Runs
 from vanishgrad.report.tables import selection, settings_table, summary_table
 from vanishgrad.rows import written
 
@@ -55,14 +56,16 @@ def write_report(
     if not len(loaded):
         raise SettingError(_nothing(runs, loaded))
     folder = Path(out)
+    wanted = wanted or Wanted()
     with written_folder("out", folder):
-        summary = summary_table(loaded)
-        settings = settings_table(summary, loaded.keys)
-        for name, table in (("summary.csv", summary), ("settings.csv", settings)):
-            replace_file(folder / name, written(table, 9))
-        gallery = Gallery(loaded, summary, selection(settings), wanted, computed)
-        pictures = list(gallery.draw(folder / "figures"))
-        page = report_page(loaded, summary, settings, pictures, gallery.colours)
+        with computing(computed or {}, loaded, wanted) as tables:
+            summary = summary_table(loaded)
+            settings = settings_table(summary, loaded.keys)
+            for name, table in (("summary.csv", summary), ("settings.csv", settings)):
+                replace_file(folder / name, written(table, 9))
+            gallery = Gallery(loaded, summary, selection(settings), wanted, dict(tables))
+        with gallery.drawn(folder / "figures") as pictures:
+            page = report_page(loaded, summary, settings, pictures, gallery.colours)
         replace_file(folder / REPORT_PAGE, page.encode())
     return ReportResult(folder / REPORT_PAGE, loaded.skipped, loaded.cut_short, loaded.broken_extras)
 

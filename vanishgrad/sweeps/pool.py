@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 
 import torch
 
-from vanishgrad.engine.prepare import cores
 from vanishgrad.errors import SettingError, at_least, one_of, require
+from vanishgrad.forks import cores
 from vanishgrad.run import is_integer
 from vanishgrad.sweeps.processes import end, executor
 

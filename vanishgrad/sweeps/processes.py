@@ -11,11 +11,10 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from multiprocessing import context, parent_process
-from threading import Thread
+from multiprocessing import context
 from typing import Any
 
-from vanishgrad.interruption import ignore, undisturbed
+from vanishgrad.interruption import end_with_parent, ignore, undisturbed
 from vanishgrad.printing import guard
 
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
@@ -129,16 +128,9 @@ def _prepare(threads: int | None) -> None:
     warnings.simplefilter("ignore", SaturatedCriticalPoint)  # whoever checked the setting has heard it
     ignore()
     guard()
-    Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if threads is not None:
         torch.set_num_threads(threads)
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 @contextmanager

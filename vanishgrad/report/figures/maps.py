@@ -351,8 +351,9 @@ def _shown(ratio: pd.Series[float], reached: pd.Series[float]) -> pd.Series[floa
 def _draw_panel(axes: Axes, flow: pd.DataFrame, labels: Sequence[str], colours: Palette) -> None:
     axes.axvspan(*PASSES, color=BAND, linewidth=0, zorder=0.5)
     axes.axvline(1.0, color=QUIET, linestyle=(0, (1, 2)), linewidth=1.2)
+    rows_of = dict(iter(flow.groupby("setting", sort=False)))
     for label in labels:
-        rows = flow[flow["setting"] == label]
+        rows = rows_of.get(label, flow.iloc[:0])
         _draw_setting(axes, rows, label, colours, named=bool(colours.panels))
     if colours.panels:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=9, frameon=False)
