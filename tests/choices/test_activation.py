@@ -90,3 +90,22 @@ def test_the_negative_slope_is_that_of_leaky_relu_and_prelu() -> None:
 def test_a_wrong_parameter_is_refused_by_name(make: Callable[[], object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         make()
+
+
+def slope(act: Activation, x: float) -> float:
+    at = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    act.module().double()(at).backward()
+    assert at.grad is not None
+    return at.grad.item()
+
+
+@pytest.mark.parametrize("act", [act for act, _ in FORMULAS], ids=described)
+def test_what_an_activation_says_of_itself_is_what_its_function_does(act: Activation) -> None:
+    f, wide = act.module().double(), torch.linspace(-4, 4, 81, dtype=torch.float64)
+    flat_tails = abs(slope(act, 1e4)) < 1e-6 and abs(slope(act, -1e4)) < 1e-6
+    assert act.bounded == flat_tails
+    assert act.homogeneous == torch.allclose(f(3 * wide), 3 * f(wide), rtol=1e-12)
+    assert act.probability == torch.allclose(f(wide), 1 / (1 + torch.exp(-wide)), rtol=1e-12)
+    if act.half_linear:
+        assert slope(act, 20.0) == pytest.approx(1, abs=1e-3)
+        assert abs(slope(act, -20.0)) < 0.5

@@ -274,3 +274,20 @@ def test_each_setting_has_its_own_baseline_beside_its_result() -> None:
     dashed = [shown for shown in figure.axes[0].lines if shown.is_dashed()]
     assert [list(np.asarray(shown.get_xdata())) for shown in dashed] == [[0.4, 0.4], [0.3, 0.3]]
     assert "ignores the input" in figure.get_supxlabel()
+
+
+def test_a_ridge_stands_over_what_enters_its_layer() -> None:
+    """Two layers, four bins; each ridge has its largest fraction's height at the middle of that bin."""
+    edges = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    fractions = np.array([[0.1, 0.6, 0.2, 0.1], [0.0, 0.0, 0.0, 1.0]])
+    bins = {"edges": edges, "flat": np.array([True, False, False, True]), "fractions": fractions}
+    axes = figures.activation_inputs(
+        pd.DataFrame([{"moment": each, **bins} for each in ("start", "end")])
+    ).axes
+    for ridge, own in zip(axes[0].lines, fractions, strict=True):
+        x, height = np.asarray(ridge.get_xdata()), np.asarray(ridge.get_ydata())
+        assert x == pytest.approx([-1.5, -0.5, 0.5, 1.5])
+        above = height - round(height.min())
+        assert above / above.max() == pytest.approx(own / own.max())
+    shaded = [patch.get_extents().transformed(axes[0].transData.inverted()) for patch in axes[0].patches]
+    assert [end for box in shaded for end in (box.x0, box.x1)] == pytest.approx([-2.0, -1.0, 1.0, 2.0])

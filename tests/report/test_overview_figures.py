@@ -149,6 +149,20 @@ def test_what_else_varied_has_panels_of_its_own(
     assert titles[:2] == ["act=relu", "act=tanh"]
 
 
+def test_a_run_without_the_number_is_in_no_cell_of_the_map(
+    write_run: WriteRun, add: SimpleNamespace, tmp_path: Path
+) -> None:
+    """Such as lr=null among rates; true and false are no numbers."""
+    map_runs(write_run, add)
+    whole = tables(tmp_path, trainability_table)
+    path = next((tmp_path / "map").glob("5-1.0-*")) / "run.json"
+    for odd in ("auto", None, True):
+        record = json.loads(path.read_text())
+        record["choices"]["init"]["sigma_w"] = odd
+        path.write_text(json.dumps(record))
+        assert len(tables(tmp_path, trainability_table)) == len(whole) - 1
+
+
 def test_without_a_second_number_there_is_no_map(write_run: WriteRun, tmp_path: Path) -> None:
     for depth in (2, 3):
         for act in ("relu", "tanh"):

@@ -16,7 +16,7 @@ from vanishgrad.choices.model.build import build
 from vanishgrad.choices.pretraining import RBM, Autoencoder, DenoisingAutoencoder, NoPretraining
 from vanishgrad.choices.protocol import Activation, Pretraining
 from vanishgrad.choices.regularization import Dropout
-from vanishgrad.engine.pretrain import LayerEpoch, first_layer_filters, pretrain_
+from vanishgrad.engine.pretrain import LayerEpoch, _are_probabilities, first_layer_filters, pretrain_
 from vanishgrad.errors import SettingError
 from vanishgrad.run import Run
 from vanishgrad.streams import stream
@@ -177,6 +177,14 @@ def test_a_boltzmann_machine_refuses_data_that_are_no_probabilities() -> None:
     run = small()
     with pytest.raises(SettingError, match="pretrain=rbm with inputs from 0 to 2"):
         pretrained(run, 2 * inputs(run))
+
+
+@pytest.mark.parametrize("scale, shift", [(2, 0), (1, -0.5), (4, -2)])
+def test_only_inputs_from_0_to_1_are_probabilities(scale: float, shift: float) -> None:
+    """An autoencoder rebuilds those with the cross entropy, others with the squared error."""
+    run = small(Autoencoder(epochs=1))
+    assert _are_probabilities(run, inputs(run), 1)
+    assert not _are_probabilities(run, scale * inputs(run) + shift, 1)
 
 
 def test_filters_have_the_shape_of_an_example() -> None:
