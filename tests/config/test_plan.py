@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vanishgrad.config.plan import Composition, jobs_of, plan_of
+from vanishgrad.config.plan import Composition, is_search, jobs_of, plan_of
 from vanishgrad.errors import SettingError
 
 
@@ -123,3 +123,13 @@ def test_hydras_settings_that_take_any_key_take_it() -> None:
 def test_a_command_for_one_setting_says_so() -> None:
     with pytest.raises(SettingError, match=r"^seed=1,2: several values are a sweep; theory looks at one$"):
         plan_of(["seed=1,2"], False, alone="theory looks at one")
+
+
+@pytest.mark.parametrize(
+    "target", ["hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper", "a.Search"]
+)
+def test_every_sweeper_but_hydras_own_is_a_search(target: str) -> None:
+    config = swept("seed=0,1").config
+    assert not is_search(config)
+    config.hydra.sweeper._target_ = target
+    assert is_search(config)
