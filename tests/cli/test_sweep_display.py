@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from vanishgrad.cli.sweep_display import LONGEST, Tally, drawn, one_line, outcome_text, setting, sweep_display
+from vanishgrad.cli.sweep_display import (
+    LONGEST,
+    Tally,
+    _clock,
+    drawn,
+    one_line,
+    outcome_text,
+    setting,
+    sweep_display,
+)
 from vanishgrad.run import Run
 from vanishgrad.sweeps.job import Job, Outcome
 
@@ -195,3 +204,10 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert len(lines) == 4
     assert max(map(len, lines)) <= width
     assert lines[3].startswith("worst  accuracy 0.500 (1 run)  choice0=value")
+
+
+@pytest.mark.parametrize(
+    "seconds, told", [(-3.0, "0:00:00"), (0.4, "0:00:00"), (65.0, "0:01:05"), (90061.0, "1 day, 1:01:01")]
+)
+def test_a_time_is_told_in_whole_seconds(seconds: float, told: str) -> None:
+    assert _clock(seconds) == told

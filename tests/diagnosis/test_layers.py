@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from vanishgrad.diagnosis.describe import _ratio
+from vanishgrad.diagnosis.finding import layers
 from vanishgrad.diagnosis.layers import at_end, at_start, by_layer, moment, thin
 
 INF, NAN = float("inf"), float("nan")
@@ -120,3 +123,35 @@ def test_many_runs_at_once_have_the_starts_and_ends_of_each_alone() -> None:
         alone = pd.concat([moment(own, "grad_norm", when) for _, own in frame.groupby("run")])
         assert 0 < len(alone) < len(frame)
         pd.testing.assert_frame_equal(together(frame, "grad_norm").sort_index(), alone.sort_index())
+
+
+@pytest.mark.parametrize(
+    "numbers, said",
+    [
+        ([], "no layer"),
+        ([3], "layer 3"),
+        ([3, 4], "layers 3 and 4"),
+        ([3, 4, 5], "layers 3 to 5"),
+        ([1, 2, 5], "layers 1, 2 and 5"),
+        ([1, 2, 3, 4, 5, 7], "layers 1, 2, 3, 4, 5 and 7"),
+        ([1, 2, 3, 4, 5, 6, 8], "7 layers from 1 to 8"),
+    ],
+)
+def test_layers_are_told_in_the_shortest_words(numbers: list[int], said: str) -> None:
+    assert layers(numbers) == said
+
+
+@pytest.mark.parametrize(
+    "norms, ratio",
+    [
+        ([1.0, 4.0, 2.0], 0.5),
+        ([0.0, 4.0, 2.0], 0.0),
+        ([math.nan, 4.0, 2.0], math.nan),
+        ([1.0, 4.0, math.nan], math.nan),
+        ([1.0, 4.0, 0.0], math.nan),
+        ([1.0], math.nan),
+        ([1.0, math.nan, 2.0], 0.5),
+    ],
+)
+def test_the_first_hidden_layer_is_compared_with_the_last(norms: list[float], ratio: float) -> None:
+    assert _ratio(np.array(norms)) == pytest.approx(ratio, nan_ok=True)

@@ -40,9 +40,11 @@ from vanishgrad.choices.initialization import (
 )
 from vanishgrad.choices.model.build import build
 from vanishgrad.choices.model.feedforward import CNN
+from vanishgrad.choices.model.feedforward_theory import _rescaled
 from vanishgrad.choices.model.recurrent import GRU, LSTM, RNN
-from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm
+from vanishgrad.choices.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm
 from vanishgrad.choices.pretraining import Autoencoder
+from vanishgrad.choices.protocol import Activation
 from vanishgrad.choices.regularization import L2
 from vanishgrad.choices.residual import Fixup, HighwayShortcut, IdentityShortcut, Rezero, ScaledShortcut
 from vanishgrad.description import choices_in
@@ -301,3 +303,28 @@ def test_states_of_a_linear_recurrent_network_have_the_length_of_a_geometric_ser
     assert length != pytest.approx(1, rel=0.01)
     assert found.q_star == pytest.approx((0.25 * length + 0.09) / 0.75, rel=1e-6)
     assert found.time_factor == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_the_factor_of_a_highway_is_that_of_its_profile_far_from_both_ends(every: int) -> None:
+    residual = HighwayShortcut(gate_bias=-1.0, every=every)
+    found = predict(Run(depth=241, act=Tanh(), init=Gaussian(1.3, 0.2), residual=residual))
+    assert found.profile is not None
+    above, below = found.profile[100 + every], found.profile[100]
+    assert above is not None
+    assert below is not None
+    assert found.chi_1 == pytest.approx(10 ** (2 * (below - above) / every), rel=1e-8)
+
+
+@pytest.mark.parametrize("norm", [LayerNorm(position="post"), RMSNorm(position="post")], ids=str)
+@pytest.mark.parametrize("act", [ReLU(), Tanh(), Softplus()], ids=str)
+def test_the_theory_iterates_an_activation_as_its_normalization_leaves_it(
+    act: Activation, norm: LayerNorm
+) -> None:
+    """By Monte Carlo over the units of a wide layer at the fixed point."""
+    q = 1.7
+    z = math.sqrt(q) * torch.randn(100_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    y = act.module().double()(z)
+    y = y - y.mean() if isinstance(norm, LayerNorm) else y
+    found = _rescaled(replace(BASE, act=act, norm=norm), q)(z)
+    assert torch.allclose(found, y / y.square().mean().sqrt(), atol=0.03)
