@@ -134,10 +134,10 @@ class Chi(NamedTuple):
 
 def chi_around(run: Run, prediction: Prediction) -> Chi | str:
     """The plane around the run's own sigmas, or why there is none."""
-    if prediction.sigma_w is None or prediction.sigma_b is None or not run.model.one_scale:
-        return "no phase diagram: there is no one sigma_w and sigma_b"
     if run.blocks:
         return "no phase diagram: it is of networks without shortcuts"
+    if prediction.sigma_w is None or prediction.sigma_b is None or not run.model.one_scale:
+        return "no phase diagram: there is no one sigma_w and sigma_b"
     f, noise = function_of(run.act), run.reg.noise
     if run.norm.of_examples and run.norm.position == "pre":
         w, b = _axes(prediction.sigma_w, prediction.sigma_b, 2.0)

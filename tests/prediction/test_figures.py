@@ -9,6 +9,7 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -49,7 +50,7 @@ from vanishgrad.choices.regularization import L2
 from vanishgrad.choices.residual import Fixup, HighwayShortcut, IdentityShortcut, Rezero, ScaledShortcut
 from vanishgrad.description import choices_in
 from vanishgrad.errors import SettingError
-from vanishgrad.prediction import inputs_of
+from vanishgrad.prediction import Chi, chi_around, inputs_of
 from vanishgrad.records import strict
 
 BASE = Run(depth=6)
@@ -328,3 +329,32 @@ def test_the_theory_iterates_an_activation_as_its_normalization_leaves_it(
     y = y - y.mean() if isinstance(norm, LayerNorm) else y
     found = _rescaled(replace(BASE, act=act, norm=norm), q)(z)
     assert torch.allclose(found, y / y.square().mean().sqrt(), atol=0.03)
+
+
+@pytest.mark.parametrize("sigma_w, right", [(1.0, 2 * math.sqrt(2)), (0.3, 2 * math.sqrt(2)), (4.0, 6.4)])
+def test_the_plane_shows_the_setting_and_twice_the_critical_scale(sigma_w: float, right: float) -> None:
+    """relu is critical at sqrt(2) (He et al. 2015)."""
+    run = Run(depth=5, act=ReLU(), init=Gaussian(sigma_w, 0.1))
+    plane = chi_around(run, predict(run))
+    assert not isinstance(plane, str)
+    assert plane.sigma_w[-1] == pytest.approx(right, rel=1e-6)
+    assert (plane.sigma_b[0], plane.sigma_b[-1]) == (0.0, 1.0)
+    np.testing.assert_allclose(plane.chi_1, np.tile(plane.sigma_w**2 / 2, (len(plane.sigma_b), 1)), rtol=1e-6)
+    rnn = replace(run, depth=1, model="rnn", data=Adding())
+    assert isinstance(chi_around(rnn, predict(rnn)), Chi)
+
+
+@pytest.mark.parametrize(
+    "changes, why",
+    [
+        ({"model": LSTM(), "data": Adding()}, "there is no one sigma_w"),
+        ({"model": CNN()}, "there is no one sigma_w"),
+        ({"residual": IdentityShortcut()}, "of networks without shortcuts"),
+        ({"norm": LayerNorm(position="post")}, "the weights' scale does not matter"),
+        ({"init": Orthogonal()}, ""),
+    ],
+)
+def test_where_there_is_no_plane_the_reason_is_said(changes: dict[str, Any], why: str) -> None:
+    run = replace(Run(depth=5, init=Gaussian(1.5, 0.1)), **changes)
+    plane = chi_around(run, predict(run))
+    assert why in plane if isinstance(plane, str) else why == ""

@@ -95,7 +95,11 @@ def test_paper_has_captions_in_place_of_titles_and_the_page_keeps_its_own(
 def profile(write_run: WriteRun, tmp_path: Path, settings: int = 3) -> Figure:
     for depth in range(2, 2 + settings):
         write_run(f"sweep/{depth}", setting={"depth": depth})
-    gradients = load_runs(tmp_path / "sweep").gradients
+    return profile_of(tmp_path / "sweep")
+
+
+def profile_of(sweep: Path) -> Figure:
+    gradients = load_runs(sweep).gradients
     return gradient_profile(gradients, palette(gradients["setting"]))
 
 
@@ -125,3 +129,14 @@ def test_one_legend_stands_below_the_panels_of_a_paper(write_run: WriteRun, tmp_
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == names
     assert legend.get_window_extent().y1 <= min(axes.get_window_extent().y0 for axes in figure.axes)
+
+
+def test_lines_and_keys_of_a_paper_are_thinner(write_run: WriteRun, tmp_path: Path) -> None:
+    screen, paper = profile(write_run, tmp_path), profile_of(tmp_path / "sweep")
+    fit_for_paper(paper)
+    (legend,), keys = paper.legends, screen.axes[1].get_legend().get_texts()
+    for own, other in zip(legend.get_texts(), keys, strict=True):
+        assert own.get_fontsize() < 9
+        assert own.get_text() == other.get_text()
+    for own, other in zip(paper.axes[0].get_lines(), screen.axes[0].get_lines(), strict=True):
+        assert 0 < own.get_linewidth() < other.get_linewidth()
