@@ -17,6 +17,7 @@ from vanishgrad.report import load_runs
 from vanishgrad.report.figures import (
     activation_curves,
     clipping,
+    final_accuracy,
     flow_and_learning,
     gradient_profile,
     loss_landscape,
@@ -259,3 +260,21 @@ def test_a_worst_finding_and_its_remedy_stand_beside_the_verdict(
     diagnosis = property(lambda run: found.get(run.folder.name, Diagnosis()))
     monkeypatch.setattr("vanishgrad.report.runs.SavedRun.diagnosis", diagnosis)
     assert advice(load_runs(tmp_path)) == {"act=sigmoid": ("<b>Worst.</b>", "remedy=batchnorm")}
+
+
+@pytest.mark.parametrize("seeds, size", [(20, 5.0), (21, 3.0)])
+def test_every_seed_is_a_dot_in_the_line_of_its_setting(seeds: int, size: float) -> None:
+    """More than twenty are small, and stand above and below each other."""
+    rows = [(setting, number / 100) for setting in ("a", "b", "c") for number in range(seeds)]
+    table = pd.DataFrame(rows, columns=["setting", "final_val_accuracy"])
+    axes = final_accuracy(table.assign(run="0", seed=0, status="completed")).axes[0]
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [line.get_markersize() for line in dots] == [size] * 3
+    for place, line in enumerate(dots):
+        apart = np.asarray(line.get_ydata()) - place
+        assert abs(apart).max() < 0.36
+        assert np.ptp(apart) == (0 if seeds <= 20 else pytest.approx(0.7, abs=0.06))
+        assert sorted(np.asarray(line.get_xdata())) == pytest.approx([one / 100 for one in range(seeds)])
+    bars = [line for line in axes.lines if line.get_marker() == "|"]
+    middle = (seeds - 1) / 200
+    assert [float(np.asarray(line.get_xdata())[0]) for line in bars] == pytest.approx([middle] * 3)

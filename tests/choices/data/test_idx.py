@@ -85,6 +85,16 @@ def test_more_training_examples_than_the_files_hold_are_refused(tmp_path: Path) 
         load(MNIST(root=str(tmp_path), train_size=9))
 
 
+def test_as_many_images_as_one_likes_are_read(tmp_path: Path) -> None:
+    many = np.resize(PIXELS, (1000, *PIXELS.shape[1:]))
+    write_mnist(tmp_path)
+    write(tmp_path, IMAGES, idx(many))
+    write(tmp_path, TRAIN_LABELS, idx(np.resize(LABELS, 1000)))
+    train, _ = read_mnist(str(tmp_path), "MNIST")
+    assert torch.equal(train.x[:, 0], torch.from_numpy(many))
+    assert len(train.y) == 1000
+
+
 IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
 
