@@ -49,6 +49,7 @@ PACKAGE = "vanishgrad"
 COVERAGE, TIMES = "coverage", "times.xml"
 # Those that need arguments, and signs that only integers have: what raises at once tells nothing about tests.
 LEFT_OUT = ("VariableInserter", "VariableReplacer", "Bit", "Shift", "Invert")
+NOT_FOUND = 4  # pytest's exit status where a test that it was given by name is not there
 SECONDS_OF_A_TEST = 0.3  # where the time of a test is not known
 CHANGES = count(
     1
@@ -233,6 +234,9 @@ def _failing(tree: Path, tests: Sequence[str], seconds: float) -> str:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return "it never ends"
+    if ran.returncode == NOT_FOUND and any("::" in name for name in tests):
+        files = dict.fromkeys(name.partition("::")[0] for name in tests)  # the change is part of their names
+        return _failing(tree, list(files), seconds)
     if ran.returncode == 0:
         return ""
     failed = [line for line in ran.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
@@ -241,7 +245,7 @@ def _failing(tree: Path, tests: Sequence[str], seconds: float) -> str:
 
 @cache
 def equivalents() -> dict[tuple[str, str], str]:
-    """Why a mutation changes nothing that can be seen, by file and the line that it makes."""
+    """Why a mutation changes nothing that can be seen, by file and the line that it makes, or takes away."""
     if not EQUIVALENT.exists():
         return {}
     rows = [line.split(" | ") for line in EQUIVALENT.read_text(encoding="utf-8").splitlines() if line]
@@ -250,8 +254,10 @@ def equivalents() -> dict[tuple[str, str], str]:
 
 def is_equivalent(mutation: Mutation) -> bool:
     """Whether it was judged to change nothing."""
-    made = (line.removeprefix("+").strip() for line in mutation.diff() if line.startswith("+"))
-    return any((mutation.path, line) in equivalents() for line in made)
+    lines = mutation.diff()
+    made = [line[1:].strip() for line in lines if line.startswith("+")]
+    gone = [f"-{line[1:].strip()}" for line in lines if not made]
+    return any((mutation.path, line) in equivalents() for line in [*made, *gone])
 
 
 def copied(folder: Path) -> Path:
