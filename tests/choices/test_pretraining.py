@@ -26,6 +26,12 @@ def test_no_epochs_are_a_choice_too() -> None:
     assert RBM(epochs=0).epochs == 0
 
 
+def test_a_gibbs_chain_may_have_a_thousand_steps_and_no_more() -> None:
+    assert RBM(k=1000).k == 1000
+    with pytest.raises(SettingError, match=r"pretrain\.k=1001: must be"):
+        RBM(k=1001)
+
+
 def test_a_gibbs_chain_has_at_least_one_step() -> None:
     with pytest.raises(SettingError, match=r"pretrain\.k=0: must be at least 1"):
         RBM(k=0)

@@ -7,20 +7,25 @@ import json
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from vanishgrad import Run
 from vanishgrad.choices.activation import Sigmoid
 from vanishgrad.choices.initialization import Gaussian
-from vanishgrad.cli.cure import CureOptions, cure_options
-from vanishgrad.cli.cure_table import composed, shortest
+from vanishgrad.cli.cure import Asked, CureOptions, _apply, cure_options
+from vanishgrad.cli.cure_table import Document, composed, shortest
+from vanishgrad.cli.jobs import checked_setting
+from vanishgrad.config.plan import plan_of
 from vanishgrad.cures.candidates import candidates, treatment
 from vanishgrad.cures.ranking import COLUMNS
 from vanishgrad.cures.search import trial_steps
 from vanishgrad.description import applied
 from vanishgrad.diagnosis import Advice, Diagnosis, Finding
+from vanishgrad.errors import SettingError
 from vanishgrad.sweeps import sweep as sweeps
 from vanishgrad.sweeps.pool import Workers
 
@@ -141,6 +146,26 @@ def test_json_is_one_document_and_nothing_else(vanishgrad: Vanishgrad, tmp_path:
     if found["cure"] is not None:
         assert found["applied"]["steps"] == 60
         assert (tmp_path / "mine" / "applied" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(
+    "error, told", [(SettingError("lr=3: no"), None), (ValueError("odd"), "ValueError: odd")]
+)
+def test_a_refusal_of_what_is_applied_is_a_refusal_and_a_failure_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str | None
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("vanishgrad.cli.cure.train", refuse)
+    setting = checked_setting(plan_of(["depth=2"], False).config)
+    asked = Asked(["depth=2"], [], [], setting, cure_options([])[0])
+    answer = cast(Document, SimpleNamespace(winner=["depth=2", "act=relu"]))
+    if told is None:
+        with pytest.raises(SettingError, match="lr=3"):
+            _apply(asked, answer, tmp_path, Console())
+    else:
+        assert _apply(asked, answer, tmp_path, Console()) == (answer, [f"{tmp_path / 'applied'}: {told}"])
 
 
 def test_the_command_replaces_what_was_typed() -> None:

@@ -17,6 +17,7 @@ from vanishgrad.report import figures, load_runs
 from vanishgrad.report.exhibits import EXHIBITS, Exhibit
 from vanishgrad.report.extras import EXTRAS
 from vanishgrad.report.figures.images import in_a_row, in_a_square
+from vanishgrad.report.figures.view import draw_layers, draw_legend
 from vanishgrad.report.runs import Runs
 
 WriteRun = Callable[..., Path]
@@ -291,3 +292,28 @@ def test_a_ridge_stands_over_what_enters_its_layer() -> None:
         assert above / above.max() == pytest.approx(own / own.max())
     shaded = [patch.get_extents().transformed(axes[0].transData.inverted()) for patch in axes[0].patches]
     assert [end for box in shaded for end in (box.x0, box.x1)] == pytest.approx([-2.0, -1.0, 1.0, 2.0])
+
+
+def layers_of(x: str, count: int, layers: Iterable[int] = (1, 2)) -> pd.DataFrame:
+    rows = [(str(0), 0, layer, at, 1.0 + layer * at) for layer in layers for at in range(count)]
+    return pd.DataFrame(rows, columns=["run", "seed", "layer", x, "y"])
+
+
+@pytest.mark.parametrize(
+    "x, count, marker", [("epoch", 12, "o"), ("epoch", 13, "None"), ("step", 12, "None"), ("step", 1, "o")]
+)
+def test_single_points_and_few_epochs_are_marked(x: str, count: int, marker: str) -> None:
+    axes = Figure().subplots()
+    draw_layers(axes, layers_of(x, count), x, "y", log=False)
+    assert [line.get_marker() for line in axes.lines] == [marker] * 2
+
+
+def test_panels_with_the_same_lines_share_a_key() -> None:
+    for other, shared in (((1, 2), True), ((1, 3), False), ((2, 3), False)):
+        figure = Figure()
+        panels = figure.subplots(1, 2)
+        for axes, layers in zip(panels, ((1, 2), other), strict=True):
+            draw_layers(axes, layers_of("step", 3, layers), "step", "y", log=False)
+        draw_legend(figure, panels)
+        assert bool(figure.legends) == shared
+        assert [axes.get_legend() is None for axes in panels] == [shared] * 2
