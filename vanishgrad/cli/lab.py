@@ -115,10 +115,10 @@ def lab(arguments: Sequence[str]) -> int:
     failed: list[str] = []
     page = None
     with notes(), _interruptible(arguments):
-        with working("checking the runs"):
-            chapters = [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]
         with written_folder("out", asked.folder, whole=True):
             _refuse_foreign(asked)
+            with working("checking the runs"):
+                chapters = [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]
             for chapter, jobs in chapters:
                 failed += _run(asked, chapter, jobs, console)
             if any(is_written(asked.folder, chapter) for chapter in CHAPTERS):

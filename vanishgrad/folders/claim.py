@@ -127,7 +127,7 @@ def written_folder(key: str, folder: Path, *, whole: bool = False) -> Iterator[N
             yield
     except WriteError as error:
         raise SettingError(f"{key}={folder}: {error}") from None
-    except SettingError:
+    except (SettingError, KeyboardInterrupt):
         remove_empty(new)
         raise
 
