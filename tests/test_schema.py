@@ -126,3 +126,15 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
         file.truncate(LARGEST + 1)
     with pytest.raises(Fault, match="has 64 MB; more than 64 are not read"):
         content(tmp_path / "run.json")
+
+
+def test_a_megabyte_is_a_million_bytes(tmp_path: Path) -> None:
+    """A file with nothing in it but its size: nobody reads 65 MB to know that it is no run.json."""
+    path = tmp_path / "run.json"
+    with path.open("wb") as file:
+        file.truncate(64_000_000)
+    assert len(content(path)) == 64_000_000
+    with path.open("wb") as file:
+        file.truncate(65_000_000)
+    with pytest.raises(Fault, match="has 65 MB; more than 64 are not read"):
+        content(path)

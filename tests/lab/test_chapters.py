@@ -74,3 +74,8 @@ def test_every_experiment_is_a_sweep_that_can_be_typed(
             assert jobs
             for job in composed(load, plan.config, jobs if whole else [jobs[0], jobs[-1]]):
                 checked_setting(job)
+
+
+def test_figures_whose_colours_mean_something_are_left_alone_by_a_dark_page() -> None:
+    pictures = {plate.name for one in CHAPTERS for plate in one.plates if plate.is_picture}
+    assert pictures == {"landscape", "filters", "frames", "map"}

@@ -27,7 +27,7 @@ from vanishgrad.choices.activation import (
     Softplus,
     Tanh,
 )
-from vanishgrad.choices.data import MNIST, Adding, Digits, Spirals, Text, load
+from vanishgrad.choices.data import MNIST, Adding, CopyMemory, Digits, Spirals, Text, load
 from vanishgrad.choices.data.dataset import Dataset
 from vanishgrad.choices.initialization import (
     Critical,
@@ -358,3 +358,10 @@ def test_where_there_is_no_plane_the_reason_is_said(changes: dict[str, Any], why
     run = replace(Run(depth=5, init=Gaussian(1.5, 0.1)), **changes)
     plane = chi_around(run, predict(run))
     assert why in plane if isinstance(plane, str) else why == ""
+
+
+def test_symbols_are_one_hot_vectors() -> None:
+    """Of ten symbols one is 1 and nine are 0: the mean square is a tenth."""
+    data = CopyMemory()
+    found = inputs_of(data)
+    assert (found.length, found.examples) == (pytest.approx(1 / data.symbols), len(load(data).train_x))

@@ -113,7 +113,7 @@ def test_a_figure_for_a_paper_is_as_wide_as_its_columns_in_small_serif_type(
         fonts = {
             text.get_fontname() for axes in figure.axes for text in [*axes.get_xticklabels(), axes.title]
         }
-    assert figure.get_size_inches()[0] == PAGE > COLUMN
+    assert figure.get_size_inches()[0] == PAGE == 7.0 > COLUMN == 3.4
     assert fonts == {"STIXGeneral"}
     assert said.startswith("Gradient profile")
     sizes = [text.get_fontsize() for axes in figure.axes for text in (axes.title, axes.xaxis.label)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
-from vanishgrad.theory.residual import Block, Stream, branch_gradients, stream_gradients
+from vanishgrad.theory.residual import Block, Stream, branch_gradients, gate, highway, stream_gradients
 from vanishgrad.theory.stack import LayerMoments, Passage, Signal
 
 UNIT = Signal(1.0, 0.0)
@@ -35,3 +36,18 @@ def test_the_stream_adds_what_every_branch_gives_back() -> None:
     layers, stream = stream_gradients(network)
     assert stream == pytest.approx([math.log(2.5 * 2), math.log(2.5), 0.0])
     assert layers == pytest.approx([math.log(2.5 * 2), math.log(2.5 * 0.25), math.log(0.25)])
+
+
+def test_the_gate_of_a_highway_reads_what_the_first_layer_of_its_branch_reads() -> None:
+    """It has weights of that layer's variance; a bias that opens it half at 0."""
+    first, second = ((lambda square, v=v: (v, 0.0)) for v in (0.5, 3.0))
+
+    def passing(x: Signal) -> Passage:
+        return Passage(x, 0.0, 1.0)
+
+    stem, (moved,) = highway(Signal(2.0, 0.0), lambda square: (1.0, 0.0), [[first, second]], passing, 0.0)
+    assert (stem.z.square, moved.gate) == (2.0, gate(first, Signal(2.0), 0.0))
+    assert moved.gate != gate(second, Signal(2.0), 0.0)
+    assert moved.gate.mean == pytest.approx(0.5)
+    z = math.sqrt(0.5 * 2.0) * torch.randn(10**6, generator=torch.Generator().manual_seed(0))
+    assert moved.gate.square == pytest.approx(float(z.sigmoid().square().mean()), rel=1e-3)

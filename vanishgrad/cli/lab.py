@@ -114,15 +114,14 @@ def lab(arguments: Sequence[str]) -> int:
     console = PrintableConsole()
     failed: list[str] = []
     page = None
-    with notes(), _interruptible(arguments):
-        with written_folder("out", asked.folder, whole=True):
-            _refuse_foreign(asked)
-            with working("checking the runs"):
-                chapters = [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]
-            for chapter, jobs in chapters:
-                failed += _run(asked, chapter, jobs, console)
-            if any(is_written(asked.folder, chapter) for chapter in CHAPTERS):
-                page = write_book(asked.folder, CHAPTERS, asked.profile)
+    with notes(), _interruptible(arguments), written_folder("out", asked.folder, whole=True):
+        _refuse_foreign(asked)
+        with working("checking the runs"):
+            chapters = [(chapter, _jobs(asked, chapter)) for chapter in asked.chapters]
+        for chapter, jobs in chapters:
+            failed += _run(asked, chapter, jobs, console)
+        if any(is_written(asked.folder, chapter) for chapter in CHAPTERS):
+            page = write_book(asked.folder, CHAPTERS, asked.profile)
     for failure in failed:
         say(f"failed: {failure}")
     if page is not None:
