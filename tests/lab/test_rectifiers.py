@@ -14,6 +14,7 @@ from vanishgrad.lab.chapters.rectifiers import (
     measure_activation_costs,
     measure_learned_slopes,
 )
+from vanishgrad.lab.chapters.rectifiers_figures import dead_and_alive
 
 LAYERS = np.arange(1, 22)  # the last is the output layer
 SEEDS = (0, 1)
@@ -134,3 +135,16 @@ def test_every_layer_has_a_slope_of_its_own() -> None:
     learned = measure_learned_slopes(0)
     assert list(learned["layer"]) == list(range(1, PRELU_DEPTH + 1))
     assert learned["slope"].nunique() == PRELU_DEPTH
+
+
+def test_dead_units_and_accuracies_stand_side_by_side() -> None:
+    rows = pd.DataFrame({
+        "remedy": ["none", "leaky_relu"], "seed": 0, "dead_before": [0.1, 0.2], "dead_after": [0.9, 0.0],
+        "accuracy": [0.2, 0.95],
+    })  # fmt: skip
+    figure = dead_and_alive("t", {"born dead": rows, "killed": rows})
+    assert [axes.get_title() for axes in figure.axes] == ["born dead", "born dead", "killed", "killed"]
+    left, right = figure.axes[:2]
+    assert [tick.get_text() for tick in left.get_yticklabels()] == ["none", "leaky_relu"]
+    assert [float(line.get_xdata()[0]) for line in left.lines] == [0.1, 0.9, 0.2, 0.0]
+    assert [float(line.get_xdata()[0]) for line in right.lines if line.get_marker() == "o"] == [0.2, 0.95]
