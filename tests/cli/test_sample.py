@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import io
+import os
+import shutil
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from vanishgrad.cli import main
 from vanishgrad.records import read_run
 
 Vanishgrad = Callable[..., Any]
 STORY = "the cat sat on the mat and the dog sat on the log.\n"
 
 
-@pytest.fixture
-def trained(vanishgrad: Vanishgrad, tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A character model of a story, with its text gone."""
-    (tmp_path / "story.txt").write_text(STORY * 40)
-    done = vanishgrad(
-        "train", "model=lstm", "data=text", "data.path=story.txt", "data.length=16", "width=24",
-        "batch_size=8", "optim=adam", "lr=0.03", "max_steps=150", "hydra.run.dir=run",
-    )  # fmt: skip
-    assert done.status == 0
-    assert "bits per character" in done.out
-    assert "baseline loss" in done.out
-    assert "(unigram frequencies)" in done.out
-    (tmp_path / "story.txt").unlink()
+    folder, said, here = tmp_path_factory.mktemp("story"), io.StringIO(), Path.cwd()
+    os.chdir(folder)
+    try:
+        Path("story.txt").write_text(STORY * 40)
+        with redirect_stdout(said):
+            status = main([
+                "train", "model=lstm", "data=text", "data.path=story.txt", "data.length=16", "width=24",
+                "batch_size=8", "optim=adam", "lr=0.03", "max_steps=150", "hydra.run.dir=run",
+            ])  # fmt: skip
+        Path("story.txt").unlink()
+    finally:
+        os.chdir(here)
+    assert status == 0
+    assert "bits per character" in said.getvalue()
+    assert "baseline loss" in said.getvalue()
+    assert "(unigram frequencies)" in said.getvalue()
+    return folder / "run"
+
+
+@pytest.fixture
+def trained(story: Path, tmp_path: Path) -> str:
+    """The same in the working directory."""
+    shutil.copytree(story, tmp_path / "run")
     return "run"
 
 
@@ -70,6 +89,19 @@ def test_a_wrong_input_gets_one_message(
     done = vanishgrad("sample", *arguments)
     assert (done.status, done.out) == (2, "")
     assert message in done.error
+
+
+def test_a_model_that_diverged_writes_nothing_and_is_named(
+    vanishgrad: Vanishgrad, trained: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "run" / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    for weight in state["model"].values():
+        weight.fill_(torch.nan)
+    torch.save(state, path)
+    done = vanishgrad("sample", "run=run", "length=5")
+    assert done.status == 2
+    assert done.error == "run=run: the model's outputs are not finite: it diverged, and writes nothing"
 
 
 def test_a_run_that_learned_something_else_writes_no_text(vanishgrad: Vanishgrad) -> None:

@@ -135,7 +135,9 @@ def test_slopes_are_those_of_the_closed_forms() -> None:
 
 
 def test_the_probe_of_slopes_finds_the_largest() -> None:
-    rows = activations.measure_steepest_slopes(0).set_index("act")["steepest"]
+    table = activations.measure_steepest_slopes(0).set_index("act")
+    rows = table["steepest"]
+    assert rows.to_numpy() == pytest.approx(table["bound"].to_numpy())
     assert rows["sigmoid"] == 0.25
     assert rows["erf"] == pytest.approx(2 / math.sqrt(math.pi))
 

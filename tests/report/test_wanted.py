@@ -136,7 +136,7 @@ def test_lines_and_keys_of_a_paper_are_thinner(write_run: WriteRun, tmp_path: Pa
     fit_for_paper(paper)
     (legend,), keys = paper.legends, screen.axes[1].get_legend().get_texts()
     for own, other in zip(legend.get_texts(), keys, strict=True):
-        assert own.get_fontsize() < 9
+        assert own.get_fontsize() == pytest.approx(6.75)
         assert own.get_text() == other.get_text()
     for own, other in zip(paper.axes[0].get_lines(), screen.axes[0].get_lines(), strict=True):
         assert 0 < own.get_linewidth() < other.get_linewidth()

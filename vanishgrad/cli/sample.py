@@ -42,7 +42,11 @@ def sample(arguments: Sequence[str]) -> int:
         )
     prompt = values.get("prompt", "")
     dice = stream(seed, "sample")
-    _write(prompt, characters(model, trained.vocabulary, prompt, length, temperature, dice))
+    text = characters(model, trained.vocabulary, prompt, length, temperature, dice)
+    try:
+        _write(prompt, text)
+    except SettingError as error:  # now only the model can be at fault
+        raise SettingError(f"run={values['run']}: {error}") from None
     return 0
 
 
