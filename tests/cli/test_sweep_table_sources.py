@@ -12,9 +12,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from vanishgrad.cli.sweep_table import show_sweep
+from vanishgrad import Run, train
+from vanishgrad.cli.sweep_table import _runs_of, show_sweep
+from vanishgrad.engine import Provenance
 from vanishgrad.records import GRADIENTS_FILE, METRICS_FILE
 from vanishgrad.rows import read_text
+from vanishgrad.sweeps.job import Job
 
 Vanishgrad = Callable[..., Any]
 TINY = ("width=2", "max_steps=3", "log_every=1", "eval_every=2", "threads=1")
@@ -76,3 +79,10 @@ def test_runs_that_lack_their_lines_are_in_the_table_all_the_same(
     shutil.rmtree(tmp_path / "out" / "3")
     theirs, _ = of_folders(tmp_path / "out")
     assert theirs["runs"].sum() == 3
+
+
+def test_a_run_without_an_outcome_is_read_from_its_folder_if_it_has_one(tmp_path: Path) -> None:
+    runs = [Run(depth=2, width=2, max_steps=1, seed=seed) for seed in (0, 1)]
+    jobs = [Job(run.seed, run, tmp_path / str(run.seed), Provenance(), f"seed={run.seed}") for run in runs]
+    train(runs[0], jobs[0].folder)
+    assert [(one.numbers.seed, one.numbers.status) for one in _runs_of(jobs, {})] == [(0, "completed")]

@@ -9,7 +9,7 @@ import pytest
 from vanishgrad.lab import Claim, Evidence
 from vanishgrad.lab.chapters import learning
 from vanishgrad.lab.chapters.learning import norm_product, product_error, quotient_error
-from vanishgrad.lab.valley import CURVATURES, START, descend, descents
+from vanishgrad.lab.valley import CURVATURES, START, descend, descent_from_anywhere, descents
 
 
 def probe(name: str, **columns: object) -> Evidence:
@@ -101,3 +101,10 @@ def test_a_product_of_norms_is_a_bound() -> None:
 
 def test_difference_quotients_agree() -> None:
     assert quotient_error(1)["error"].max() < 1e-6
+
+
+def test_from_anywhere_every_rate_below_two_over_the_steepest_curvature_converges() -> None:
+    found = descent_from_anywhere(3).set_index("lr")["left"]
+    assert (found[found.index < 0.2] < 1).all()
+    assert (found[found.index > 0.2] > 1).all()
+    assert [int((found.index < 0.2).sum()), int((found.index > 0.2).sum())] == [4, 1]

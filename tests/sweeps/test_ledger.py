@@ -189,6 +189,16 @@ def test_threads_append_at_the_same_time(tmp_path: Path) -> None:
     assert sorted(outcomes(tmp_path)) == list(range(200))
 
 
+def test_a_line_that_never_ends_is_refused(tmp_path: Path) -> None:
+    """As a disk leaves it that is out of order: a gigabyte of zeros, which nobody reads to its end."""
+    append(tmp_path, ENDS[0])
+    os.truncate(tmp_path / SWEEP_RUNS_FILE, 10**9)
+    with pytest.raises(SettingError, match=r"runs\.jsonl has a line of more than 16 MB, which no"):
+        outcomes(tmp_path)
+    os.truncate(tmp_path / SWEEP_RUNS_FILE, 10**6)
+    assert outcomes(tmp_path) == {0: ENDS[0]}
+
+
 def test_a_follower_tells_every_outcome_once(tmp_path: Path) -> None:
     follower = Follower(tmp_path)
     assert follower.new() == []

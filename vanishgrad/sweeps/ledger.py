@@ -9,7 +9,7 @@ from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from vanishgrad.description import describe, describe_choice, described_fields
 from vanishgrad.engine.recorder import versions
@@ -17,11 +17,12 @@ from vanishgrad.errors import SettingError, require, short
 from vanishgrad.files import append_whole, replace_file, writing
 from vanishgrad.folders import last_words, one_at_a_time
 from vanishgrad.records import SCHEMA_VERSION, SWEEP_FILE, SWEEP_RUNS_FILE, numbers, strict, strict_json
-from vanishgrad.schema import OUTCOME, SWEEP, Fault, checked, content, opened, parsed
+from vanishgrad.schema import MEGABYTE, OUTCOME, SWEEP, Fault, checked, content, opened, parsed
 from vanishgrad.sweeps.job import Job, Outcome
 
 TAKEN_BACK = "interrupted"
 LARGEST = 2**30  # bytes of sweep.json, and of runs.jsonl
+LONGEST = 16 * MEGABYTE  # bytes of a line
 KEY = "sweep.resume"  # what the folder of a sweep is typed as
 
 
@@ -207,17 +208,27 @@ class Follower:
             SettingError: for a line that no sweep wrote.
         """
         try:
+            found = list[Outcome]()
             with opened(self._path, LARGEST) as file:
                 file.seek(self._place)
-                text = file.read()
-            *whole, begun = text.split(b"\n")
-            self._place += len(text) - len(begun)
-            _outcome(begun)  # to be read when it has its end, if it is the beginning of a line at all
-            return [outcome for line in whole if (outcome := _outcome(line)) is not None]
+                for line in _lines(file):
+                    outcome = _outcome(line.removesuffix(b"\n"))
+                    if line.endswith(b"\n"):  # else it is read when it has its end
+                        self._place += len(line)
+                        found += [] if outcome is None else [outcome]
+            return found
         except FileNotFoundError:
             return []
         except Fault as fault:
             raise SettingError(f"{self._path.parent}: {fault.of(SWEEP_RUNS_FILE)}") from None
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Each with its end; the last one may have none yet."""
+    while line := file.readline(LONGEST + 1):
+        if len(line) > LONGEST:
+            raise Fault(f"has a line of more than {LONGEST // MEGABYTE} MB, which no sweep wrote")
+        yield line
 
 
 BEGINS = b'{"number": '  # every line

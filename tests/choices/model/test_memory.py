@@ -105,3 +105,11 @@ def test_what_fits_is_not_refused() -> None:
     run = Run(depth=110, width=16, model=CNN(), residual=IdentityShortcut(), data=CIFAR10())
     model: nn.Module = build(run)
     check_memory(run, sum(parameter.numel() for parameter in model.parameters()), 64)
+
+
+@pytest.mark.parametrize("depth, width", [(1, 64), (5, 64), (20, 7)])
+def test_a_perceptron_costs_its_square_matrices(depth: int, width: int) -> None:
+    """Between hidden layers width x width weights, as many multiplications per example."""
+    run = Run(depth=depth, width=width)
+    cost = run.model.cost(run)
+    assert (cost.parameters, cost.multiplications) == ((depth - 1) * width**2, width**2)
