@@ -2,7 +2,7 @@
 
 import sys
 
-from vanishgrad.cli import main
+from vanishgrad.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Command:
 
             warm()  # they import torch while this process does
         function: Callable[[Sequence[str]], int] = getattr(import_module(f"{PACKAGE}.{self.name}"), self.name)
+        gc.enable()  # until now a process of its own has none
         return function
 
 
