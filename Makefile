@@ -16,7 +16,7 @@ ROOMS := tests/report tests/lab tests/cli tests/config tests/sweeps tests/diagno
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-lowest release-check lint types mutate benchmark figures lab clean
+.PHONY: help install demo test test-all integrations test-lowest release-check lint types mutate benchmark figures lab clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,11 @@ demo: install ## train a small sweep on the digits, write its report and print w
 test: lint types ## ruff, mypy and the fast tests
 	$(TEST)
 
-test-all: lint types test-lowest ## the slow tests too, and some with the lowest versions
+test-all: lint types test-lowest integrations ## the slow tests too, those of integrations, and some with the lowest versions
 	$(TEST) -m ""
+
+integrations: install ## what some tests need that the package does not: launchers, sweepers, clusters
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[optuna,joblib,slurm,dask,ray]'
 
 test-lowest: $(LOWEST)/.installed ## the fast tests of the rooms that others' packages are used in, with their lowest versions
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n $(JOBS) $(OLD) $(ROOMS)

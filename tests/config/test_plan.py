@@ -62,7 +62,8 @@ REFUSED = {
     "hydra.job.env_set.SOME=1": "is new there; write +hydra.job.env_set.SOME=1",
     "hydra.launcher.nothing=1": "hydra.launcher has no setting nothing; valid are",
     "hydra.launcher._target_=os.system": "a launcher is chosen by hydra/launcher=NAME",
-    "hydra/lancher=basic": "Hydra has no group lancher; valid are",
+    "hydra/lancher=basic": "hydra has no group lancher; valid are",
+    "hydra/launcher/nothing=basic": "hydra/launcher has no group nothing; there is none",
     "hydra/launcher=nothing": "choose one of basic",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin
@@ -56,14 +56,20 @@ def check(overrides: Iterable[Override], node: DictConfig) -> None:
         _check_value(text, path, override.value(), node)
 
 
-def check_groups(overrides: Iterable[Override], groups: Sequence[str]) -> None:
-    """Refuse `hydra/GROUP=NAME` of a group that is none of `groups`."""
+def check_groups(overrides: Iterable[Override], below: Callable[[str], Sequence[str]]) -> None:
+    """Refuse `hydra/GROUP=NAME`, or `hydra/GROUP/GROUP=NAME`, of a group that there is not.
+
+    Arguments:
+        overrides: those of Hydra's groups.
+        below: the groups in another, such as `hydra/sweeper`.
+    """
     for override in overrides:
-        text, name = cut(override.input_line or ""), override.key_or_group.removeprefix("hydra/")
-        require(
-            name in groups,
-            f"{text}: Hydra has no group {name}; valid are {', '.join(groups)}{meant(name, groups)}",
-        )
+        text, (above, *names) = cut(override.input_line or ""), override.key_or_group.split("/")
+        for name in names:
+            groups = below(above)
+            there = f"valid are {', '.join(groups)}{meant(name, groups)}" if groups else "there is none"
+            require(name in groups, f"{text}: {above} has no group {name}; {there}")
+            above = f"{above}/{name}"
 
 
 def check_search(folders: object, text: str) -> None:

@@ -187,7 +187,7 @@ def understood(texts: Sequence[str], load: ConfigLoader, search: Sequence[str] =
     typed_overrides.check_sweep(parsed)
     of_hydra = [override for override in parsed if override.key_or_group.startswith("hydra/")]
     if of_hydra:
-        hydra_keys.check_groups(of_hydra, load.list_groups("hydra"))
+        hydra_keys.check_groups(of_hydra, load.list_groups)
     for override in parsed:
         typed_overrides.check_names(override, groups, (*SCALARS, "objective"))
         typed_overrides.check_text(override)
