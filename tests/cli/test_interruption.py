@@ -211,7 +211,7 @@ def test_the_processes_of_a_sweep_end_with_it_and_say_nothing(
     tmp_path: Path, number: signal.Signals, status: int, word: str, to_all: bool
 ) -> None:
     """A terminal sends to all of its processes, `kill` to one, and a container to the first."""
-    process = started(tmp_path, "-m", "seed=0,1", "width=8,9", "hydra.sweep.dir=sweep")
+    process = started(tmp_path, "-m", "seed=0,1", "act=relu,tanh", "hydra.sweep.dir=sweep")
     wait_for_rows(tmp_path, "sweep/0")
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 2
