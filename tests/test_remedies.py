@@ -195,3 +195,9 @@ def test_what_fits_leaves_no_warning_behind_and_takes_none_away() -> None:
         fitting_remedies(replace(SICK, act=Softsign()))
     for _ in range(2):
         assert fitting_remedies(SICK) == fitting_remedies(replace(SICK, seed=9, name="other"))
+
+
+def test_a_multiple_is_written_down_as_one_and_advised_as_a_number() -> None:
+    small = remedies.TABLE["small_rate"]
+    assert small.typed == "lr=*0.1"
+    assert remedies.filled(remedies.parsed(small.typed), {"lr": 0.5}.get) == {"lr": pytest.approx(0.05)}

@@ -68,7 +68,10 @@ class Change:
         relative = any(NUMBER.match(str(value)) for value in self.changes.values())
         if isinstance(self, Remedy) and not relative:
             return f"remedy={self.name}"
-        return " ".join(f"{key}={typed_text(value)}" for key, value in self.changes.items())
+        return " ".join(
+            f"{key}={value if NUMBER.fullmatch(str(value)) else typed_text(value)}"
+            for key, value in self.changes.items()
+        )
 
     def _value(self, value: Any) -> Any:
         if not isinstance(value, str):
