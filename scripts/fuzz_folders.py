@@ -270,7 +270,7 @@ def separated(path: Path, chance: random.Random) -> str:
 
 
 def other_arrays(path: Path, chance: random.Random) -> str:
-    with np.load(path) as stored:
+    with path.open("rb") as file, np.load(file) as stored:
         arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
     name = chance.choice(list(arrays))
     array, how = (

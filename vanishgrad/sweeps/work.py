@@ -126,10 +126,10 @@ def train_group(group: JobGroup, tell: Tell, measures: Measures) -> None:
         if len(jobs) > 1:
             try:
                 train_stack([job.run for job in jobs], ended, jobs)
-            except Exception:
+            except Exception as error:
                 for job in left.values():
                     clear_run(job.folder)
-                    _log(job)
+                    _log_of(job, error)
         for job in list(left.values()):
             told(_alone(job, measures))
 
@@ -194,10 +194,14 @@ def _outcome(job: Job, result: Result, metrics: dict[str, float | None], togethe
 
 
 def _failed(job: Job, error: Exception) -> Outcome:
-    """The outcome of a run that ended with an error; with the traceback, unless its sentence says all."""
-    known = isinstance(error, (SettingError, WriteError))
-    log = None if known else _log(job)
+    """The outcome of a run that ended with an error."""
+    log = _log_of(job, error)
     return Outcome(job.number, "failed", 0.0, error=error_line(error), log=None if log is None else str(log))
+
+
+def _log_of(job: Job, error: Exception) -> Path | None:
+    """The traceback of the exception at hand, left in the run folder unless its sentence says all."""
+    return None if isinstance(error, (SettingError, WriteError)) else _log(job)
 
 
 def _leave_files(job: Job) -> None:
