@@ -228,6 +228,8 @@ def _cut(typed: Sequence[str]) -> list[str]:
     """What keeps training short, unless it was typed."""
     keys = {text.strip("+~- ").partition("=")[0] for text in typed}
     small = [f"{key}={value}" for key, value in SMALL.items() if key not in keys]
-    data = ["data.train_size=64"] if not {"data", "data.train_size"} & keys else []
+    sized = "data" not in keys or not {"data=adding", "data=digits"}.isdisjoint(typed)
+    data = ["data.train_size=64"] if sized and "data.train_size" not in keys else []
+    data += ["data.length=8"] if "data=adding" in typed and "data.length" not in keys else []
     pretrain = ["pretrain.epochs=1"] if "pretrain" in keys and "pretrain.epochs" not in keys else []
     return [*typed, *small, *data, *pretrain]
