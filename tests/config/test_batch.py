@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from random import Random
 from typing import Any
@@ -10,29 +10,13 @@ from typing import Any
 import pytest
 from hydra.core.config_loader import ConfigLoader
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tests.config.test_compose import DATED, JOBS, random_jobs
 from vanishgrad.config.batch import BatchComposer, ComposedJob, QuickLoader, alone, numbered
-from vanishgrad.config.location import CONFIG_NAME
-from vanishgrad.config.plan import loader
 
-from .conftest import asked
-
-
-@pytest.fixture
-def load() -> Iterator[ConfigLoader]:
-    with loader() as found:
-        yield found
-
-
-def common(load: ConfigLoader, *overrides: str) -> DictConfig:
-    """What the jobs have in common, its time of day read."""
-    config = load.load_configuration(CONFIG_NAME, list(overrides), RunMode.MULTIRUN)
-    assert config.hydra.sweep.dir
-    return config
+from .conftest import asked, common
 
 
 def setting_of(job: ComposedJob) -> dict[str, Any]:

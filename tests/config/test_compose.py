@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -10,29 +10,14 @@ from typing import Any
 
 import pytest
 from hydra.core.config_loader import ConfigLoader
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vanishgrad.config.compose import composed
-from vanishgrad.config.location import CONFIG_NAME, choice_names, group_names
-from vanishgrad.config.plan import loader
+from vanishgrad.config.location import choice_names, group_names
 
-from .conftest import asked
+from .conftest import asked, common
 
 DATED = "hydra.sweep.dir=sweeps/${now:%H-%M-%S-%f}"
-
-
-@pytest.fixture
-def load() -> Iterator[ConfigLoader]:
-    with loader() as found:
-        yield found
-
-
-def common(load: ConfigLoader, *overrides: str) -> DictConfig:
-    """What the jobs have in common, its time of day read."""
-    config = load.load_configuration(CONFIG_NAME, list(overrides), RunMode.MULTIRUN)
-    assert config.hydra.sweep.dir
-    return config
 
 
 def node(config: Any) -> Any:
